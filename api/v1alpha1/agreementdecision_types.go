@@ -1,0 +1,78 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// AgreementDecision is what an authorised person of this agency says of an agreement. It is created once and never
+// changed; the latest Suspend, Resume or Terminate holds. Who may create one is a matter of RBAC and of the
+// ValidatingAdmissionPolicy that comes with Entente, which makes sure that decidedBy is the caller.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=agreementdecisions,shortName=decision,categories=entente
+// +kubebuilder:printcolumn:name="Agreement",type=string,JSONPath=`.spec.agreement`
+// +kubebuilder:printcolumn:name="Decision",type=string,JSONPath=`.spec.decision`
+// +kubebuilder:printcolumn:name="Role",type=string,JSONPath=`.spec.role`
+// +kubebuilder:printcolumn:name="Decided by",type=string,JSONPath=`.spec.decidedBy`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AgreementDecision struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:validation:Required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a decision is create-only: create another one to change your mind"
+	Spec AgreementDecisionSpec `json:"spec"`
+}
+
+// Decision is what was decided.
+// +kubebuilder:validation:Enum=Accept;Reject;Suspend;Resume;Terminate
+type Decision string
+
+// The decisions. Suspend and Terminate act at once on this agency's side; Terminate cannot be undone.
+const (
+	DecisionAccept    Decision = "Accept"
+	DecisionReject    Decision = "Reject"
+	DecisionSuspend   Decision = "Suspend"
+	DecisionResume    Decision = "Resume"
+	DecisionTerminate Decision = "Terminate"
+)
+
+// AgreementDecisionSpec is a decision on exactly the terms that the digest names.
+type AgreementDecisionSpec struct {
+	// Agreement is the name of the SharingAgreement, <id>.v<version>.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?\.v[0-9]+$`
+	Agreement string `json:"agreement"`
+
+	// Digest of the terms that were decided on: status.digest of the agreement, or `entente agreement digest`.
+	// +kubebuilder:validation:MaxLength=50
+	// +kubebuilder:validation:Pattern=`^sha256:[A-Za-z0-9_-]{43}$`
+	Digest string `json:"digest"`
+
+	// Decision: Accept, Reject, Suspend, Resume or Terminate.
+	Decision Decision `json:"decision"`
+
+	// Role in which it is decided, when the terms require a decision in a role.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$`
+	// +optional
+	Role string `json:"role,omitempty"`
+
+	// DecidedBy is the user name of the person who decides.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	DecidedBy string `json:"decidedBy"`
+
+	// Comment for the file. It is shown to whoever may read decisions of this agency and goes nowhere else.
+	// +kubebuilder:validation:MaxLength=2000
+	// +optional
+	Comment string `json:"comment,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// AgreementDecisionList is a list of decisions.
+type AgreementDecisionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AgreementDecision `json:"items"`
+}

@@ -1,0 +1,87 @@
+package v1alpha1
+
+// Condition types. Accepted to Programmed exist from first sight; the last three only while they are true.
+const (
+	// ConditionAccepted: the resource is well formed and every term of it can be kept.
+	ConditionAccepted = "Accepted"
+	// ConditionResolvedRefs: everything it names exists and fits.
+	ConditionResolvedRefs = "ResolvedRefs"
+	// ConditionSigned: every party signed the same digest.
+	ConditionSigned = "Signed"
+	// ConditionInForce: signed, inside the window, not suspended, terminated or superseded.
+	ConditionInForce = "InForce"
+	// ConditionCredentialsReady: the roles that issue the agreement's credentials are written in Vault.
+	ConditionCredentialsReady = "CredentialsReady"
+	// ConditionProgrammed: every gateway replica serves the route.
+	ConditionProgrammed = "Programmed"
+
+	// ConditionSuspended: this agency suspended the agreement.
+	ConditionSuspended = "Suspended"
+	// ConditionExpiring: the agreement ends soon.
+	ConditionExpiring = "Expiring"
+	// ConditionReviewDue: the review date is past.
+	ConditionReviewDue = "ReviewDue"
+
+	// ConditionSourceReachable: the operator could read the source's catalogue (Dataset).
+	ConditionSourceReachable = "SourceReachable"
+)
+
+// Condition reasons.
+const (
+	ReasonAccepted          = "Accepted"
+	ReasonUnknownField      = "UnknownField"
+	ReasonInvalid           = "Invalid"
+	ReasonUnenforceableTerm = "UnenforceableTerm"
+	ReasonNotAParty         = "NotAParty"
+	ReasonRejected          = "Rejected"
+
+	ReasonResolved            = "Resolved"
+	ReasonUnknownAgency       = "UnknownAgency"
+	ReasonTrustDomainMismatch = "TrustDomainMismatch"
+	ReasonAgencyIncomplete    = "AgencyIncomplete"
+	ReasonUnknownSchema       = "UnknownSchema"
+	ReasonSchemaDigest        = "SchemaDigestMismatch"
+	ReasonUnknownSchemaField  = "UnknownSchemaField"
+	ReasonUnknownDataset      = "UnknownDataset"
+	ReasonFieldNotMapped      = "FieldNotMapped"
+	ReasonUnknownColumn       = "UnknownColumn"
+	ReasonUnknownPurpose      = "UnknownPurposeNamespace"
+
+	ReasonSigned            = "Signed"
+	ReasonAwaitingDecision  = "AwaitingDecision"
+	ReasonAwaitingSignature = "AwaitingSignature"
+	ReasonInvalidSignature  = "InvalidSignature"
+
+	ReasonInForce     = "InForce"
+	ReasonNotYet      = "NotYet"
+	ReasonExpired     = "Expired"
+	ReasonSuspended   = "Suspended"
+	ReasonTerminated  = "Terminated"
+	ReasonSuperseded  = "Superseded"
+	ReasonNotAccepted = "NotAccepted"
+	ReasonNotSigned   = "NotSigned"
+
+	ReasonReady         = "Ready"
+	ReasonPending       = "Pending"
+	ReasonNotInForce    = "NotInForce"
+	ReasonVaultError    = "VaultUnavailable"
+	ReasonProgrammed    = "Programmed"
+	ReasonRouteRejected = "RouteRejected"
+	ReasonNoGateway     = "NoGateway"
+	ReasonUnreachable   = "Unreachable"
+)
+
+// FieldOwner names of server-side apply: one per thing that is observed or decided.
+const (
+	// OwnerCompile applies digest, state, verified, decisions, coverage, routes and the conditions that compile decides.
+	OwnerCompile = "entente-compile"
+	// OwnerSigner applies the local signature.
+	OwnerSigner = "entente-signer"
+	// OwnerCredentials applies credentials and CredentialsReady.
+	OwnerCredentials = "entente-credentials"
+	// OwnerProgrammed applies Programmed.
+	OwnerProgrammed = "entente-programmed"
+)
+
+// Finalizer keeps an agreement until its credentials are revoked and its route is a tombstone.
+const Finalizer = "entente.dev/revoke"

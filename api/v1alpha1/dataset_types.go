@@ -1,0 +1,188 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Dataset is a set of records of one kind that this agency offers, bound to the system that keeps them. It stays with the
+// agency: peers never see it. An agreement says who may see which of its fields.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=datasets,shortName=ds,categories=entente
+// +kubebuilder:printcolumn:name="Schema",type=string,JSONPath=`.spec.schema.name`
+// +kubebuilder:printcolumn:name="Version",type=integer,JSONPath=`.spec.schema.version`
+// +kubebuilder:printcolumn:name="Relation",type=string,JSONPath=`.spec.relation`
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Resolved",type=string,JSONPath=`.status.conditions[?(@.type=="ResolvedRefs")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$')",message="a dataset's name is at most 40 lower-case letters, digits and hyphens"
+type Dataset struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:validation:Required
+	Spec   DatasetSpec   `json:"spec"`
+	Status DatasetStatus `json:"status,omitempty"`
+}
+
+// DatasetSpec binds an exchange schema to a relation of a source system.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type DatasetSpec struct {
+	// Description says what the records are and what system of records they come from.
+	// +kubebuilder:validation:MaxLength=2000
+	// +optional
+	Description string `json:"description,omitempty"`
+
+	// Schema is the exchange schema that the records are given in.
+	Schema SchemaVersion `json:"schema"`
+
+	// Source is the system that keeps the records.
+	Source DatasetSource `json:"source"`
+
+	// Relation is the table or view that holds the records, as NAME or SCHEMA.NAME.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=127
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$`
+	Relation string `json:"relation"`
+
+	// Fields map the schema's fields to columns. A field that is not mapped is not offered.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=field
+	Fields []FieldMapping `json:"fields"`
+
+	// Selectors are the sets of fields by which a record can be looked up quickly (there is an index for each). An
+	// agreement's requireSelectors refers to such sets.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinItems=1
+	// +kubebuilder:validation:items:MaxItems=16
+	// +kubebuilder:validation:items:items:MaxLength=63
+	// +optional
+	Selectors [][]string `json:"selectors,omitempty"`
+
+	// SubjectKey is the field that identifies the person a record is about; the log keeps a keyed token of it, so that
+	// a person can be told who saw their records.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	SubjectKey string `json:"subjectKey,omitempty"`
+
+	// UnknownFields are the paths of members that this version does not know. They make the object not accepted.
+	UnknownFields []string `json:"-"`
+}
+
+// SchemaVersion names a version of an exchange schema.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type SchemaVersion struct {
+	// Name of the exchange schema.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Name string `json:"name"`
+	// Version of the exchange schema.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Version int64 `json:"version"`
+}
+
+// DatasetSource is the system that keeps the records: exactly one kind.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="has(self.postgresql) != has(self.sqlite)",message="exactly one of postgresql and sqlite is given"
+type DatasetSource struct {
+	// PostgreSQL source. The gateway reads it with a Vault-issued role that may read the agreed columns and no others.
+	// +optional
+	PostgreSQL *PostgreSQLSource `json:"postgresql,omitempty"`
+	// SQLite source: a file, opened read-only. For standalone installations and demonstrations.
+	// +optional
+	SQLite *SQLiteSource `json:"sqlite,omitempty"`
+}
+
+// PostgreSQLSource is a PostgreSQL database.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type PostgreSQLSource struct {
+	// Host of the server.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host"`
+	// Port of the server.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:default=5432
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// Database on the server.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Database string `json:"database"`
+	// SSLMode as in libpq: verify-full (the default), verify-ca, or require.
+	// +kubebuilder:validation:Enum=verify-full;verify-ca;require
+	// +kubebuilder:default=verify-full
+	// +optional
+	SSLMode string `json:"sslMode,omitempty"`
+	// CABundle holds the PEM certificates that the server's certificate is verified against; empty: the system's.
+	// +kubebuilder:validation:MaxLength=65536
+	// +optional
+	CABundle string `json:"caBundle,omitempty"`
+	// VaultConnection is the name of the connection in Vault's database engine that `entente bootstrap vault` set up.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`
+	VaultConnection string `json:"vaultConnection"`
+}
+
+// SQLiteSource is an SQLite database file.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type SQLiteSource struct {
+	// Path of the file; a relative path is taken from the configuration directory of `entente standalone`.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
+}
+
+// FieldMapping maps a field of the schema to a column of the relation.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type FieldMapping struct {
+	// Field of the exchange schema.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
+	Field string `json:"field"`
+	// Column of the relation.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
+	Column string `json:"column"`
+}
+
+// DatasetStatus is what the operator observed of the source.
+type DatasetStatus struct {
+	// Columns that the relation has, as last read from the source's catalogue (names only, never values).
+	// +kubebuilder:validation:MaxItems=2000
+	// +listType=atomic
+	// +optional
+	Columns []string `json:"columns,omitempty"`
+
+	// ColumnsGeneration is the generation of the spec that Columns was read for.
+	// +optional
+	ColumnsGeneration int64 `json:"columnsGeneration,omitempty"`
+
+	// Conditions: Accepted, ResolvedRefs, SourceReachable.
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// DatasetList is a list of datasets.
+type DatasetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Dataset `json:"items"`
+}

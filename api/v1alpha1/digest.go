@@ -1,0 +1,62 @@
+package v1alpha1
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/gowebpki/jcs"
+)
+
+// DigestPrefix names the hash of a digest: SHA-256 over the RFC 8785 canonical form, in base64url without padding.
+const DigestPrefix = "sha256:"
+
+// Digest of the terms. Equal terms have one digest, whatever their spelling: members in any order, times in any zone, and
+// lists that are sets in any order.
+func (t *AgreementTerms) Digest() (string, error) {
+	c := t.DeepCopy()
+	c.canonicalise()
+	return digestOf(c)
+}
+
+// Digest of the schema; agreements pin it.
+func (s *ExchangeSchemaSpec) Digest() (string, error) {
+	c := s.DeepCopy()
+	for i := range c.Fields {
+		slices.Sort(c.Fields[i].Codes)
+	}
+	return digestOf(c)
+}
+
+func digestOf(v any) (string, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encoding for the digest: %w", err)
+	}
+	canonical, err := jcs.Transform(plain)
+	if err != nil {
+		return "", fmt.Errorf("canonical form (RFC 8785): %w", err)
+	}
+	sum := sha256.Sum256(canonical)
+	return DigestPrefix + base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// canonicalise sorts the lists that are sets (their order means nothing) and leaves the others alone.
+func (t *AgreementTerms) canonicalise() {
+	slices.Sort(t.Profiles)
+	for i := range t.Parties {
+		slices.Sort(t.Parties[i].Roles)
+	}
+	for i := range t.Clauses {
+		c := &t.Clauses[i]
+		slices.Sort(c.Purposes)
+		slices.Sort(c.Fields)
+		slices.Sort(c.FilterFields)
+		if c.Conditions != nil {
+			slices.Sort(c.Conditions.SubjectRoles)
+			slices.Sort(c.Conditions.Jurisdictions)
+		}
+	}
+}
