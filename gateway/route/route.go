@@ -1,0 +1,178 @@
+// Package route holds the compiled, self-contained form of an agreement that a gateway enforces, its signature, and the
+// table in which a gateway looks it up. It is pure: no network, no clock, no Kubernetes.
+package route
+
+import (
+	"slices"
+	"time"
+)
+
+// Format is the version of the payload's format. A gateway refuses a format that it does not know.
+const Format = 1
+
+// Route is everything that one agency's gateways need of one agreement: the clauses under which this agency is the source
+// (inbound) or a recipient (outbound), in the current and the next version. It is immutable once decoded.
+type Route struct {
+	// Format of the payload.
+	Format int `json:"format"`
+	// Agreement is the agreement's id.
+	Agreement string `json:"agreement"`
+	// Sequence grows with every change. A gateway refuses to go back.
+	Sequence int64 `json:"sequence"`
+	// Self is the agency whose gateways the route is for; a gateway of another agency refuses it.
+	Self Party `json:"self"`
+	// Versions, by time, that do not overlap: the current one and, once it is signed, the next.
+	Versions []Version `json:"versions,omitempty"`
+	// Tombstone says why nothing may be disclosed any more; Versions is then empty.
+	Tombstone *Tombstone `json:"tombstone,omitempty"`
+}
+
+// Party is an agency as agreements sign it.
+type Party struct {
+	Agency      string `json:"agency"`
+	TrustDomain string `json:"trustDomain"`
+}
+
+// Tombstone ends a route.
+type Tombstone struct {
+	// Reason: Suspended, Terminated, Expired, Superseded, Rejected, NotSigned, Deleted.
+	Reason string `json:"reason"`
+	// At is when the operator decided so.
+	At time.Time `json:"at"`
+}
+
+// Version is one version of the agreement and its window: in force from NotBefore until just before NotAfter.
+type Version struct {
+	Version   int64     `json:"version"`
+	Digest    string    `json:"digest"`
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+	Clauses   []Clause  `json:"clauses"`
+}
+
+// InForce says whether now is inside the version's window.
+func (v *Version) InForce(now time.Time) bool {
+	return !now.Before(v.NotBefore) && now.Before(v.NotAfter)
+}
+
+// Current returns the version in force at now, or nil.
+func (r *Route) Current(now time.Time) *Version {
+	if r.Tombstone != nil {
+		return nil
+	}
+	for i := range r.Versions {
+		if r.Versions[i].InForce(now) {
+			return &r.Versions[i]
+		}
+	}
+	return nil
+}
+
+// Clause is one permission, resolved: everything it refers to is inside it.
+type Clause struct {
+	Name   string `json:"name"`
+	Source Peer   `json:"source"`
+	// Recipients who may ask.
+	Recipients []Party `json:"recipients"`
+	Schema     Schema  `json:"schema"`
+	// Datasets that answer; only when Self is the source.
+	Datasets []Dataset `json:"datasets,omitempty"`
+
+	Purposes []string `json:"purposes"`
+	// Granularity: Existence, Count or Records.
+	Granularity string `json:"granularity"`
+	// Fields that may be disclosed, in the schema's order.
+	Fields []string `json:"fields,omitempty"`
+	// FilterFields that a query may name, in the schema's order, defaults filled in.
+	FilterFields []string `json:"filterFields,omitempty"`
+	// RowFilter is CEL over the schema's fields; empty: every row.
+	RowFilter string `json:"rowFilter,omitempty"`
+
+	// CaseReference is an RE2 expression that the whole case reference must match; empty: none is asked for.
+	CaseReference string `json:"caseReference,omitempty"`
+	// RequireSelectors: the filter fixes every field of one of these sets.
+	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
+	// SubjectRoles that the justification may name; empty: any.
+	SubjectRoles []string `json:"subjectRoles,omitempty"`
+	// RecordsPerQuery is the most records an answer has; 0: DefaultRecordsPerQuery.
+	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
+
+	Obligations Obligations `json:"obligations,omitzero"`
+}
+
+// DefaultRecordsPerQuery bounds an answer under a clause that sets no limit.
+const DefaultRecordsPerQuery = 10_000
+
+// MaxRecords is the most records that one answer under the clause has.
+func (c *Clause) MaxRecords() int64 {
+	if c.RecordsPerQuery > 0 {
+		return c.RecordsPerQuery
+	}
+	return DefaultRecordsPerQuery
+}
+
+// HasRecipient says whether the agency may ask under the clause.
+func (c *Clause) HasRecipient(p Party) bool { return slices.Contains(c.Recipients, p) }
+
+// Peer is an agency that this gateway connects to. Endpoints and trust bundle are empty when it is Self.
+type Peer struct {
+	Party
+	// Gateway and Exchange are host:port.
+	Gateway  string `json:"gateway,omitempty"`
+	Exchange string `json:"exchange,omitempty"`
+	// TrustBundle is PEM.
+	TrustBundle string `json:"trustBundle,omitempty"`
+}
+
+// Schema is an exchange schema as pinned by the agreement.
+type Schema struct {
+	Name    string  `json:"name"`
+	Version int64   `json:"version"`
+	Digest  string  `json:"digest"`
+	Fields  []Field `json:"fields"`
+}
+
+// Field is a field of a schema.
+type Field struct {
+	Name string `json:"name"`
+	// Type: string, int, decimal, bool, date, timestamp or code.
+	Type  string   `json:"type"`
+	Codes []string `json:"codes,omitempty"`
+}
+
+// Dataset is how this agency's gateway reads the records.
+type Dataset struct {
+	Name string `json:"name"`
+	// Relation is NAME or SCHEMA.NAME.
+	Relation string `json:"relation"`
+	// Columns maps every field that this clause may read, disclosed or filtered on, to its column. No other is read.
+	Columns map[string]string `json:"columns"`
+	// SubjectKey is the field whose value, keyed, is the subject token of the log.
+	SubjectKey string `json:"subjectKey,omitempty"`
+
+	PostgreSQL *PostgreSQL `json:"postgresql,omitempty"`
+	SQLite     *SQLite     `json:"sqlite,omitempty"`
+}
+
+// PostgreSQL is a PostgreSQL source.
+type PostgreSQL struct {
+	Host     string `json:"host"`
+	Port     int32  `json:"port"`
+	Database string `json:"database"`
+	SSLMode  string `json:"sslMode"`
+	CABundle string `json:"caBundle,omitempty"`
+	// Role is the Vault database role that issues the source credential.
+	Role string `json:"role"`
+}
+
+// SQLite is an SQLite source.
+type SQLite struct {
+	Path string `json:"path"`
+}
+
+// Obligations travel with the records.
+type Obligations struct {
+	RetentionDays          *int64 `json:"retentionDays,omitempty"`
+	Redisclosure           string `json:"redisclosure,omitempty"`
+	VerifyBeforeActionDays *int64 `json:"verifyBeforeActionDays,omitempty"`
+}

@@ -1,0 +1,48 @@
+// Package source says what the gateway needs of a system that keeps records. Adding a kind of source is adding one package
+// that implements Source.
+package source
+
+import (
+	"context"
+	"errors"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// Query is what a source is asked, after the decision: nothing in it is left to decide.
+type Query struct {
+	// Agreement id, which names the credential.
+	Agreement string
+	Dataset   *route.Dataset
+	// Schema that Filter, RowFilter and Fields are in.
+	Schema *route.Schema
+	// Filter of the user; nil: none.
+	Filter *filter.Filter
+	// RowFilter of the clause; nil: none. Both hold for every row.
+	RowFilter *filter.Filter
+	// Fields to return, in this order; Records only.
+	Fields []string
+	// Limit is the most records returned; Records only.
+	Limit int64
+}
+
+// Source reads records. Its methods are safe for concurrent use, return when ctx ends, and never put a value in an error.
+type Source interface {
+	// Records calls yield for each record in a stable order; it stops at an error of yield and returns that. more says that
+	// further records match beyond Limit. A *gatewayv1.Record passed to yield is the callee's to keep.
+	Records(ctx context.Context, q Query, yield func(*gatewayv1.Record) error) (more bool, err error)
+	// Count counts the records that match.
+	Count(ctx context.Context, q Query) (int64, error)
+	// Exists says whether a record matches.
+	Exists(ctx context.Context, q Query) (bool, error)
+	// Revoke closes everything open for the agreement: pools, connections, credentials.
+	Revoke(agreement string)
+	// Close closes everything.
+	Close() error
+}
+
+// ErrUnavailable wraps every error that means that the source's system cannot be reached or refuses to work; others mean
+// that the query or the mapping does not fit the source.
+var ErrUnavailable = errors.New("source system unavailable")
