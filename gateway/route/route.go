@@ -3,6 +3,8 @@
 package route
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -98,6 +100,39 @@ type Clause struct {
 	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
 
 	Obligations Obligations `json:"obligations,omitzero"`
+
+	// caseReference is CaseReference compiled; set by prepare.
+	caseReference *regexp.Regexp
+}
+
+// prepare compiles what a decision would otherwise compile each time.
+func (c *Clause) prepare() error {
+	if c.CaseReference == "" {
+		return nil
+	}
+	re, err := wholeMatch(c.CaseReference)
+	if err != nil {
+		return fmt.Errorf("clause %s: caseReference: %w", c.Name, err)
+	}
+	c.caseReference = re
+	return nil
+}
+
+func wholeMatch(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// MatchesCaseReference says whether the whole of ref matches the clause's pattern. A pattern that does not compile matches
+// nothing.
+func (c *Clause) MatchesCaseReference(ref string) bool {
+	re := c.caseReference
+	if re == nil {
+		var err error
+		if re, err = wholeMatch(c.CaseReference); err != nil {
+			return false
+		}
+	}
+	return re.MatchString(ref)
 }
 
 // DefaultRecordsPerQuery bounds an answer under a clause that sets no limit.

@@ -59,5 +59,12 @@ func Decode(payload []byte) (*Route, error) {
 	if r.Agreement == "" || r.Sequence < 1 {
 		return nil, fmt.Errorf("%w: no agreement or no sequence", ErrFormat)
 	}
+	for i := range r.Versions {
+		for j := range r.Versions[i].Clauses {
+			if err := r.Versions[i].Clauses[j].prepare(); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+			}
+		}
+	}
 	return &r, nil
 }

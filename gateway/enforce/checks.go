@@ -1,0 +1,320 @@
+package enforce
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// Checks is the decision, in the order of enforcement. Consent and quotas join it here when they are enforced.
+var Checks = []Check{
+	{"request", "The request is inside its bounds: sizes, number of fields, well-formed text.", needsNothing, checkRequest},
+	{"credential", "The peer's agreement credential is for this agreement and this recipient.", needsNothing, checkCredential},
+	{"agreement", "The agreement is in force here and now, in the version that the recipient means.", needsNothing, checkAgreement},
+	{"clause", "The clause exists and lets this recipient ask.", needsVersion, checkClause},
+	{"schema", "The query is in the exchange schema that the clause pins.", needsClause, checkSchema},
+	{"purpose", "The purpose is one that the clause permits.", needsClause, checkPurpose},
+	{"case-reference", "The justification carries a case reference of the agreed form.", needsClause, checkCaseReference},
+	{"subject-role", "The justification names a role that the clause permits.", needsClause, checkSubjectRole},
+	{"granularity", "No more is asked for than the clause's rung of the disclosure ladder.", needsClause, checkGranularity},
+	{"fields", "Every field asked for is one that the clause permits.", needsClause, checkFields},
+	{"filter", "The filter parses, has the right types, and can be carried out at the source.", needsClause, checkFilter},
+	{"filter-fields", "The filter names only fields that the clause lets queries filter on.", needsFilter, checkFilterFields},
+	{"selectors", "The filter fixes by equality every field of one of the clause's selector sets: no fishing.", needsFilter, checkSelectors},
+	{"row-filter", "The clause's own row filter can be carried out.", needsClause, checkRowFilter},
+	{"limit", "The number of records is inside the clause's limit.", needsClause, checkLimit},
+}
+
+// Bounds of a request. Filters have their own, in package filter.
+const (
+	maxFields = 256
+	maxText   = 256
+)
+
+func checkRequest(s *state) *Refusal {
+	if len(s.Asked.Fields) > maxFields {
+		return &Refusal{Invalid: true, Message: fmt.Sprintf("%d fields are asked for; at most %d", len(s.Asked.Fields), maxFields)}
+	}
+	if s.Asked.Limit < 0 {
+		return &Refusal{Invalid: true, Message: "limit is negative"}
+	}
+	texts := [...]struct{ name, value string }{
+		{"schema", s.Asked.Schema}, {"purpose", s.Asked.Purpose}, {"justification.caseReference", s.Asked.CaseReference},
+		{"justification.subjectRole", s.Asked.SubjectRole}, {"justification.aim", s.Asked.Aim},
+	}
+	for _, t := range texts {
+		if r := checkText(t.name, t.value); r != nil {
+			return r
+		}
+	}
+	for _, f := range s.Asked.Fields {
+		if r := checkText("fields", f); r != nil {
+			return r
+		}
+	}
+	if s.Asked.Purpose == "" {
+		return &Refusal{Invalid: true, Message: "purpose is empty: name the purpose code that the data is needed for"}
+	}
+	return nil
+}
+
+func checkText(name, value string) *Refusal {
+	switch {
+	case len(value) > maxText:
+		return &Refusal{Invalid: true, Message: fmt.Sprintf("%s is longer than %d bytes", name, maxText)}
+	case !utf8.ValidString(value):
+		return &Refusal{Invalid: true, Message: name + " is not valid UTF-8"}
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return &Refusal{Invalid: true, Message: name + " contains control characters"}
+	}
+	return nil
+}
+
+func checkCredential(s *state) *Refusal {
+	c := s.Credential
+	if c == nil {
+		return nil
+	}
+	if c.Agreement != s.Asked.Agreement {
+		return &Refusal{Message: fmt.Sprintf("the credential is for agreement %q, the request for %q: use the credential of that agreement", c.Agreement, s.Asked.Agreement)}
+	}
+	if c.Recipient != s.Asked.Recipient.Agency {
+		return &Refusal{Message: fmt.Sprintf("the credential is of agency %q, the request is made for %q", c.Recipient, s.Asked.Recipient.Agency)}
+	}
+	return nil
+}
+
+func checkAgreement(s *state) *Refusal {
+	r := s.Route
+	if r == nil || r.Agreement != s.Asked.Agreement {
+		return &Refusal{Message: fmt.Sprintf("no agreement %q is in force here", s.Asked.Agreement)}
+	}
+	if t := r.Tombstone; t != nil {
+		return &Refusal{Term: "status.state", Message: fmt.Sprintf("agreement %q is not in force: %s", r.Agreement, t.Reason)}
+	}
+	v := r.Current(s.Now)
+	if v == nil {
+		return &Refusal{Term: "term", Message: fmt.Sprintf("agreement %q is outside its window", r.Agreement)}
+	}
+	if s.Asked.Version != 0 && s.Asked.Version != v.Version {
+		return &Refusal{Term: "version", Message: fmt.Sprintf("version %d of agreement %q is in force here, the request means version %d", v.Version, r.Agreement, s.Asked.Version)}
+	}
+	s.plan.Version = v
+	return nil
+}
+
+func checkClause(s *state) *Refusal {
+	v := s.plan.Version
+	i := slices.IndexFunc(v.Clauses, func(c route.Clause) bool { return c.Name == s.Asked.Clause })
+	if i < 0 {
+		return &Refusal{Term: "clauses", Message: fmt.Sprintf("agreement %q has no clause %q here", s.Route.Agreement, s.Asked.Clause)}
+	}
+	c := &v.Clauses[i]
+	if !c.HasRecipient(s.Asked.Recipient) {
+		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q (%s) is no recipient of the clause", s.Asked.Recipient.Agency, s.Asked.Recipient.TrustDomain)}
+	}
+	s.plan.Clause = c
+	return nil
+}
+
+func checkSchema(s *state) *Refusal {
+	c := s.plan.Clause
+	if MatchesSchema(s.Asked.Schema, &c.Schema) {
+		return nil
+	}
+	return &Refusal{Term: s.term("schema"), Message: fmt.Sprintf("the clause is for schema %s.v%d", c.Schema.Name, c.Schema.Version)}
+}
+
+// MatchesSchema says whether asked, a name or name.vN, means the schema.
+func MatchesSchema(asked string, schema *route.Schema) bool {
+	rest, ok := strings.CutPrefix(asked, schema.Name)
+	if !ok {
+		return false
+	}
+	if rest == "" {
+		return true
+	}
+	version, ok := strings.CutPrefix(rest, ".v")
+	return ok && version == strconv.FormatInt(schema.Version, 10)
+}
+
+func checkPurpose(s *state) *Refusal {
+	c := s.plan.Clause
+	if slices.Contains(c.Purposes, s.Asked.Purpose) {
+		return nil
+	}
+	return &Refusal{Term: s.term("purposes"), Message: fmt.Sprintf("purpose %q is not permitted; the clause permits %s", s.Asked.Purpose, strings.Join(c.Purposes, ", "))}
+}
+
+func checkCaseReference(s *state) *Refusal {
+	c := s.plan.Clause
+	if c.CaseReference == "" || c.MatchesCaseReference(s.Asked.CaseReference) {
+		return nil
+	}
+	// The reference itself is not repeated: it may be personal data, and refusals are written to places that keep none.
+	return &Refusal{Term: s.term("conditions.caseReference"), Message: fmt.Sprintf("justification.caseReference does not match the agreed form %s", c.CaseReference)}
+}
+
+func checkSubjectRole(s *state) *Refusal {
+	c := s.plan.Clause
+	if len(c.SubjectRoles) == 0 || slices.Contains(c.SubjectRoles, s.Asked.SubjectRole) {
+		return nil
+	}
+	return &Refusal{Term: s.term("conditions.subjectRoles"), Message: fmt.Sprintf("justification.subjectRole must be one of %s", strings.Join(c.SubjectRoles, ", "))}
+}
+
+// rung gives the place on the disclosure ladder, 0 for a granularity that is none.
+func rung(granularity string) int {
+	switch granularity {
+	case "Existence":
+		return 1
+	case "Count":
+		return 2
+	case "Records":
+		return 3
+	}
+	return 0
+}
+
+func checkGranularity(s *state) *Refusal {
+	c := s.plan.Clause
+	most := rung(c.Granularity)
+	if most == 0 {
+		return &Refusal{Term: s.term("granularity"), Message: fmt.Sprintf("the clause's granularity %q is unknown to this gateway", c.Granularity)}
+	}
+	if s.Asked.Granularity == "" {
+		s.plan.Granularity = c.Granularity
+		return nil
+	}
+	asked := rung(s.Asked.Granularity)
+	if asked == 0 {
+		return &Refusal{Invalid: true, Message: "granularity must be Existence, Count or Records"}
+	}
+	if asked > most {
+		return &Refusal{Term: s.term("granularity"), Message: fmt.Sprintf("granularity %s is asked for; the clause permits at most %s", s.Asked.Granularity, c.Granularity)}
+	}
+	s.plan.Granularity = s.Asked.Granularity
+	return nil
+}
+
+func checkFields(s *state) *Refusal {
+	c := s.plan.Clause
+	for i, f := range s.Asked.Fields {
+		if !slices.ContainsFunc(c.Schema.Fields, func(sf route.Field) bool { return sf.Name == f }) {
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version)}
+		}
+		if slices.Contains(s.Asked.Fields[:i], f) {
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is asked for twice", f)}
+		}
+		if !slices.Contains(c.Fields, f) {
+			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields))}
+		}
+	}
+	if s.plan.Granularity != "Records" {
+		return nil // fewer rungs disclose no fields
+	}
+	s.plan.Fields = s.Asked.Fields
+	if len(s.plan.Fields) == 0 {
+		s.plan.Fields = c.Fields
+	}
+	if len(s.plan.Fields) == 0 {
+		return &Refusal{Term: s.term("fields"), Message: "the clause permits no fields"}
+	}
+	return nil
+}
+
+func listOrNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func checkFilter(s *state) *Refusal {
+	if s.Asked.Filter == "" {
+		return nil
+	}
+	f, err := s.Compile(&s.plan.Clause.Schema, s.Asked.Filter)
+	if err != nil {
+		return &Refusal{Invalid: true, Message: filterMessage(err)}
+	}
+	s.plan.Filter = f
+	return nil
+}
+
+func filterMessage(err error) string {
+	var e *filter.Error
+	if errors.As(err, &e) {
+		return fmt.Sprintf("filter, line %d column %d: %s", e.Line, e.Column, e.Message)
+	}
+	return "filter: " + err.Error()
+}
+
+func checkFilterFields(s *state) *Refusal {
+	if s.plan.Filter == nil {
+		return nil
+	}
+	c := s.plan.Clause
+	for _, f := range s.plan.Filter.Fields() {
+		if !slices.Contains(c.FilterFields, f) {
+			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("the filter names field %q, which queries may not filter on; the clause permits %s", f, listOrNone(c.FilterFields))}
+		}
+	}
+	return nil
+}
+
+func checkSelectors(s *state) *Refusal {
+	c := s.plan.Clause
+	if len(c.RequireSelectors) == 0 {
+		return nil
+	}
+	if s.plan.Filter != nil {
+		fixed := s.plan.Filter.EqualityFields()
+		for _, set := range c.RequireSelectors {
+			if containsAll(fixed, set) {
+				return nil
+			}
+		}
+	}
+	sets := make([]string, len(c.RequireSelectors))
+	for i, set := range c.RequireSelectors {
+		sets[i] = strings.Join(set, " and ")
+	}
+	return &Refusal{Term: s.term("conditions.requireSelectors"), Message: "the filter must fix by equality (==, joined by &&): " + strings.Join(sets, "; or ")}
+}
+
+func containsAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
+		}
+	}
+	return true
+}
+
+func checkRowFilter(s *state) *Refusal {
+	c := s.plan.Clause
+	if c.RowFilter == "" {
+		return nil
+	}
+	f, err := s.Compile(&c.Schema, c.RowFilter)
+	if err != nil {
+		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}
+	}
+	s.plan.RowFilter = f
+	return nil
+}
+
+func checkLimit(s *state) *Refusal {
+	s.plan.Limit = s.plan.Clause.MaxRecords()
+	if s.Asked.Limit > 0 && s.Asked.Limit < s.plan.Limit {
+		s.plan.Limit = s.Asked.Limit
+	}
+	return nil
+}
