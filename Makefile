@@ -1,0 +1,61 @@
+# Every job has one target; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=hack/tools/dev/go.mod
+# What `make build` stamps into the binary.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Where `make demo KEEP=1 DIR=path` keeps its files.
+KEEP ?=
+DIR ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/entente
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/entente ./cmd/entente
+
+.PHONY: demo
+demo: build ## Three agencies on this machine; KEEP=1 DIR=path keeps them running
+	bin/entente demo $(if $(KEEP),--keep) $(if $(DIR),--dir '$(DIR)')
+
+.PHONY: demo-kubernetes
+demo-kubernetes: build servers ## The same on a real kube-apiserver, Vault and PostgreSQL, until Ctrl-C
+	go run ./hack/demo-kubernetes --entente bin/entente
+
+.PHONY: test
+test: test-unit test-e2e ## Everything, on real servers
+
+.PHONY: test-unit
+test-unit: ## Unit, golden and fuzz seeds; needs no server
+	go test -short ./...
+
+.PHONY: test-e2e
+test-e2e: build servers ## What needs a real kube-apiserver, etcd, Vault and PostgreSQL
+	hack/test-e2e.sh
+
+.PHONY: servers
+servers: ## Build or find the real servers that tests use (cached outside the work tree)
+	hack/tools/servers.sh
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./gateway/... ./controllers/compile/...
+
+.PHONY: generate
+generate: ## Regenerate CRDs, deep copies, protobuf and reference pages
+	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd
+	$(TOOL) buf generate
+	go test ./gateway/enforce -run TestReference -update
+
+.PHONY: verify
+verify: ## Check formatting, vet, staticcheck, generated code
+	hack/verify.sh
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (default 30s)
+	hack/fuzz.sh $(or $(FUZZTIME),30s)

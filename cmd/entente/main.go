@@ -1,0 +1,75 @@
+// Command entente is the whole of Entente in one binary: the operator and the gateway of an agency, a standalone mode, and
+// the commands of the people who work with them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRootCommand().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	code := 1
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code = exit.code
+	}
+	if err.Error() != "" {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+	}
+	os.Exit(code)
+}
+
+// exitError carries an exit code other than 1. An empty message prints nothing.
+type exitError struct {
+	code    int
+	message string
+}
+
+func (e *exitError) Error() string { return e.message }
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "entente",
+		Short: "Share data between public agencies under agreements that run",
+		Long: `Entente is a gateway through which public agencies share data. A sharing agreement is a resource that every party signs; while
+it is in force, the source's gateway answers what the agreement permits and nothing else, and both sides log every answer
+and every refusal. The data stays with each agency.
+
+Start with:
+  entente demo                      three agencies on this machine, no cluster
+  entente query --help              ask a gateway
+  entente agreement --help          digest, signatures and decisions`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: "ask", Title: "Ask:"},
+		&cobra.Group{ID: "agree", Title: "Agree:"},
+		&cobra.Group{ID: "show", Title: "Account for:"},
+		&cobra.Group{ID: "run", Title: "Run:"},
+	)
+	for group, commands := range map[string][]*cobra.Command{
+		"ask":   {},
+		"agree": {},
+		"show":  {},
+		"run":   {},
+	} {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
