@@ -14,6 +14,8 @@ type Table struct {
 	self Party
 	mu   sync.Mutex // held by writers
 	now  atomic.Pointer[snapshot]
+	// subscribers, in the order in which they came; guarded by mu.
+	subscribers []func(old, new *Route)
 }
 
 type snapshot struct {
@@ -59,6 +61,7 @@ func (t *Table) Put(r *Route) error {
 	next := maps.Clone(old.byAgreement)
 	next[r.Agreement] = r
 	t.now.Store(&snapshot{byAgreement: next})
+	t.tell(old.byAgreement[r.Agreement], r)
 	return nil
 }
 
@@ -67,6 +70,29 @@ func (t *Table) Remove(agreement string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := maps.Clone(t.now.Load().byAgreement)
+	gone := next[agreement]
+	if gone == nil {
+		return
+	}
 	delete(next, agreement)
 	t.now.Store(&snapshot{byAgreement: next})
+	t.tell(gone, nil)
+}
+
+// Subscribe calls fn for every route that is served, with old nil, and then for each change, after lookups already see it:
+// old is nil for a new route, new is nil for a removed one. Calls come one at a time, in order; Put and Remove wait for
+// them, so that an acknowledged revocation has reached every subscriber. fn must not call Put, Remove or Subscribe.
+func (t *Table) Subscribe(fn func(old, new *Route)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.subscribers = append(t.subscribers, fn)
+	for _, r := range t.now.Load().byAgreement {
+		fn(nil, r)
+	}
+}
+
+func (t *Table) tell(old, new *Route) {
+	for _, fn := range t.subscribers {
+		fn(old, new)
+	}
 }
