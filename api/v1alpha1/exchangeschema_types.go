@@ -13,7 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.status.digest`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.name + '.v' + string(self.spec.version)",message="an exchange schema's object name is <spec.name>.v<spec.version>"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9-]+[.]v[1-9][0-9]{0,5}$') && self.metadata.name.startsWith(self.spec.name + '.v') && int(self.metadata.name.substring(size(self.spec.name) + 2)) == self.spec.version",message="an exchange schema's object name is <spec.name>.v<spec.version>"
 type ExchangeSchema struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -1,0 +1,67 @@
+package v1alpha1_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+func digestOfTerms(t *testing.T, o object) string {
+	t.Helper()
+	data, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a v1alpha1.SharingAgreement
+	if err := json.Unmarshal(data, &a); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := a.Spec.Terms.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+// TestDigestVector pins the format: what was signed must verify for ever.
+func TestDigestVector(t *testing.T) {
+	const want = "sha256:bX9CYeZWjhc58ZObwgnSPoR3puT_KyByZtIxSYy8CTk"
+	if got := digestOfTerms(t, load(t, "sharingagreement")); got != want {
+		t.Errorf("digest %s, want %s: a change of the format makes every signature invalid", got, want)
+	}
+}
+
+func TestDigestSpelling(t *testing.T) {
+	want := digestOfTerms(t, load(t, "sharingagreement"))
+	same := map[string]func(object){
+		"time in another zone":       terms("2026-01-01T02:00:00+02:00", "term", "notBefore"),
+		"fields in another order":    clause(func(c object) { c.set([]any{"birth_date", "family_name"}, "fields") }),
+		"empty list instead of none": terms([]any{}, "profiles"),
+		"status and signatures":      spec([]any{map[string]any{"agency": "border-service", "jws": "a.b.c"}}, "signatures"),
+	}
+	for name, edit := range same {
+		o := load(t, "sharingagreement")
+		edit(o)
+		if got := digestOfTerms(t, o); got != want {
+			t.Errorf("%s: digest changed to %s", name, got)
+		}
+	}
+	other := map[string]func(object){
+		"title":                  terms("Another", "title"),
+		"one second later":       terms("2026-01-01T00:00:01Z", "term", "notBefore"),
+		"a field less":           clause(func(c object) { c.set([]any{"family_name"}, "fields") }),
+		"another limit":          clause(func(c object) { c.set(int64(51), "limits", "recordsPerQuery") }),
+		"retention of zero days": clause(func(c object) { c.set(int64(0), "obligations", "retentionDays") }),
+		"selector set split in two": clause(func(c object) {
+			c.set([]any{[]any{"family_name"}, []any{"birth_date"}}, "conditions", "requireSelectors")
+		}),
+	}
+	for name, edit := range other {
+		o := load(t, "sharingagreement")
+		edit(o)
+		if got := digestOfTerms(t, o); got == want {
+			t.Errorf("%s: digest did not change", name)
+		}
+	}
+}
