@@ -1,0 +1,42 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	gwvault "github.com/entente-dev/entente/gateway/vault"
+)
+
+// probePrefix has an underscore, which no agreement's id has: a probe's role can never be an agreement's.
+const probePrefix = "entente_probe."
+
+// ProbeRole names the database role by which the operator reads the catalogue of a connection.
+func ProbeRole(connection string) string { return probePrefix + connection }
+
+// EnsureProbeRole writes the database role whose users can log in and nothing else: enough to read in pg_catalog which columns
+// a relation has.
+func (c *Client) EnsureProbeRole(ctx context.Context, connection string) error {
+	if !connectionRE.MatchString(connection) {
+		return fmt.Errorf("%w: database connection %q", ErrName, connection)
+	}
+	return c.ensureRole(ctx, c.sourceRolePath(ProbeRole(connection)), databaseRoleFields(connection, loginStatements(2)))
+}
+
+// ProbeCredential makes a user of the probe's role. Revoke it with RevokeProbe when done; it ends by itself after an hour.
+func (c *Client) ProbeCredential(ctx context.Context, connection string) (gwvault.Credential, error) {
+	if err := c.EnsureProbeRole(ctx, connection); err != nil {
+		return gwvault.Credential{}, err
+	}
+	return c.SourceCredential(ctx, ProbeRole(connection))
+}
+
+// RevokeProbe ends every user of the probe's role.
+func (c *Client) RevokeProbe(ctx context.Context, connection string) error {
+	if !connectionRE.MatchString(connection) {
+		return fmt.Errorf("%w: database connection %q", ErrName, connection)
+	}
+	return c.revokeLeases(ctx, ProbeRole(connection))
+}
+
+func isProbeRole(role string) bool { return strings.HasPrefix(role, probePrefix) }

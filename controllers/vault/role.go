@@ -1,0 +1,129 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	gwvault "github.com/entente-dev/entente/gateway/vault"
+)
+
+// written remembers what a role was last seen to be.
+type written struct {
+	content string
+	at      time.Time
+}
+
+// trustWritten is how long a role is believed to be as it was last seen. After that, and at the first sight of it, it is read.
+const trustWritten = 10 * time.Minute
+
+// ensureRole makes a role exactly what it should be: a write replaces the whole role, so fields has every field. It writes
+// nothing when the stored role is already so.
+func (c *Client) ensureRole(ctx context.Context, path string, fields map[string]any) error {
+	content := canonical(fields)
+	c.mu.Lock()
+	w, ok := c.written[path]
+	c.mu.Unlock()
+	if ok && w.content == content && time.Since(w.at) < trustWritten {
+		return nil
+	}
+	stored, err := c.Read(ctx, path)
+	switch {
+	case errors.Is(err, gwvault.ErrNotFound):
+	case err != nil:
+		return err
+	case len(Differences(fields, stored.Data)) == 0:
+		c.remember(path, content)
+		return nil
+	}
+	if _, err := c.Write(ctx, path, fields); err != nil {
+		c.forget(path)
+		return err
+	}
+	c.remember(path, content)
+	return nil
+}
+
+func (c *Client) remember(path, content string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written[path] = written{content: content, at: time.Now()}
+}
+
+func (c *Client) forget(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.written, path)
+}
+
+// forgetMissing forgets the roles below prefix that are not there any more.
+func (c *Client) forgetMissing(prefix string, there []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path := range c.written {
+		if name, ok := strings.CutPrefix(path, prefix); ok && !slices.Contains(there, name) {
+			delete(c.written, path)
+		}
+	}
+}
+
+// Differences names the fields that are stored otherwise than wanted, sorted. What is stored beside them does not count.
+func Differences(want, stored map[string]any) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if canonicalValue(want[name]) != canonicalValue(stored[name]) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func canonical(fields map[string]any) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		fmt.Fprintf(&b, "%s=%q\n", name, canonicalValue(fields[name]))
+	}
+	return b.String()
+}
+
+// canonicalValue makes a value as it is written and as Vault gives it back comparable: an empty list is the empty string, a list
+// of one is its element, and 3600s is 3600.
+func canonicalValue(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		if d, err := time.ParseDuration(v); err == nil && v != "0" {
+			return fmt.Sprint(int64(d / time.Second))
+		}
+		return v
+	case json.Number:
+		return v.String()
+	case []string:
+		return strings.Join(v, "\x00")
+	case []any:
+		parts := make([]string, 0, len(v))
+		for _, e := range v {
+			parts = append(parts, canonicalValue(e))
+		}
+		return strings.Join(parts, "\x00")
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+		return canonical(v)
+	case map[string]string:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[k] = e
+		}
+		return canonicalValue(m)
+	default:
+		return fmt.Sprint(v)
+	}
+}
