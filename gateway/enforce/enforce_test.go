@@ -1,0 +1,260 @@
+package enforce
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+var (
+	now    = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	police = route.Party{Agency: "state-police", TrustDomain: "police.example"}
+	labor  = route.Party{Agency: "labor-inspectorate", TrustDomain: "labor.example"}
+)
+
+// testInput is a query that is permitted; each case changes one thing of it.
+func testInput() Input {
+	return Input{
+		Asked: Asked{
+			Recipient: labor, Agreement: "anvil", Version: 1, Clause: "subjects", Schema: "person",
+			Filter: `family_name == "Okafor" && birth_date == date("1990-02-03")`,
+			Fields: []string{"family_name", "case_status"}, Granularity: "Records",
+			Purpose: "entente:trafficking-investigation", CaseReference: "TF-2041", SubjectRole: "victim", Limit: 10,
+		},
+		Credential: &Credential{Agreement: "anvil", Recipient: "labor-inspectorate"},
+		Route: &route.Route{
+			Format: route.Format, Agreement: "anvil", Sequence: 1, Self: police,
+			Versions: []route.Version{{
+				Version: 1, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+				Clauses: []route.Clause{{
+					Name: "subjects", Source: route.Peer{Party: police}, Recipients: []route.Party{labor},
+					Schema: route.Schema{Name: "person", Version: 1, Digest: "sha256:test", Fields: []route.Field{
+						{Name: "family_name", Type: "string"}, {Name: "birth_date", Type: "date"},
+						{Name: "case_status", Type: "code", Codes: []string{"open", "closed"}}, {Name: "informant", Type: "string"},
+					}},
+					Purposes: []string{"entente:trafficking-investigation"}, Granularity: "Records",
+					Fields: []string{"family_name", "birth_date", "case_status"}, FilterFields: []string{"family_name", "birth_date"},
+					RowFilter: `case_status == "open"`, CaseReference: "TF-[0-9]{4}",
+					RequireSelectors: [][]string{{"family_name", "birth_date"}}, SubjectRoles: []string{"suspect", "victim"},
+					RecordsPerQuery: 50,
+				}},
+			}},
+		},
+		Now:     now,
+		Compile: filter.Compile,
+	}
+}
+
+func clauseOf(in *Input) *route.Clause { return &in.Route.Versions[0].Clauses[0] }
+
+func TestDecidePermits(t *testing.T) {
+	plan, refusal := Decide(testInput())
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	if got := plan.Fields; !slices.Equal(got, []string{"family_name", "case_status"}) {
+		t.Errorf("fields %q", got)
+	}
+	if plan.Limit != 10 || plan.Granularity != "Records" || plan.RowFilter == nil || plan.Filter == nil || plan.Version.Version != 1 {
+		t.Errorf("plan %+v", plan)
+	}
+}
+
+func TestDecideFillsIn(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit func(*Input)
+		want func(*Plan) bool
+	}{
+		"no fields: all permitted":        {func(in *Input) { in.Asked.Fields = nil }, func(p *Plan) bool { return len(p.Fields) == 3 }},
+		"no limit: the clause's":          {func(in *Input) { in.Asked.Limit = 0 }, func(p *Plan) bool { return p.Limit == 50 }},
+		"limit above the clause's":        {func(in *Input) { in.Asked.Limit = 5000 }, func(p *Plan) bool { return p.Limit == 50 }},
+		"clause without a limit":          {func(in *Input) { in.Asked.Limit, clauseOf(in).RecordsPerQuery = 0, 0 }, func(p *Plan) bool { return p.Limit == route.DefaultRecordsPerQuery }},
+		"no granularity: the most":        {func(in *Input) { in.Asked.Granularity = "" }, func(p *Plan) bool { return p.Granularity == "Records" }},
+		"no granularity on a lower rung":  {func(in *Input) { in.Asked.Granularity, clauseOf(in).Granularity = "", "Existence" }, func(p *Plan) bool { return p.Granularity == "Existence" && p.Fields == nil }},
+		"less than the clause permits":    {func(in *Input) { in.Asked.Granularity = "Existence" }, func(p *Plan) bool { return p.Granularity == "Existence" && p.Fields == nil }},
+		"any version":                     {func(in *Input) { in.Asked.Version = 0 }, func(p *Plan) bool { return p.Version.Version == 1 }},
+		"schema with its version":         {func(in *Input) { in.Asked.Schema = "person.v1" }, func(p *Plan) bool { return p.Clause != nil }},
+		"at the recipient: no credential": {func(in *Input) { in.Credential = nil }, func(p *Plan) bool { return p.Clause != nil }},
+		"no selectors wanted, no filter": {func(in *Input) { in.Asked.Filter, clauseOf(in).RequireSelectors = "", nil },
+			func(p *Plan) bool { return p.Filter == nil && p.RowFilter != nil }},
+		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := testInput()
+			tc.edit(&in)
+			plan, refusal := Decide(in)
+			if refusal != nil {
+				t.Fatal(refusal)
+			}
+			if !tc.want(plan) {
+				t.Errorf("plan %+v", plan)
+			}
+		})
+	}
+}
+
+// refusals: each case breaks one thing; the named check must refuse, and say the term.
+var refusals = []struct {
+	name, check, term string
+	invalid           bool
+	edit              func(*Input)
+}{
+	{"too many fields", "request", "", true, func(in *Input) { in.Asked.Fields = make([]string, 257) }},
+	{"negative limit", "request", "", true, func(in *Input) { in.Asked.Limit = -1 }},
+	{"no purpose", "request", "", true, func(in *Input) { in.Asked.Purpose = "" }},
+	{"control character", "request", "", true, func(in *Input) { in.Asked.CaseReference = "TF-1\n" }},
+	{"not UTF-8", "request", "", true, func(in *Input) { in.Asked.SubjectRole = "\xff" }},
+	{"long text", "request", "", true, func(in *Input) { in.Asked.Aim = strings.Repeat("x", 257) }},
+	{"credential of another agreement", "credential", "", false, func(in *Input) { in.Credential.Agreement = "other" }},
+	{"credential of another recipient", "credential", "", false, func(in *Input) { in.Credential.Recipient = "border-service" }},
+	{"no route", "agreement", "", false, func(in *Input) { in.Route = nil }},
+	{"route of another agreement", "agreement", "", false, func(in *Input) { in.Route.Agreement = "other" }},
+	{"suspended", "agreement", "status.state", false, func(in *Input) { in.Route.Tombstone = &route.Tombstone{Reason: "Suspended"} }},
+	{"before the window", "agreement", "term", false, func(in *Input) { in.Now = in.Route.Versions[0].NotBefore.Add(-1) }},
+	{"first instant after the window", "agreement", "term", false, func(in *Input) { in.Now = in.Route.Versions[0].NotAfter }},
+	{"another version", "agreement", "version", false, func(in *Input) { in.Asked.Version = 2 }},
+	{"no such clause", "clause", "clauses", false, func(in *Input) { in.Asked.Clause = "x" }},
+	{"no recipient", "clause", "clauses[subjects].recipients", false, func(in *Input) { clauseOf(in).Recipients = nil }},
+	{"recipient of another trust domain", "clause", "clauses[subjects].recipients", false, func(in *Input) { in.Asked.Recipient.TrustDomain = "evil.example" }},
+	{"another schema", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "vehicle" }},
+	{"longer schema name", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "persons" }},
+	{"another schema version", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "person.v2" }},
+	{"schema version spelt otherwise", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "person.v01" }},
+	{"another purpose", "purpose", "clauses[subjects].purposes", false, func(in *Input) { in.Asked.Purpose = "entente:immigration-enforcement" }},
+	{"no case reference", "case-reference", "clauses[subjects].conditions.caseReference", false, func(in *Input) { in.Asked.CaseReference = "" }},
+	{"case reference matches in part", "case-reference", "clauses[subjects].conditions.caseReference", false, func(in *Input) { in.Asked.CaseReference = "xTF-2041" }},
+	{"alternation does not escape the anchors", "case-reference", "clauses[subjects].conditions.caseReference", false, func(in *Input) {
+		clauseOf(in).CaseReference, in.Asked.CaseReference = "A|B", "AxB"
+	}},
+	{"pattern that does not compile", "case-reference", "clauses[subjects].conditions.caseReference", false, func(in *Input) { clauseOf(in).CaseReference = "(" }},
+	{"another role", "subject-role", "clauses[subjects].conditions.subjectRoles", false, func(in *Input) { in.Asked.SubjectRole = "witness" }},
+	{"unknown granularity", "granularity", "", true, func(in *Input) { in.Asked.Granularity = "records" }},
+	{"granularity above the clause's", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "Count" }},
+	{"clause of unknown granularity", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "All" }},
+	{"field not permitted", "fields", "clauses[subjects].fields", false, func(in *Input) { in.Asked.Fields = []string{"informant"} }},
+	{"field not permitted, at a lower rung", "fields", "clauses[subjects].fields", false, func(in *Input) {
+		in.Asked.Fields, in.Asked.Granularity = []string{"informant"}, "Count"
+	}},
+	{"field not in the schema", "fields", "", true, func(in *Input) { in.Asked.Fields = []string{"shoe_size"} }},
+	{"field twice", "fields", "", true, func(in *Input) { in.Asked.Fields = []string{"family_name", "family_name"} }},
+	{"filter does not parse", "filter", "", true, func(in *Input) { in.Asked.Filter = `family_name == ` }},
+	{"filter of a wrong type", "filter", "", true, func(in *Input) { in.Asked.Filter = `family_name == 3` }},
+	{"filter on a hidden field", "filter-fields", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Filter += ` && informant == "x"` }},
+	{"no filter: fishing", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = "" }},
+	{"half a selector", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = `family_name == "Okafor"` }},
+	{"selector widened by or", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter += ` || family_name != ""` }},
+	{"selector by range", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) {
+		in.Asked.Filter = `family_name == "Okafor" && birth_date >= date("1900-01-01")`
+	}},
+	{"selector negated", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = "!(" + in.Asked.Filter + ")" }},
+	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
+}
+
+func TestDecideRefuses(t *testing.T) {
+	seen := map[string]bool{}
+	for _, tc := range refusals {
+		seen[tc.check] = true
+		t.Run(tc.name, func(t *testing.T) {
+			in := testInput()
+			tc.edit(&in)
+			plan, r := Decide(in)
+			if r == nil {
+				t.Fatalf("permitted: %+v", plan)
+			}
+			if plan != nil {
+				t.Error("a plan beside a refusal")
+			}
+			if r.Check != tc.check || r.Term != tc.term || r.Invalid != tc.invalid {
+				t.Errorf("refused by %q, term %q, invalid %v (%s); want %q, %q, %v", r.Check, r.Term, r.Invalid, r.Message, tc.check, tc.term, tc.invalid)
+			}
+			if r.Message == "" {
+				t.Error("no message")
+			}
+			for _, secret := range []string{"Okafor", "2041"} {
+				if strings.Contains(r.Message, secret) {
+					t.Errorf("the message repeats what may be personal data: %s", r.Message)
+				}
+			}
+			// Explain must come to the same first refusal.
+			results := Explain(in)
+			i := slices.IndexFunc(results, func(r Result) bool { return !r.Passed })
+			if i < 0 || results[i].Name != tc.check || results[i].Message != r.Message || results[i].Term != r.Term {
+				t.Errorf("Explain says %+v", results)
+			}
+			if got := Progress(in); got != i {
+				t.Errorf("progress %d, want %d", got, i)
+			}
+		})
+	}
+	for _, c := range Checks {
+		if !seen[c.Name] && c.Name != "limit" { // limit only narrows
+			t.Errorf("no case is refused by check %q", c.Name)
+		}
+	}
+}
+
+func TestExplainRunsAll(t *testing.T) {
+	in := testInput()
+	in.Asked.Purpose = "entente:other"
+	in.Asked.Filter = `family_name == "Okafor"`
+	var failed []string
+	for _, r := range Explain(in) {
+		if !r.Passed {
+			failed = append(failed, r.Name)
+		}
+	}
+	if want := []string{"purpose", "selectors"}; !slices.Equal(failed, want) {
+		t.Errorf("failed %q, want %q", failed, want)
+	}
+	in.Route = nil
+	results := Explain(in)
+	if len(results) != len(Checks) || !results[len(results)-1].Skipped {
+		t.Errorf("without a route: %+v", results)
+	}
+}
+
+// TestDecideLeavesInputAlone: routes are shared by all queries.
+func TestDecideLeavesInputAlone(t *testing.T) {
+	in, same := testInput(), testInput()
+	in.Compile, same.Compile = nil, nil
+	run := in
+	run.Compile = filter.Compile
+	_, _ = Decide(run)
+	if !reflect.DeepEqual(in, same) {
+		t.Error("the input changed")
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	in := testInput()
+	cache := filter.NewCache(128)
+	in.Compile = cache.Compile
+	payload, err := route.Encode(in.Route)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if in.Route, err = route.Decode(payload); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, r := Decide(in); r != nil {
+			b.Fatal(r)
+		}
+	}
+}
+
+func BenchmarkExplain(b *testing.B) {
+	in := testInput()
+	cache := filter.NewCache(128)
+	in.Compile = cache.Compile
+	b.ReportAllocs()
+	for b.Loop() {
+		Explain(in)
+	}
+}
