@@ -1,0 +1,94 @@
+// Package filter compiles the filters of queries and of clauses: a small, decidable part of CEL over the fields of an
+// exchange schema, which becomes parameterised SQL and nothing else. It is pure: no network, no clock.
+//
+// # Language
+//
+//	a == b   a != b   a < b   a <= b   a > b   a >= b     of a field and a literal, or two fields of one type
+//	field in [literal, …]                                 at most MaxListElements
+//	field == null   field != null
+//	field.startsWith("…")   field.contains("…")           of strings and codes
+//	field                                                 of type bool
+//	p && q   p || q   !p   (p)
+//
+// Literals: "text", 12, -12, 12.50, true, false, date("2001-02-03"), timestamp("2001-02-03T04:05:06Z") (at most
+// microseconds), decimal("12.50"). A field takes only literals of its own type; a decimal field also takes integers and
+// plain decimal fractions, exactly as written. A code literal must be in the field's list. Everything else of CEL
+// (arithmetic, macros, conditionals, indexing, maps, other functions) is refused with its position.
+//
+// # Meaning
+//
+// A filter is true or false of a record, never unknown. A null field equals only null: field == literal, <, <=, >, >=, in,
+// startsWith, contains and a bare bool field are false for it, field != literal is true, two null fields are equal, and
+// ! is plain negation, so !(field < 5) is true for null. Strings and codes are ordered by code point, false before true
+// has no order, decimals compare by their exact value, timestamps as instants. The SQL of every dialect means exactly
+// this.
+package filter
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// Filter is a compiled filter. It is immutable and safe for concurrent use.
+type Filter struct {
+	text      string
+	canonical string
+	fields    []string
+	equality  []string
+	root      node
+}
+
+// Error says what is wrong with a filter, and where. It never quotes a literal of the filter, because a literal may be
+// personal data; it does quote names of fields and functions.
+type Error struct {
+	// Line and Column are 1-based; Column counts code points.
+	Line, Column int
+	// Message says what is wrong and, where that is known, what to write instead.
+	Message string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("filter, line %d, column %d: %s", e.Line, e.Column, e.Message)
+}
+
+// Compile parses and type-checks a filter over the schema. Every error is an *Error. A caller that has no filter does not
+// call Compile: an empty text is an error, so that a filter that got lost is not a permission.
+func Compile(schema *route.Schema, text string) (*Filter, error) {
+	if err := scan(text); err != nil {
+		return nil, err
+	}
+	parsed, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	l := &lowering{schema: schema, text: text, info: parsed.SourceInfo()}
+	root, err := l.predicate(parsed.Expr())
+	if err != nil {
+		return nil, err
+	}
+	f := &Filter{text: text, root: root, canonical: canonical(root), fields: fieldsOf(root)}
+	for name := range fixed(root) {
+		f.equality = append(f.equality, name)
+	}
+	slices.Sort(f.equality)
+	return f, nil
+}
+
+// Text is the filter as it was written.
+func (f *Filter) Text() string { return f.text }
+
+// Canonical is the filter in a normal form, for digests: spelling (white space, comments, parentheses, quotes, the side a
+// literal stands on, double negation) makes no difference. It compiles, and is its own canonical form. It holds the
+// filter's literals, so it is as confidential as Text.
+func (f *Filter) Canonical() string { return f.canonical }
+
+// Fields are the fields that the filter names, sorted. The slice is not to be changed.
+func (f *Filter) Fields() []string { return f.fields }
+
+// EqualityFields are the fields that the filter fixes, by equality, to one constant for every record that can match,
+// sorted: conjunctions add up, an `in` counts when its list has one value, a disjunction counts a field when every branch
+// fixes it to the same constant (several constants are several look-ups, whichever way they are written). Null is no
+// constant here: the records that lack an identifier are many. The slice is not to be changed.
+func (f *Filter) EqualityFields() []string { return f.equality }

@@ -1,0 +1,288 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// lowering type-checks the parsed filter and turns it into nodes. Its recursion is bounded by the parser's depth.
+type lowering struct {
+	schema     *route.Schema
+	text       string
+	info       *ast.SourceInfo
+	literals   int
+	predicates int
+}
+
+// fail is an error at the position of an expression.
+func (l *lowering) fail(e ast.Expr, format string, args ...any) error {
+	at := l.info.GetStartLocation(e.ID())
+	if at.Line() < 1 {
+		return errorf(1, 1, format, args...)
+	}
+	return errorf(at.Line(), at.Column()+1, format, args...)
+}
+
+// predicate lowers an expression that is true or false.
+func (l *lowering) predicate(e ast.Expr) (node, error) { return l.signed(e, false) }
+
+// signed lowers e, or its negation when not is true, pushing the negation down to the leaves.
+func (l *lowering) signed(e ast.Expr, not bool) (node, error) {
+	if e.Kind() == ast.CallKind {
+		c := e.AsCall()
+		switch name := c.FunctionName(); name {
+		case operators.LogicalAnd, operators.LogicalOr:
+			terms := make([]node, 0, len(c.Args()))
+			for _, a := range c.Args() {
+				t, err := l.signed(a, not)
+				if err != nil {
+					return nil, err
+				}
+				terms = append(terms, t)
+			}
+			return join((name == operators.LogicalOr) != not, terms), nil
+		case operators.LogicalNot:
+			return l.signed(c.Args()[0], !not)
+		}
+	}
+	if l.predicates++; l.predicates > MaxPredicates {
+		return nil, l.fail(e, "more than %d comparisons", MaxPredicates)
+	}
+	switch e.Kind() {
+	case ast.CallKind:
+		return l.call(e, not)
+	case ast.IdentKind:
+		f, err := l.field(e)
+		if err != nil {
+			return nil, err
+		}
+		if f.Type != "bool" {
+			return nil, l.fail(e, "field '%s' is of type %s: compare it with something", f.Name, f.Type)
+		}
+		return &compare{field: f, op: equal, value: value{kind: "bool", boolean: true}, not: not}, nil
+	case ast.LiteralKind:
+		return nil, l.fail(e, "a literal is not a condition: compare a field with it")
+	default:
+		return nil, l.unsupported(e)
+	}
+}
+
+// call lowers a comparison or a test.
+func (l *lowering) call(e ast.Expr, not bool) (node, error) {
+	c := e.AsCall()
+	switch name := c.FunctionName(); name {
+	case operators.Equals:
+		return l.comparison(e, equal, not)
+	case operators.NotEquals:
+		return l.comparison(e, equal, !not)
+	case operators.Less:
+		return l.comparison(e, less, not)
+	case operators.LessEquals:
+		return l.comparison(e, lessEqual, not)
+	case operators.Greater:
+		return l.comparison(e, greater, not)
+	case operators.GreaterEquals:
+		return l.comparison(e, greaterEqual, not)
+	case operators.In:
+		return l.membership(e, not)
+	case "startsWith", "contains":
+		return l.match(e, not)
+	default:
+		return nil, l.unsupported(e)
+	}
+}
+
+// comparison lowers a op b.
+func (l *lowering) comparison(e ast.Expr, o op, not bool) (node, error) {
+	a, b := e.AsCall().Args()[0], e.AsCall().Args()[1]
+	if a.Kind() != ast.IdentKind && b.Kind() == ast.IdentKind {
+		a, b, o = b, a, o.mirrored()
+	}
+	if a.Kind() != ast.IdentKind {
+		if l.isLiteral(a) && l.isLiteral(b) {
+			return nil, l.fail(e, "a comparison needs a field of the schema")
+		}
+		if l.isLiteral(a) {
+			a = b
+		}
+		return nil, l.unsupported(a)
+	}
+	f, err := l.field(a)
+	if err != nil {
+		return nil, err
+	}
+	if b.Kind() == ast.IdentKind {
+		g, err := l.field(b)
+		if err != nil {
+			return nil, err
+		}
+		if f.Type != g.Type {
+			return nil, l.fail(e, "field '%s' is of type %s and field '%s' of type %s: only fields of one type can be compared", f.Name, f.Type, g.Name, g.Type)
+		}
+		if err := l.ordered(e, f, o); err != nil {
+			return nil, err
+		}
+		// Which side a field stands on makes no difference to the canonical form.
+		if g.Name < f.Name {
+			f, g, o = g, f, o.mirrored()
+		}
+		return &compareFields{a: f, b: g, op: o, not: not}, nil
+	}
+	if b.Kind() == ast.LiteralKind && b.AsLiteral().Type() == types.NullType {
+		if o != equal {
+			return nil, l.fail(e, "null has no order: use == null or != null")
+		}
+		return &isNull{field: f, not: not}, nil
+	}
+	if err := l.ordered(e, f, o); err != nil {
+		return nil, err
+	}
+	v, err := l.literal(f, b)
+	if err != nil {
+		return nil, err
+	}
+	return &compare{field: f, op: o, value: v, not: not}, nil
+}
+
+// ordered refuses < and its kin where there is no order.
+func (l *lowering) ordered(e ast.Expr, f *route.Field, o op) error {
+	if f.Type == "bool" && o != equal {
+		return l.fail(e, "field '%s' is of type bool, which has no order: use it alone, with !, == or !=", f.Name)
+	}
+	return nil
+}
+
+// membership lowers field in [literals].
+func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
+	args := e.AsCall().Args()
+	if args[0].Kind() != ast.IdentKind {
+		return nil, l.fail(e, "the left side of in is a field of the schema")
+	}
+	f, err := l.field(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if args[1].Kind() != ast.ListKind {
+		return nil, l.fail(e, "the right side of in is a list of literals: %s in […]", f.Name)
+	}
+	if f.Type == "bool" {
+		return nil, l.fail(e, "field '%s' is of type bool: use it alone, with !, == or !=", f.Name)
+	}
+	list := args[1].AsList()
+	switch n := list.Size(); {
+	case n == 0:
+		return nil, l.fail(args[1], "the list is empty: nothing would match")
+	case n > MaxListElements:
+		return nil, l.fail(args[1], "the list has %d elements; at most %d are allowed", n, MaxListElements)
+	}
+	var values []value
+	for _, el := range list.Elements() {
+		v, err := l.literal(f, el)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 1 {
+		return &compare{field: f, op: equal, value: values[0], not: not}, nil
+	}
+	return &in{field: f, values: values, not: not}, nil
+}
+
+// match lowers field.startsWith("…") and field.contains("…").
+func (l *lowering) match(e ast.Expr, not bool) (node, error) {
+	c := e.AsCall()
+	if !c.IsMemberFunction() || c.Target().Kind() != ast.IdentKind || len(c.Args()) != 1 {
+		return nil, l.fail(e, "write field.%s(\"…\")", c.FunctionName())
+	}
+	f, err := l.field(c.Target())
+	if err != nil {
+		return nil, err
+	}
+	if f.Type != "string" && f.Type != "code" {
+		return nil, l.fail(e, "field '%s' is of type %s: %s is for strings and codes", f.Name, f.Type, c.FunctionName())
+	}
+	s, ok, err := l.stringLiteral(c.Args()[0])
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, l.fail(c.Args()[0], "%s takes a string literal", c.FunctionName())
+	}
+	return &match{field: f, contains: c.FunctionName() == "contains", text: s, not: not}, nil
+}
+
+// field resolves an identifier.
+func (l *lowering) field(e ast.Expr) (*route.Field, error) {
+	name := e.AsIdent()
+	for i := range l.schema.Fields {
+		if l.schema.Fields[i].Name == name {
+			return &l.schema.Fields[i], nil
+		}
+	}
+	names := make([]string, len(l.schema.Fields))
+	for i := range l.schema.Fields {
+		names[i] = l.schema.Fields[i].Name
+	}
+	return nil, l.fail(e, "field '%s' is not in schema %s.v%d; fields are %s", shorten(name), l.schema.Name, l.schema.Version, nameList(names, 32))
+}
+
+// unsupported says of an expression outside the language what it is.
+func (l *lowering) unsupported(e ast.Expr) error {
+	switch e.Kind() {
+	case ast.CallKind:
+		c := e.AsCall()
+		switch name := c.FunctionName(); name {
+		case operators.Conditional:
+			return l.fail(e, "? : is not supported in filters: use && and ||")
+		case operators.Index, operators.OptIndex, operators.OptSelect:
+			return l.fail(e, "indexing is not supported in filters: fields are single values")
+		case operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate:
+			return l.fail(e, "arithmetic is not supported in filters: write the result as a literal")
+		case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater,
+			operators.GreaterEquals, operators.In, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot,
+			"startsWith", "contains":
+			return l.fail(e, "a condition is not a value: join conditions with && and ||")
+		case "date", "timestamp", "decimal":
+			return l.fail(e, "%s(…) is a literal here: compare a field with it", name)
+		default:
+			return l.fail(e, "function '%s' is not supported in filters; startsWith, contains, date, timestamp and decimal are", shorten(name))
+		}
+	case ast.SelectKind:
+		return l.fail(e, "'.' is not supported in filters: fields have no parts")
+	case ast.ListKind:
+		return l.fail(e, "a list stands only to the right of in")
+	case ast.MapKind, ast.StructKind:
+		return l.fail(e, "maps and messages are not supported in filters")
+	case ast.LiteralKind:
+		return l.fail(e, "a literal is not expected here")
+	case ast.IdentKind:
+		return l.fail(e, "a field is not expected here")
+	default:
+		return l.fail(e, "this is not supported in filters")
+	}
+}
+
+// nameList joins names for a message, no more than most of them.
+func nameList(names []string, most int) string {
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
+
+// shorten bounds a name for a message.
+func shorten(name string) string {
+	if r := []rune(name); len(r) > 63 {
+		return string(r[:63]) + "…"
+	}
+	return name
+}

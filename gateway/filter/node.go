@@ -1,0 +1,262 @@
+package filter
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// node is a filter in negation normal form: negations stand at the leaves only. Above the leaves everything is monotone,
+// so a leaf that is SQL's unknown where it means false cannot make the whole true, and plain `column = $1` is exact.
+type node interface{ isNode() }
+
+// logic joins at least two terms; no term is a logic of the same kind.
+type logic struct {
+	or    bool
+	terms []node
+}
+
+// compare is field op constant. not turns the truth value round, so that it is true for null.
+type compare struct {
+	field *route.Field
+	op    op
+	value value
+	not   bool
+}
+
+// compareFields is a op b, of two fields of one type.
+type compareFields struct {
+	a, b *route.Field
+	op   op
+	not  bool
+}
+
+// in is field in [values]; the values are distinct and at least one.
+type in struct {
+	field  *route.Field
+	values []value
+	not    bool
+}
+
+// isNull is field == null.
+type isNull struct {
+	field *route.Field
+	not   bool
+}
+
+// match is field.startsWith(text) or field.contains(text).
+type match struct {
+	field    *route.Field
+	contains bool
+	text     string
+	not      bool
+}
+
+func (*logic) isNode()         {}
+func (*compare) isNode()       {}
+func (*compareFields) isNode() {}
+func (*in) isNode()            {}
+func (*isNull) isNode()        {}
+func (*match) isNode()         {}
+
+// op is a comparison; inequality is the negation of equality.
+type op string
+
+const (
+	equal        op = "=="
+	less         op = "<"
+	lessEqual    op = "<="
+	greater      op = ">"
+	greaterEqual op = ">="
+)
+
+// mirrored is the comparison with its sides exchanged.
+func (o op) mirrored() op {
+	switch o {
+	case less:
+		return greater
+	case lessEqual:
+		return greaterEqual
+	case greater:
+		return less
+	case greaterEqual:
+		return lessEqual
+	default:
+		return o
+	}
+}
+
+// sql is the comparison in every dialect.
+func (o op) sql() string {
+	if o == equal {
+		return "="
+	}
+	return string(o)
+}
+
+// value is a literal of a field's type. Exactly one of the last three is used.
+type value struct {
+	kind    string // string, int, decimal, bool, date or timestamp; a code is a string
+	text    string // string; decimal, date and timestamp in their canonical forms
+	integer int64
+	boolean bool
+}
+
+// cel writes the value as CEL.
+func (v value) cel() string {
+	switch v.kind {
+	case "int":
+		return strconv.FormatInt(v.integer, 10)
+	case "bool":
+		return strconv.FormatBool(v.boolean)
+	case "string":
+		return quoteCEL(v.text)
+	default:
+		return v.kind + "(" + quoteCEL(v.text) + ")"
+	}
+}
+
+// quoteCEL escapes only what has to be: the two languages' other escapes differ.
+func quoteCEL(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// join makes a conjunction or a disjunction, flat.
+func join(or bool, terms []node) node {
+	var flat []node
+	for _, t := range terms {
+		if l, ok := t.(*logic); ok && l.or == or {
+			flat = append(flat, l.terms...)
+		} else {
+			flat = append(flat, t)
+		}
+	}
+	if len(flat) == 1 {
+		return flat[0]
+	}
+	return &logic{or: or, terms: flat}
+}
+
+func canonical(n node) string {
+	var b strings.Builder
+	writeCanonical(&b, n)
+	return b.String()
+}
+
+func writeCanonical(b *strings.Builder, n node) {
+	negate := func(not bool, s string) {
+		if not {
+			s = "!(" + s + ")"
+		}
+		b.WriteString(s)
+	}
+	switch n := n.(type) {
+	case *logic:
+		sep := " && "
+		if n.or {
+			sep = " || "
+		}
+		for i, t := range n.terms {
+			if i > 0 {
+				b.WriteString(sep)
+			}
+			if _, nested := t.(*logic); nested {
+				b.WriteByte('(')
+				writeCanonical(b, t)
+				b.WriteByte(')')
+			} else {
+				writeCanonical(b, t)
+			}
+		}
+	case *compare:
+		if n.op == equal && n.not {
+			b.WriteString(n.field.Name + " != " + n.value.cel())
+		} else {
+			negate(n.not, n.field.Name+" "+string(n.op)+" "+n.value.cel())
+		}
+	case *compareFields:
+		if n.op == equal && n.not {
+			b.WriteString(n.a.Name + " != " + n.b.Name)
+		} else {
+			negate(n.not, n.a.Name+" "+string(n.op)+" "+n.b.Name)
+		}
+	case *in:
+		list := make([]string, len(n.values))
+		for i, v := range n.values {
+			list[i] = v.cel()
+		}
+		negate(n.not, n.field.Name+" in ["+strings.Join(list, ", ")+"]")
+	case *isNull:
+		if n.not {
+			b.WriteString(n.field.Name + " != null")
+		} else {
+			b.WriteString(n.field.Name + " == null")
+		}
+	case *match:
+		method := ".startsWith("
+		if n.contains {
+			method = ".contains("
+		}
+		negate(n.not, n.field.Name+method+quoteCEL(n.text)+")")
+	}
+}
+
+func fieldsOf(n node) []string {
+	seen := map[string]bool{}
+	var visit func(node)
+	visit = func(n node) {
+		switch n := n.(type) {
+		case *logic:
+			for _, t := range n.terms {
+				visit(t)
+			}
+		case *compare:
+			seen[n.field.Name] = true
+		case *compareFields:
+			seen[n.a.Name], seen[n.b.Name] = true, true
+		case *in:
+			seen[n.field.Name] = true
+		case *isNull:
+			seen[n.field.Name] = true
+		case *match:
+			seen[n.field.Name] = true
+		}
+	}
+	visit(n)
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// fixed gives the constant of each field that has just one in every record that matches.
+func fixed(n node) map[string]value {
+	out := map[string]value{}
+	switch n := n.(type) {
+	case *compare:
+		if n.op == equal && !n.not {
+			out[n.field.Name] = n.value
+		}
+	case *in:
+		if !n.not && len(n.values) == 1 {
+			out[n.field.Name] = n.values[0]
+		}
+	case *logic:
+		for i, t := range n.terms {
+			branch := fixed(t)
+			switch {
+			case !n.or:
+				// Two constants for one field match nothing, so either will do.
+				maps.Copy(out, branch)
+			case i == 0:
+				out = branch
+			default:
+				maps.DeleteFunc(out, func(name string, v value) bool {
+					other, ok := branch[name]
+					return !ok || other != v
+				})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,134 @@
+package filter
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// Dialect is a source's SQL: PostgreSQL or SQLite.
+type Dialect interface {
+	// quote makes an identifier of a column's name.
+	quote(column string) string
+	// operand is a column as a value of the field's type.
+	operand(f *route.Field, column string) string
+	// compare writes column op bound value, which may be unknown for a null column. negated is its complement, which is
+	// true for a null column.
+	compare(b *builder, f *route.Field, column string, o op, v value)
+	// notEqual writes that a column does not have a value: true for a null column.
+	notEqual(b *builder, f *route.Field, column string, v value)
+	// compareFields writes a op b, which may be unknown if one is null, unless op is equal: then two nulls are equal.
+	compareFields(b *builder, f *route.Field, x string, o op, y string, not bool)
+	// in writes that a column has one of the values; unknown for a null column.
+	in(b *builder, f *route.Field, column string, values []value)
+	// match writes that a column starts with or contains text; unknown for a null column.
+	match(b *builder, column string, contains bool, text string)
+	// truth writes a bool column: wanted or, with not, anything else (null too).
+	truth(b *builder, column string, wanted, not bool)
+}
+
+// SQL writes the filter as a condition for WHERE, in parentheses unless it is one comparison. Every literal is bound:
+// args, followed by the filter's own, is what the statement is run with, so that conditions can be chained. column names
+// the column of a field; it is quoted here. The only error is a field that column does not know.
+func (f *Filter) SQL(d Dialect, column func(field string) (string, bool), args []any) (sql string, newArgs []any, err error) {
+	b := &builder{dialect: d, column: column, args: args}
+	b.node(f.root)
+	if b.err != nil {
+		return "", args, b.err
+	}
+	return b.text.String(), b.args, nil
+}
+
+// builder collects the text of a condition and its arguments.
+type builder struct {
+	dialect Dialect
+	column  func(string) (string, bool)
+	text    strings.Builder
+	args    []any
+	err     error
+}
+
+func (b *builder) write(parts ...string) {
+	for _, p := range parts {
+		b.text.WriteString(p)
+	}
+}
+
+func (b *builder) quoted(f *route.Field) string {
+	name, ok := b.column(f.Name)
+	if !ok {
+		if b.err == nil {
+			b.err = fmt.Errorf("filter: field '%s' has no column", f.Name)
+		}
+		return ""
+	}
+	return b.dialect.quote(name)
+}
+
+func (b *builder) node(n node) {
+	switch n := n.(type) {
+	case *logic:
+		sep := " AND "
+		if n.or {
+			sep = " OR "
+		}
+		b.write("(")
+		for i, t := range n.terms {
+			if i > 0 {
+				b.write(sep)
+			}
+			b.node(t)
+		}
+		b.write(")")
+	case *compare:
+		c := b.quoted(n.field)
+		switch {
+		case n.field.Type == "bool":
+			b.dialect.truth(b, c, n.value.boolean, n.not)
+		case n.not && n.op == equal:
+			b.dialect.notEqual(b, n.field, c, n.value)
+		default:
+			b.complement(n.not, func() { b.dialect.compare(b, n.field, c, n.op, n.value) }, c)
+		}
+	case *compareFields:
+		x, y := b.quoted(n.a), b.quoted(n.b)
+		if n.op == equal {
+			b.dialect.compareFields(b, n.a, x, n.op, y, n.not)
+			return
+		}
+		b.complement(n.not, func() { b.dialect.compareFields(b, n.a, x, n.op, y, false) }, x, y)
+	case *in:
+		c := b.quoted(n.field)
+		b.complement(n.not, func() { b.dialect.in(b, n.field, c, n.values) }, c)
+	case *isNull:
+		if n.not {
+			b.write(b.quoted(n.field), " IS NOT NULL")
+		} else {
+			b.write(b.quoted(n.field), " IS NULL")
+		}
+	case *match:
+		c := b.quoted(n.field)
+		b.complement(n.not, func() { b.dialect.match(b, c, n.contains, n.text) }, c)
+	}
+}
+
+// complement writes a condition that is unknown exactly when one of the columns is null, or what it leaves out.
+func (b *builder) complement(not bool, condition func(), columns ...string) {
+	if !not {
+		condition()
+		return
+	}
+	b.write("(")
+	for _, c := range columns {
+		b.write(c, " IS NULL OR ")
+	}
+	b.write("NOT (")
+	condition()
+	b.write("))")
+}
+
+// quoteIdentifier is the same in both dialects.
+func quoteIdentifier(name string) string {
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
