@@ -60,6 +60,8 @@ const (
 	ReasonSuperseded  = "Superseded"
 	ReasonNotAccepted = "NotAccepted"
 	ReasonNotSigned   = "NotSigned"
+	ReasonNotResolved = "NotResolved"
+	ReasonDeleted     = "Deleted"
 
 	ReasonReady         = "Ready"
 	ReasonPending       = "Pending"

@@ -120,7 +120,7 @@ type SharingAgreementStatus struct {
 
 	// Coverage ties each term that promises something to the control that keeps the promise.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=512
+	// +kubebuilder:validation:MaxItems=1024
 	// +optional
 	Coverage []TermCoverage `json:"coverage,omitempty"`
 

@@ -274,6 +274,7 @@ type Clause struct {
 	Fields []string `json:"fields,omitempty"`
 
 	// FilterFields are the fields that a query may filter on; empty: fields and those of requireSelectors.
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
@@ -350,6 +351,7 @@ type Conditions struct {
 
 	// RequireSelectors: the filter must fix, by equality, every field of at least one of these sets. This keeps queries
 	// to known persons and stops fishing.
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinItems=1
 	// +kubebuilder:validation:items:MaxItems=16
@@ -359,6 +361,7 @@ type Conditions struct {
 	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
 
 	// SubjectRoles that the justification may name: suspect, victim, witness, missing-person, applicant.
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
@@ -366,6 +369,7 @@ type Conditions struct {
 	SubjectRoles []string `json:"subjectRoles,omitempty"`
 
 	// Jurisdictions from which a query may come, as ISO 3166 codes.
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=16
 	// +listType=set

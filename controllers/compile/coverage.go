@@ -1,0 +1,212 @@
+package compile
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+// keeping says what becomes of a term. Exactly one of its members is set, or none for a term that identifies or describes
+// and promises nothing.
+type keeping struct {
+	// controls that keep the promise, the strongest first.
+	controls []v1alpha1.Control
+	// instead is what to do about a term that this release cannot enforce.
+	instead string
+}
+
+var (
+	promisesNothing  = keeping{}
+	byGateway        = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway}}
+	byDatabase       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlSourceDatabase, v1alpha1.ControlGateway}}
+	byCredential     = keeping{controls: []v1alpha1.Control{v1alpha1.ControlVault, v1alpha1.ControlGateway}}
+	byGatewayInTime  = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway, v1alpha1.ControlVault}}
+	attested         = keeping{controls: []v1alpha1.Control{v1alpha1.ControlAttested}}
+	notInThisRelease = func(instead string) keeping { return keeping{instead: instead} }
+)
+
+// terms says of every term of an agreement what keeps it. Both status.coverage and the reason UnenforceableTerm come from
+// here, so a term cannot be covered and refused, nor be forgotten: a term without a row is refused, and a test fails when
+// the terms gain a field that has none. A row stands for everything below its path.
+var terms = map[string]keeping{
+	"id":         promisesNothing,
+	"version":    promisesNothing,
+	"supersedes": byGateway, // the switch is in the route
+	"title":      promisesNothing,
+	"type":       promisesNothing,
+	"profiles":   notInThisRelease("AgreementProfile is not in this release: remove profiles, and check the rules by hand"),
+
+	"parties":            promisesNothing,
+	"legalAuthority":     attested,
+	"purposeStatement":   attested,
+	"justification":      attested,
+	"anticipatedResults": attested,
+
+	"term.notBefore":    byGatewayInTime,
+	"term.notAfter":     byGatewayInTime,
+	"term.reviewBy":     attested,
+	"requiredDecisions": attested, // each party's operator keeps its own; its signature attests it to the others
+
+	"clauses[].name":                   promisesNothing,
+	"clauses[].source":                 promisesNothing,
+	"clauses[].recipients[].agency":    byCredential,
+	"clauses[].recipients[].taskForce": notInThisRelease("task forces are not in this release: name the agencies"),
+	"clauses[].schema":                 byGateway,
+	"clauses[].dataset":                byDatabase,
+	"clauses[].purposes":               byGateway,
+	"clauses[].granularity":            byGateway,
+	"clauses[].fields":                 byDatabase,
+	"clauses[].filterFields":           byGateway,
+	"clauses[].rowFilter":              byGateway,
+
+	"clauses[].conditions.caseReference.pattern": byGateway,
+	"clauses[].conditions.requireSelectors":      byGateway,
+	"clauses[].conditions.subjectRoles":          byGateway,
+	"clauses[].conditions.userAttributes":        notInThisRelease("this release cannot check users' claims: remove it, or restrict who may query at the recipient"),
+	"clauses[].conditions.consent":               notInThisRelease("this release cannot check consent: remove it, or bind a dataset to a view of the consented records"),
+	"clauses[].conditions.jurisdictions":         notInThisRelease("this release cannot check where a query comes from: remove it, or name as recipients only agencies of those jurisdictions"),
+
+	"clauses[].limits.recordsPerQuery": byGateway,
+	"clauses[].limits.queriesPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
+	"clauses[].limits.recordsPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
+	"clauses[].limits.minimumCount":    notInThisRelease("this release does not suppress small counts: remove it, or lower granularity to Existence"),
+
+	"clauses[].obligations.retentionDays":       attested,
+	"clauses[].obligations.redisclosure":        attested,
+	"clauses[].obligations.destruction":         attested,
+	"clauses[].obligations.verifyBeforeAction":  attested,
+	"clauses[].obligations.responseTimeSeconds": attested,
+
+	"noticeProcedure":       attested,
+	"verificationProcedure": attested,
+	"accuracyAssessment":    attested,
+	"security":              attested,
+	"oversightAccess":       attested,
+	"publicationRef":        attested,
+	"contacts":              promisesNothing,
+}
+
+// cover lists what keeps each term that promises something.
+func (c *compiler) cover(v *version) []v1alpha1.TermCoverage {
+	var out []v1alpha1.TermCoverage
+	eachTerm(v.terms, func(row, path string, clause *v1alpha1.Clause) {
+		k := terms[row]
+		if len(k.controls) == 0 {
+			return
+		}
+		controls := k.controls
+		if controls[0] == v1alpha1.ControlSourceDatabase && !c.databaseKeeps(clause) {
+			controls = controls[1:]
+		}
+		out = append(out, v1alpha1.TermCoverage{Term: path, Controls: slices.Clone(controls)})
+	})
+	return out
+}
+
+// databaseKeeps says whether we know that the source's database refuses other columns: when the records are ours and
+// every dataset that answers has a role of its own. Of a peer's database we know nothing.
+func (c *compiler) databaseKeeps(clause *v1alpha1.Clause) bool {
+	if clause == nil || clause.Source != c.index.Self {
+		return false
+	}
+	found := c.offering(clause)
+	return len(found) > 0 && !slices.ContainsFunc(found, func(d *v1alpha1.Dataset) bool { return d.Spec.Source.PostgreSQL == nil })
+}
+
+// unenforceable lists the terms that this release cannot keep, each with what to do instead.
+func unenforceable(t *v1alpha1.AgreementTerms) []string {
+	var out []string
+	eachTerm(t, func(row, path string, _ *v1alpha1.Clause) {
+		k, known := terms[row]
+		switch {
+		case !known:
+			out = append(out, path+": this release has no control that keeps it: remove it")
+		case k.instead != "":
+			out = append(out, path+": "+k.instead)
+		}
+	})
+	return out
+}
+
+// eachTerm calls visit for every term that is given, with its row in the table (or its own path when it has none), its
+// path, and the clause it is in.
+func eachTerm(t *v1alpha1.AgreementTerms, visit func(row, path string, clause *v1alpha1.Clause)) {
+	w := walker{visit: visit}
+	w.walk(reflect.ValueOf(t).Elem(), "", "")
+}
+
+type walker struct {
+	visit  func(row, path string, clause *v1alpha1.Clause)
+	clause *v1alpha1.Clause
+}
+
+func (w *walker) walk(value reflect.Value, row, path string) {
+	if value.IsZero() {
+		return
+	}
+	if _, known := terms[row]; known {
+		w.visit(row, path, w.clause)
+		return
+	}
+	switch kind, elem := shapeOf(value.Type()); kind {
+	case shapeStruct:
+		for value.Kind() == reflect.Pointer {
+			value = value.Elem()
+		}
+		for i := range elem.NumField() {
+			name := memberName(elem.Field(i))
+			w.walk(value.Field(i), join(row, name), join(path, name))
+		}
+	case shapeList:
+		for i := range value.Len() {
+			item := value.Index(i)
+			key := fmt.Sprint(i)
+			if cl, ok := item.Addr().Interface().(*v1alpha1.Clause); ok {
+				w.clause, key = cl, cl.Name
+			}
+			w.walk(item, row+"[]", path+"["+key+"]")
+		}
+	default:
+		w.visit(row, path, w.clause)
+	}
+}
+
+type shape int
+
+const (
+	shapeLeaf shape = iota
+	shapeStruct
+	shapeList
+)
+
+// shapeOf says whether a term has terms of its own: an object of this API, or a list of such.
+func shapeOf(t reflect.Type) (shape, reflect.Type) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Slice {
+		if s, _ := shapeOf(t.Elem()); s == shapeStruct {
+			return shapeList, t.Elem()
+		}
+		return shapeLeaf, t
+	}
+	if t.Kind() == reflect.Struct && t.PkgPath() == reflect.TypeFor[v1alpha1.AgreementTerms]().PkgPath() {
+		return shapeStruct, t
+	}
+	return shapeLeaf, t
+}
+
+func memberName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

@@ -1,0 +1,76 @@
+package compile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// lead is how long before its window opens the credentials of a version exist, so that an agreement is usable, and an
+// amendment has no gap, to the second.
+const lead = 60 * time.Second
+
+// credentials lists the roles that must exist for the versions in force, and for one that is about to be. While both a
+// version and its successor count, a role covers both; the gateway still enforces the one in force.
+func (c *compiler) credentials(id string, r *route.Route, versions []*version) []Credential {
+	plan := map[string]*Credential{}
+	for _, v := range versions {
+		if !carries(r, v) || c.now.Before(v.notBefore.Add(-lead)) || !c.now.Before(v.end) {
+			continue
+		}
+		for i := range v.clauses {
+			if cl := &v.clauses[i]; cl.inbound {
+				c.planClause(plan, id, v.end, cl)
+			}
+		}
+	}
+	out := make([]Credential, 0, len(plan))
+	for _, key := range slices.Sorted(maps.Keys(plan)) {
+		out = append(out, *plan[key])
+	}
+	return slices.Clip(out)
+}
+
+// planClause adds the certificate role of each recipient and the database role of each PostgreSQL dataset of a clause.
+func (c *compiler) planClause(plan map[string]*Credential, id string, end time.Time, cl *clause) {
+	for _, r := range cl.terms.Recipients {
+		add(plan, "agreement/"+r.Agency, end, Credential{
+			Agreement: id,
+			Role:      AgreementRole(id, r.Agency),
+			Recipient: r.Agency,
+			SPIFFEID:  AgreementSPIFFEID(c.self.Spec.TrustDomain, id, r.Agency),
+		})
+	}
+	for _, d := range cl.datasets {
+		pg := d.Spec.Source.PostgreSQL
+		if pg == nil {
+			continue
+		}
+		credential := add(plan, "source/"+d.Name, end, Credential{
+			Agreement: id,
+			Role:      SourceRole(id, d.Name),
+			Source:    &SourceCredential{Dataset: d.Name, Connection: pg.VaultConnection, Relation: d.Spec.Relation},
+		})
+		for _, f := range cl.needsOf(d) {
+			credential.Source.Columns = append(credential.Source.Columns, columnOf(d, f))
+		}
+		slices.SortFunc(credential.Source.Columns, strings.Compare)
+		credential.Source.Columns = slices.Compact(credential.Source.Columns)
+	}
+}
+
+// add plans a credential once, until the latest end.
+func add(plan map[string]*Credential, key string, end time.Time, credential Credential) *Credential {
+	planned := plan[key]
+	if planned == nil {
+		planned = &credential
+		plan[key] = planned
+	}
+	if end.After(planned.NotAfter) {
+		planned.NotAfter = end
+	}
+	return planned
+}

@@ -1,0 +1,159 @@
+package compile
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+var (
+	relationForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$`)
+	columnForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}$`)
+	mountForm    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
+)
+
+// Defaults of a PostgreSQL source, for files that never met the API server.
+const (
+	defaultPort    = 5432
+	defaultSSLMode = "verify-full"
+)
+
+// datasetAccepted decides whether a dataset is well formed by itself.
+func datasetAccepted(d *v1alpha1.Dataset) (reason, message string, failed bool) {
+	if unknown := d.Spec.UnknownFields; len(unknown) > 0 {
+		return v1alpha1.ReasonUnknownField, fmt.Sprintf("this release does not know %s of spec: correct the spelling, or remove it", quoteAll(unknown)), true
+	}
+	if f := checkDataset(d); len(f) > 0 {
+		return v1alpha1.ReasonInvalid, f.String() + ": correct the dataset", true
+	}
+	return "", "", false
+}
+
+// checkDataset lists what is wrong with a dataset by itself. Names of relations and columns end up in SQL.
+func checkDataset(d *v1alpha1.Dataset) faults {
+	var f faults
+	s := &d.Spec
+	if !isName(d.Name, 40) {
+		f.add("metadata.name", "%q is not 1 to 40 lower-case letters, digits and hyphens", d.Name)
+	}
+	if !isName(s.Schema.Name, 40) || s.Schema.Version < 1 {
+		f.add("schema", "name or version missing")
+	}
+	checkSource(&f, &s.Source)
+	if !relationForm.MatchString(s.Relation) {
+		f.add("relation", "%q is not NAME or SCHEMA.NAME", s.Relation)
+	}
+	if n := len(s.Fields); n < 1 || n > maxFields {
+		f.add("fields", "%d fields; 1 to %d are possible", n, maxFields)
+	}
+	seen := map[string]bool{}
+	for i, m := range s.Fields {
+		path := fmt.Sprintf("fields[%d]", i)
+		if len(m.Field) > 63 || !fieldForm.MatchString(m.Field) {
+			f.add(path+".field", "%q is not the name of a field", m.Field)
+		}
+		if !columnForm.MatchString(m.Column) {
+			f.add(path+".column", "%q is not the name of a column", m.Column)
+		}
+		if seen[m.Field] {
+			f.add(path+".field", "%q is mapped twice", m.Field)
+		}
+		seen[m.Field] = true
+	}
+	return f
+}
+
+func checkSource(f *faults, s *v1alpha1.DatasetSource) {
+	switch pg := s.PostgreSQL; {
+	case (pg == nil) == (s.SQLite == nil):
+		f.add("source", "exactly one of postgresql and sqlite is given")
+	case pg == nil:
+		if s.SQLite.Path == "" {
+			f.add("source.sqlite.path", "missing")
+		}
+	default:
+		if pg.Host == "" || pg.Database == "" {
+			f.add("source.postgresql", "host or database missing")
+		}
+		if pg.Port < 0 || pg.Port > 65535 {
+			f.add("source.postgresql.port", "%d is not a port", pg.Port)
+		}
+		if !slices.Contains([]string{"", "verify-full", "verify-ca", "require"}, pg.SSLMode) {
+			f.add("source.postgresql.sslMode", "%q is not verify-full, verify-ca or require", pg.SSLMode)
+		}
+		if len(pg.VaultConnection) > 63 || !mountForm.MatchString(pg.VaultConnection) {
+			f.add("source.postgresql.vaultConnection", "%q is not the name of a connection", pg.VaultConnection)
+		}
+	}
+}
+
+// datasetResolved decides whether what the dataset refers to exists.
+func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string, failed bool) {
+	name := schemaName(d.Spec.Schema.Name, d.Spec.Schema.Version)
+	s := c.schema(name)
+	if s == nil {
+		return v1alpha1.ReasonUnknownSchema, fmt.Sprintf("schema: there is no ExchangeSchema %q: apply it, or correct schema.name and schema.version", name), true
+	}
+	if s.problem != "" {
+		return v1alpha1.ReasonUnknownSchema, fmt.Sprintf("schema: ExchangeSchema %q is not accepted: %s", name, s.problem), true
+	}
+	fields := make([]string, len(d.Spec.Fields))
+	for i, m := range d.Spec.Fields {
+		fields[i] = m.Field
+		if !s.has(m.Field) {
+			return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("fields[%d].field: schema %q has no field %q: correct or remove the mapping", i, name, m.Field), true
+		}
+	}
+	uses := slices.Concat(d.Spec.Selectors...)
+	if d.Spec.SubjectKey != "" {
+		uses = append(uses, d.Spec.SubjectKey)
+	}
+	if field := unmapped(d, uses); field != "" {
+		return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("selectors and subjectKey: field %q is not mapped to a column: add it to fields", field), true
+	}
+	if field, column := unknownColumn(d, fields); field != "" {
+		return v1alpha1.ReasonUnknownColumn, fmt.Sprintf("fields[%s].column: relation %q has no column %q: correct the mapping, or add the column", field, d.Spec.Relation, column), true
+	}
+	return "", "", false
+}
+
+// columnOf is the column that a field is mapped to; empty: none.
+func columnOf(d *v1alpha1.Dataset, field string) string {
+	for _, m := range d.Spec.Fields {
+		if m.Field == field {
+			return m.Column
+		}
+	}
+	return ""
+}
+
+// unmapped is the first of the fields that the dataset does not map; empty: it maps them all.
+func unmapped(d *v1alpha1.Dataset, fields []string) string {
+	for _, f := range fields {
+		if columnOf(d, f) == "" {
+			return f
+		}
+	}
+	return ""
+}
+
+// unknownColumn is the first of the fields whose column the relation does not have, as far as its columns were observed
+// for the dataset as it stands.
+func unknownColumn(d *v1alpha1.Dataset, fields []string) (field, column string) {
+	if !columnsObserved(d) {
+		return "", ""
+	}
+	for _, f := range fields {
+		if column := columnOf(d, f); !slices.Contains(d.Status.Columns, column) {
+			return f, column
+		}
+	}
+	return "", ""
+}
+
+// columnsObserved: an object without a generation (a file) has no columns observed unless it lists some.
+func columnsObserved(d *v1alpha1.Dataset) bool {
+	return d.Status.ColumnsGeneration == d.Generation && (d.Generation > 0 || len(d.Status.Columns) > 0)
+}

@@ -1,0 +1,31 @@
+package compile
+
+import "time"
+
+// next is the next instant at which time alone changes the result: a window opens or ends, credentials come due, or a
+// condition about time becomes true. What has ended for good changes no more.
+func (c *compiler) next(versions []*version) time.Time {
+	var next time.Time
+	for _, v := range versions {
+		for _, at := range v.instants() {
+			if at.After(c.now) && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
+		}
+	}
+	return next
+}
+
+func (v *version) instants() []time.Time {
+	if !v.accepted.ok || v.decided.rejected != nil || v.termination() != nil {
+		return nil
+	}
+	out := []time.Time{v.end}
+	if v.signedByAll() {
+		out = append(out, v.notBefore.Add(-lead), v.notBefore, v.end.Add(-expiring))
+		if due := v.terms.Term.ReviewBy; due != nil {
+			out = append(out, due.UTC())
+		}
+	}
+	return out
+}

@@ -1,0 +1,210 @@
+package compile
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// maxRouteVersions is the current version and the next one.
+const maxRouteVersions = 2
+
+// reasonDeleted ends the route of an agreement of which no object is left.
+const reasonDeleted = "Deleted"
+
+// route decides what the gateways enforce. There is none before the agreement was ever fully signed, and a tombstone once
+// nothing is in force nor will be.
+func (c *compiler) route(id string, versions []*version, prior *route.Route) *route.Route {
+	r := &route.Route{Format: route.Format, Agreement: id, Self: c.party(prior)}
+	for _, v := range due(versions) {
+		r.Versions = append(r.Versions, route.Version{
+			Version:   v.terms.Version,
+			Digest:    v.digest,
+			NotBefore: v.notBefore,
+			NotAfter:  v.end,
+			Clauses:   c.routeClauses(v),
+		})
+	}
+	if len(r.Versions) == 0 {
+		if prior == nil {
+			return nil
+		}
+		r.Tombstone = &route.Tombstone{Reason: endedBy(versions), At: c.now.Truncate(time.Second)}
+	}
+	return sequenced(r, prior)
+}
+
+// party is the local agency as routes name it; when its Agency is gone, as the route named it before.
+func (c *compiler) party(prior *route.Route) route.Party {
+	switch {
+	case c.self != nil:
+		return partyOf(c.self)
+	case prior != nil:
+		return prior.Self
+	}
+	return route.Party{Agency: c.index.Self}
+}
+
+// due lists the versions that are in force or will be, by time: the current one and the next.
+func due(versions []*version) []*version {
+	var out []*version
+	for _, v := range versions {
+		waits := v.inForce.ok || v.inForce.reason == v1alpha1.ReasonNotYet
+		if waits && v.notBefore.Before(v.end) {
+			out = append(out, v)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *version) int { return a.notBefore.Compare(b.notBefore) })
+	return out[:min(len(out), maxRouteVersions)]
+}
+
+// endedBy is why the agreement has no version left: that of its latest signed version, or else of its latest.
+func endedBy(versions []*version) string {
+	var last *version
+	for _, v := range versions {
+		if !v.object.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if last == nil || v.signedByAll() || !last.signedByAll() {
+			last = v
+		}
+	}
+	if last == nil {
+		return reasonDeleted
+	}
+	return last.inForce.reason
+}
+
+// sequenced gives the prior route when it says the same, and the next sequence otherwise.
+func sequenced(r, prior *route.Route) *route.Route {
+	r.Sequence = 1
+	if prior == nil {
+		return r
+	}
+	if sameRoute(r, prior) {
+		return prior
+	}
+	r.Sequence = prior.Sequence + 1
+	return r
+}
+
+// sameRoute compares payloads, but for the sequence and for when a tombstone was set.
+func sameRoute(a, b *route.Route) bool {
+	x, errX := route.Encode(undated(a))
+	y, errY := route.Encode(undated(b))
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func undated(r *route.Route) *route.Route {
+	u := *r
+	u.Sequence = 0
+	if r.Tombstone != nil {
+		u.Tombstone = &route.Tombstone{Reason: r.Tombstone.Reason}
+	}
+	return &u
+}
+
+// routeClauses are the clauses in which we are the source or a recipient.
+func (c *compiler) routeClauses(v *version) []route.Clause {
+	out := make([]route.Clause, 0, len(v.clauses))
+	for i := range v.clauses {
+		if cl := &v.clauses[i]; cl.inbound || cl.outbound {
+			out = append(out, c.routeClause(v, cl))
+		}
+	}
+	return out
+}
+
+func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
+	t := cl.terms
+	out := route.Clause{
+		Name:         t.Name,
+		Source:       c.source(cl),
+		Recipients:   c.recipients(t),
+		Schema:       cl.schema.route,
+		Purposes:     sorted(t.Purposes),
+		Granularity:  string(t.Granularity),
+		Fields:       cl.schema.sorted(t.Fields),
+		FilterFields: cl.filterFields,
+		RowFilter:    t.RowFilter,
+	}
+	for _, d := range cl.datasets {
+		out.Datasets = append(out.Datasets, routeDataset(v.terms.ID, cl, d))
+	}
+	if k := t.Conditions; k != nil {
+		if k.CaseReference != nil {
+			out.CaseReference = k.CaseReference.Pattern
+		}
+		out.RequireSelectors = k.RequireSelectors
+		out.SubjectRoles = sorted(k.SubjectRoles)
+	}
+	if t.Limits != nil {
+		out.RecordsPerQuery = t.Limits.RecordsPerQuery
+	}
+	if o := t.Obligations; o != nil {
+		out.Obligations = route.Obligations{RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure}
+		if o.VerifyBeforeAction != nil {
+			out.Obligations.VerifyBeforeActionDays = &o.VerifyBeforeAction.NoticeDays
+		}
+	}
+	return out
+}
+
+// source says how to reach the agency that holds the records, unless that is us.
+func (c *compiler) source(cl *clause) route.Peer {
+	a := c.index.Agencies[cl.terms.Source]
+	if cl.inbound {
+		return route.Peer{Party: partyOf(a)}
+	}
+	return route.Peer{
+		Party:       partyOf(a),
+		Gateway:     a.Spec.Endpoints.Gateway,
+		Exchange:    a.Spec.Endpoints.Exchange,
+		TrustBundle: a.Spec.TrustBundle,
+	}
+}
+
+func (c *compiler) recipients(t *v1alpha1.Clause) []route.Party {
+	out := make([]route.Party, len(t.Recipients))
+	for i, r := range t.Recipients {
+		// Every recipient is a party, or the terms were not accepted; then the route is only measured.
+		if a := c.index.Agencies[r.Agency]; a != nil {
+			out[i] = partyOf(a)
+		}
+	}
+	return out
+}
+
+// routeDataset binds the clause to a dataset: the columns that its queries read, and no others.
+func routeDataset(agreement string, cl *clause, d *v1alpha1.Dataset) route.Dataset {
+	fields := cl.needsOf(d)
+	out := route.Dataset{Name: d.Name, Relation: d.Spec.Relation, Columns: make(map[string]string, len(fields))}
+	for _, f := range fields {
+		out.Columns[f] = columnOf(d, f)
+	}
+	if _, reads := out.Columns[d.Spec.SubjectKey]; reads {
+		out.SubjectKey = d.Spec.SubjectKey
+	}
+	if pg := d.Spec.Source.PostgreSQL; pg != nil {
+		out.PostgreSQL = &route.PostgreSQL{
+			Host:     pg.Host,
+			Port:     cmp.Or(pg.Port, defaultPort),
+			Database: pg.Database,
+			SSLMode:  cmp.Or(pg.SSLMode, defaultSSLMode),
+			CABundle: pg.CABundle,
+			Role:     SourceRole(agreement, d.Name),
+		}
+	}
+	if lite := d.Spec.Source.SQLite; lite != nil {
+		out.SQLite = &route.SQLite{Path: lite.Path}
+	}
+	return out
+}
+
+func sorted(items []string) []string {
+	return slices.Sorted(slices.Values(items))
+}

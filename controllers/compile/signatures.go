@@ -1,0 +1,141 @@
+package compile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/signature"
+)
+
+// signatures are what the parties' signatures on a version come to.
+type signatures struct {
+	// verified parties, sorted; missing ones, in the order of the terms.
+	verified, missing []string
+	// ours: our own signature is among verified. published: it is where the operator puts it, in status.
+	ours, published bool
+	// problems are the signatures that do not verify: whose and why.
+	problems []string
+}
+
+// verify checks the union of the signatures that came by file and those that the operator keeps.
+func (c *compiler) verify(v *version) {
+	if v.digest == "" {
+		return
+	}
+	s := &v.signatures
+	for _, name := range partyNames(v.terms) {
+		ok, problem := c.verified(v, name, v.object.Spec.Signatures)
+		inStatus, problemInStatus := c.verified(v, name, v.object.Status.Signatures)
+		switch {
+		case ok || inStatus:
+			s.verified = append(s.verified, name)
+		case problem == "" && problemInStatus == "":
+			s.missing = append(s.missing, name)
+		default:
+			s.missing = append(s.missing, name)
+			s.problems = append(s.problems, problem+problemInStatus)
+		}
+		if name == c.index.Self {
+			s.ours, s.published = ok || inStatus, inStatus
+		}
+	}
+	slices.Sort(s.verified)
+	for _, sig := range slices.Concat(v.object.Spec.Signatures, v.object.Status.Signatures) {
+		if party(v.terms, sig.Agency) == nil {
+			s.problems = append(s.problems, fmt.Sprintf("agency %q signed, which is not a party; ", sig.Agency))
+		}
+	}
+}
+
+// verified says whether one of the signatures is the agency's on this version, and what is wrong with those that are not.
+func (c *compiler) verified(v *version, agency string, among []v1alpha1.AgreementSignature) (ok bool, problem string) {
+	for _, s := range among {
+		if s.Agency != agency {
+			continue
+		}
+		claims, err := signature.Verify(s.JWS, agency, c.keysOf(c.index.Agencies[agency]))
+		switch {
+		case err == nil && claims.Digest == v.digest:
+			return true, ""
+		case err == nil:
+			problem += fmt.Sprintf("the signature of %s is over other terms (%s); ", agency, claims.Digest)
+		case errors.Is(err, signature.ErrUnknownKey):
+			problem += fmt.Sprintf("the signature of %s is with a key that its Agency does not list (%v): apply what it prints with `entente agency export`; ", agency, err)
+		default:
+			problem += fmt.Sprintf("the signature of %s does not verify (%v); ", agency, err)
+		}
+	}
+	return false, problem
+}
+
+// signedByAll says whether every party signed exactly these terms.
+func (v *version) signedByAll() bool {
+	return v.digest != "" && len(v.signatures.verified) == len(v.terms.Parties)
+}
+
+// signing is what stands between an acceptable version and every party's signature, in the order of what is done next.
+var signing = []check{
+	notRejected,
+	weDecided,
+	signaturesVerify,
+	weSigned,
+	peersSigned,
+}
+
+// signed is the verdict on the signatures.
+func (c *compiler) signed(v *version) verdict {
+	all := verdict{true, v1alpha1.ReasonSigned, fmt.Sprintf("all %d parties signed %s", len(v.terms.Parties), v.digest)}
+	switch {
+	case !v.accepted.ok:
+		return c.first(v, []check{acceptable}, "", "")
+	case v.signedByAll():
+		return all
+	}
+	return c.first(v, signing, all.reason, all.message)
+}
+
+func weDecided(c *compiler, v *version) (reason, message string, failed bool) {
+	if v.decided.accepted || v.signatures.ours {
+		return "", "", false
+	}
+	return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("agency %s waits for %s: create an AgreementDecision on digest %s of agreement %s%s%s",
+		c.index.Self, v.decided.waiting, v.digest, v.name, v.decided.ignored, suffix(v.signatures.problems)), true
+}
+
+func signaturesVerify(_ *compiler, v *version) (reason, message string, failed bool) {
+	if len(v.signatures.problems) == 0 {
+		return "", "", false
+	}
+	return v1alpha1.ReasonInvalidSignature, problems(v.signatures.problems) + ": replace it with what `entente agreement signature export` prints at the signer", true
+}
+
+func weSigned(c *compiler, v *version) (reason, message string, failed bool) {
+	if v.signatures.ours {
+		return "", "", false
+	}
+	message = "this operator signs next"
+	if !v.resolved.ok {
+		message = "this operator signs once condition ResolvedRefs is true"
+	}
+	return v1alpha1.ReasonAwaitingSignature, fmt.Sprintf("agency %s accepted; %s%s", c.index.Self, message, v.decided.ignored), true
+}
+
+func peersSigned(_ *compiler, v *version) (reason, message string, failed bool) {
+	if len(v.signatures.missing) == 0 {
+		return "", "", false
+	}
+	return v1alpha1.ReasonAwaitingSignature, fmt.Sprintf("%s did not sign %s yet: bring each signature with `entente agreement signature export` there and `entente agreement signature import` here%s",
+		strings.Join(v.signatures.missing, ", "), v.digest, v.decided.ignored), true
+}
+
+func problems(p []string) string { return strings.TrimSuffix(list(p, ""), "; ") }
+
+func suffix(p []string) string {
+	if len(p) == 0 {
+		return ""
+	}
+	return "; " + problems(p)
+}

@@ -1,0 +1,119 @@
+package compile
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// expiring is how long before its end an agreement is said to be expiring.
+const expiring = 30 * 24 * time.Hour
+
+// status puts together what people are told of a version.
+func (c *compiler) status(v *version, r *route.Route, prior []metav1.Condition) v1alpha1.SharingAgreementStatus {
+	s := v1alpha1.SharingAgreementStatus{
+		Digest:     v.digest,
+		State:      v.state,
+		Verified:   v.signatures.verified,
+		Decisions:  v.decided.records,
+		Coverage:   v.coverage,
+		Conditions: c.conditions(v, prior),
+	}
+	if carries(r, v) {
+		s.Routes = []string{r.Agreement}
+	}
+	return s
+}
+
+func carries(r *route.Route, v *version) bool {
+	if r == nil {
+		return false
+	}
+	for i := range r.Versions {
+		if r.Versions[i].Version == v.terms.Version && r.Versions[i].Digest == v.digest {
+			return true
+		}
+	}
+	return false
+}
+
+// conditions are always Accepted, ResolvedRefs, Signed and InForce; the others only while they are true.
+func (c *compiler) conditions(v *version, prior []metav1.Condition) []metav1.Condition {
+	l := conditionList{now: c.now, generation: v.object.Generation, prior: prior}
+	l.set(v1alpha1.ConditionAccepted, v.accepted)
+	l.set(v1alpha1.ConditionResolvedRefs, v.resolved)
+	l.set(v1alpha1.ConditionSigned, c.signed(v))
+	l.set(v1alpha1.ConditionInForce, v.inForce)
+	l.setWhileTrue(v1alpha1.ConditionSuspended, c.suspended(v))
+	l.setWhileTrue(v1alpha1.ConditionExpiring, c.expiring(v))
+	l.setWhileTrue(v1alpha1.ConditionReviewDue, c.reviewDue(v))
+	return l.out
+}
+
+func (c *compiler) suspended(v *version) verdict {
+	r := v.suspension()
+	if r == nil || v.state != v1alpha1.StateSuspended {
+		return verdict{}
+	}
+	return verdict{true, v1alpha1.ReasonSuspended, suspendedBy(v, r)}
+}
+
+// running: every party signed, and it has not ended.
+func (v *version) running() bool {
+	switch v.state {
+	case v1alpha1.StatePending, v1alpha1.StateInForce, v1alpha1.StateSuspended:
+		return v.signedByAll()
+	}
+	return false
+}
+
+// expiring leaves out a version that another replaces before its end: the agreement goes on.
+func (c *compiler) expiring(v *version) verdict {
+	if !v.running() || v.replacedBy != nil || c.now.Before(v.end.Add(-expiring)) {
+		return verdict{}
+	}
+	return verdict{true, v1alpha1.ConditionExpiring, fmt.Sprintf("ends at %s: renew by a new version, or let it end", v.end.Format(time.RFC3339))}
+}
+
+func (c *compiler) reviewDue(v *version) verdict {
+	due := v.terms.Term.ReviewBy
+	if !v.running() || due.IsZero() || c.now.Before(due.Time) {
+		return verdict{}
+	}
+	return verdict{true, v1alpha1.ConditionReviewDue, fmt.Sprintf("the review was due by %s: review it, and renew by a new version with a later reviewBy", stamp(*due))}
+}
+
+// conditionList builds conditions of one object in the order in which they are set.
+type conditionList struct {
+	now        time.Time
+	generation int64
+	prior      []metav1.Condition
+	out        []metav1.Condition
+}
+
+// set adds a condition. Its transition time is kept from before while its status is the same.
+func (l *conditionList) set(kind string, v verdict) {
+	status := metav1.ConditionFalse
+	if v.ok {
+		status = metav1.ConditionTrue
+	}
+	since := metav1.NewTime(l.now).Rfc3339Copy()
+	for _, p := range l.prior {
+		if p.Type == kind && p.Status == status && !p.LastTransitionTime.IsZero() {
+			since = p.LastTransitionTime
+		}
+	}
+	l.out = append(l.out, metav1.Condition{
+		Type: kind, Status: status, ObservedGeneration: l.generation, LastTransitionTime: since, Reason: v.reason, Message: clip(v.message),
+	})
+}
+
+func (l *conditionList) setWhileTrue(kind string, v verdict) {
+	if v.ok {
+		l.set(kind, v)
+	}
+}

@@ -1,0 +1,163 @@
+package compile
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+// The API server checks most of this already; files that `entente standalone` reads never met it, and what decides must not
+// depend on who checked before.
+var (
+	nameForm        = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	trustDomainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)
+	digestForm      = regexp.MustCompile(`^sha256:[A-Za-z0-9_-]{43}$`)
+	fieldForm       = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+)
+
+var agreementTypes = []string{
+	"ComputerMatchingAgreement", "InformationExchangeAgreement", "MemorandumOfUnderstanding", "DataUseAgreement", "ServiceLevelAgreement",
+}
+
+const (
+	maxParties = 32
+	maxClauses = 32
+	maxFields  = 256
+	maxVersion = 100_000
+	maxPattern = 256
+	maxLimit   = 1_000_000_000
+)
+
+// checkTerms lists what is wrong with the terms by themselves.
+func checkTerms(name string, t *v1alpha1.AgreementTerms) faults {
+	var f faults
+	checkIdentity(&f, name, t)
+	checkParties(&f, t)
+	checkWindow(&f, t.Term)
+	checkPaper(&f, t)
+	if n := len(t.Clauses); n < 1 || n > maxClauses {
+		f.add("clauses", "%d clauses; 1 to %d are possible", n, maxClauses)
+		return f
+	}
+	for i, path := range clausePaths(&f, t) {
+		checkClause(&f, path, t, &t.Clauses[i])
+	}
+	return f
+}
+
+func checkIdentity(f *faults, name string, t *v1alpha1.AgreementTerms) {
+	if !isName(t.ID, 40) {
+		f.add("id", "%q is not 1 to 40 lower-case letters, digits and hyphens", t.ID)
+	}
+	if t.Version < 1 || t.Version > maxVersion {
+		f.add("version", "%d is not between 1 and %d", t.Version, maxVersion)
+	}
+	if want := fmt.Sprintf("%s.v%d", t.ID, t.Version); name != want {
+		f.add("metadata.name", "%q is not %q, which id and version give", name, want)
+	}
+	if t.Supersedes < 0 || t.Supersedes > 0 && t.Supersedes >= t.Version {
+		f.add("supersedes", "version %d cannot supersede version %d: only an earlier one", t.Version, t.Supersedes)
+	}
+}
+
+func checkParties(f *faults, t *v1alpha1.AgreementTerms) {
+	if n := len(t.Parties); n < 2 || n > maxParties {
+		f.add("parties", "%d parties; 2 to %d are possible", n, maxParties)
+	}
+	seen := map[string]bool{}
+	for i, p := range t.Parties {
+		path := fmt.Sprintf("parties[%d]", i)
+		if !isName(p.Agency, 40) {
+			f.add(path+".agency", "%q is not the name of an agency", p.Agency)
+		}
+		if len(p.TrustDomain) > 255 || !trustDomainForm.MatchString(p.TrustDomain) {
+			f.add(path+".trustDomain", "%q is not a trust domain", p.TrustDomain)
+		}
+		if seen[p.Agency] {
+			f.add(path+".agency", "%q stands twice", p.Agency)
+		}
+		seen[p.Agency] = true
+	}
+	required := map[v1alpha1.RequiredDecision]bool{}
+	for i, d := range t.RequiredDecisions {
+		path := fmt.Sprintf("requiredDecisions[%d]", i)
+		if !seen[d.Agency] {
+			f.add(path+".agency", "%q is not a party", d.Agency)
+		}
+		if !isName(d.Role, 63) {
+			f.add(path+".role", "%q is not a role: lower-case letters, digits and hyphens", d.Role)
+		}
+		if required[d] {
+			f.add(path, "role %q of %q stands twice", d.Role, d.Agency)
+		}
+		required[d] = true
+	}
+}
+
+// checkWindow also asks for whole seconds: the digest is over whole seconds, and what is signed is all that counts.
+func checkWindow(f *faults, t v1alpha1.Term) {
+	whole := func(path string, at *metav1.Time) {
+		if at != nil && at.Nanosecond() != 0 {
+			f.add(path, "fractions of a second cannot be signed")
+		}
+	}
+	whole("term.notBefore", &t.NotBefore)
+	whole("term.notAfter", &t.NotAfter)
+	whole("term.reviewBy", t.ReviewBy)
+	switch {
+	case t.NotBefore.IsZero():
+		f.add("term.notBefore", "missing")
+	case t.NotAfter.IsZero():
+		f.add("term.notAfter", "missing")
+	case !t.NotBefore.Before(&t.NotAfter):
+		f.add("term", "notBefore is not before notAfter")
+	}
+}
+
+func checkPaper(f *faults, t *v1alpha1.AgreementTerms) {
+	if t.Title == "" {
+		f.add("title", "missing")
+	}
+	if !slices.Contains(agreementTypes, t.Type) {
+		f.add("type", "%q is not one of %s", t.Type, list(agreementTypes, ", "))
+	}
+	if t.PurposeStatement == "" {
+		f.add("purposeStatement", "missing")
+	}
+	for i, a := range t.LegalAuthority {
+		if a.Citation == "" {
+			f.add(fmt.Sprintf("legalAuthority[%d].citation", i), "missing")
+		}
+		if a.Covers != "Disclosure" && a.Covers != "Use" {
+			f.add(fmt.Sprintf("legalAuthority[%d].covers", i), "%q is not Disclosure or Use", a.Covers)
+		}
+	}
+}
+
+// clausePaths names each clause for messages: by its name when it has a good one.
+func clausePaths(f *faults, t *v1alpha1.AgreementTerms) []string {
+	paths := make([]string, len(t.Clauses))
+	seen := map[string]bool{}
+	for i := range t.Clauses {
+		name := t.Clauses[i].Name
+		paths[i] = "clauses[" + name + "]"
+		switch {
+		case !isName(name, 63):
+			paths[i] = fmt.Sprintf("clauses[%d]", i)
+			f.add(paths[i]+".name", "%q is not lower-case letters, digits and hyphens", name)
+		case seen[name]:
+			paths[i] = fmt.Sprintf("clauses[%d]", i)
+			f.add(paths[i]+".name", "%q stands twice", name)
+		}
+		seen[name] = true
+	}
+	return paths
+}
+
+func isName(s string, limit int) bool {
+	return len(s) <= limit && nameForm.MatchString(s)
+}
