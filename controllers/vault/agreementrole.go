@@ -21,7 +21,7 @@ func (c *Client) EnsureAgreementRole(ctx context.Context, cred compile.Credentia
 // AgreementRoleFields is every field of the PKI role that may sign exactly one SPIFFE ID. The values are strings and booleans
 // because the operator's policy pins all of them but allowed_uri_sans, and Vault compares what it is sent by value and type.
 func AgreementRoleFields(spiffeID string) map[string]any {
-	f := pkiRoleFields()
+	f := PKIRoleFields()
 	f["allowed_uri_sans"] = spiffeID
 	f["client_flag"] = true
 	f["max_ttl"] = "3600s"
@@ -30,8 +30,8 @@ func AgreementRoleFields(spiffeID string) map[string]any {
 	return f
 }
 
-// pkiRoleFields is a PKI role that may sign nothing: what a role is for is added to it. It has every field that a role has.
-func pkiRoleFields() map[string]any {
+// PKIRoleFields is a PKI role that may sign nothing: what a role is for is added to it. It has every field that a role has.
+func PKIRoleFields() map[string]any {
 	return map[string]any{
 		"allow_any_name":                     false,
 		"allow_bare_domains":                 false,
