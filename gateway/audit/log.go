@@ -1,0 +1,308 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Options of a Log. Only Origin is required.
+type Options struct {
+	// Origin is the name of the log, for example state-police.example/gateway-0: one for each replica and volume. It is
+	// bound to the directory when the log is made.
+	Origin string
+	// Now is the clock of the records; nil: time.Now. Safe for concurrent use.
+	Now func() time.Time
+	// Rand is where salts come from; nil: crypto/rand. Safe for concurrent use.
+	Rand io.Reader
+	// QueueSize is how many records wait for the writer before Append blocks; 0: 1024.
+	QueueSize int
+	// SegmentSize is the size of a segment's payload file; 0: 32 MiB. At least 128 KiB.
+	SegmentSize int64
+	// ProbeInterval is the time until a failed log is first tried again; 0: 1 s. It doubles at each failure, 16 times at most.
+	ProbeInterval time.Duration
+	// FS is for tests.
+	FS FS
+}
+
+const minSegment = 128 << 10
+
+func (o *Options) setDefaults() error {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.QueueSize == 0 {
+		o.QueueSize = 1024
+	}
+	if o.SegmentSize == 0 {
+		o.SegmentSize = 32 << 20
+	}
+	if o.ProbeInterval == 0 {
+		o.ProbeInterval = time.Second
+	}
+	if o.FS == nil {
+		o.FS = osFS{}
+	}
+	if o.QueueSize < 1 || o.SegmentSize < minSegment || o.SegmentSize > 1<<40 || o.ProbeInterval < 0 {
+		return errors.New("audit: queue size, segment size or probe interval out of bounds")
+	}
+	return checkOrigin(o.Origin)
+}
+
+// Errors that a caller branches on.
+var (
+	// ErrUnavailable is wrapped by every refusal because the log cannot write; the cause is wrapped too.
+	ErrUnavailable = errors.New("audit: the log cannot be written")
+	// ErrClosed is the error of a Log after Close.
+	ErrClosed = errors.New("audit: the log is closed")
+)
+
+// Log is an open log. Its methods are safe for concurrent use.
+type Log struct {
+	o    Options
+	dir  string
+	id   identity
+	lock *os.File // held until Close
+
+	closing chan struct{} // closed by Close
+	done    chan struct{} // closed when the writer has ended
+	wake    chan struct{} // to the writer: cur has records
+
+	mu     sync.Mutex
+	cur    *batch
+	space  chan struct{} // closed when the writer takes cur
+	failed error         // why nothing can be written; nil when healthy
+	closed bool
+	head   position
+
+	w writer // the writer's own
+}
+
+// batch is records that become durable together.
+type batch struct {
+	buf   []byte // their payload frames, heads to be filled in by the writer
+	items []item
+	done  chan struct{} // closed when first and err are set
+	first uint64
+	err   error
+}
+
+type item struct {
+	length     int
+	nanos      int64
+	commitment Hash
+}
+
+// batchBytes bounds the memory of a batch, with QueueSize.
+const batchBytes = 4 << 20
+
+func (l *Log) newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// Open opens the log in dir, or makes it, and mends what a crash left unfinished. It fails when the log is another one, is
+// open elsewhere, is damaged, or cannot be read. When it can be read and not written (a full disk, a read-only volume) the
+// Log that Open returns refuses, says why in Healthy, and goes on when it can.
+func Open(dir string, o Options) (*Log, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDir(o.FS, dir); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	id, err := openOrigin(o.FS, dir, o.Origin, o.Rand, o.Now())
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	l := &Log{
+		o: o, dir: dir, id: id, lock: lock,
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+		space:   make(chan struct{}),
+	}
+	l.cur = l.newBatch()
+	if err := l.w.open(l); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	go l.w.run()
+	return l, nil
+}
+
+// makeDir makes dir for its owner alone, durably.
+func makeDir(fsys FS, dir string) error {
+	if st, err := os.Stat(dir); err == nil {
+		if !st.IsDir() {
+			return fmt.Errorf("%s is not a directory", dir)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(dir))
+}
+
+// scratch is where a record is encoded, behind the domain of its commitment.
+type scratch struct{ buf []byte }
+
+var scratches = sync.Pool{New: func() any {
+	return &scratch{buf: append(make([]byte, 0, 2048), domainCommitment...)}
+}}
+
+// Append hands a record over and returns at once, unless the queue is full. It does not wait for the disk: the caller
+// does, with the receipt, before it releases anything. It refuses when ctx ends, when the log cannot write, and when the
+// record is invalid. It keeps nothing of r.
+func (l *Log) Append(ctx context.Context, r Record) (*Receipt, error) {
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
+	r.Time = l.o.Now().Round(0).UTC()
+	r.RetainUntil = r.RetainUntil.Round(0).UTC()
+
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	n := len(domainCommitment)
+	s.buf = append(s.buf[:n], make([]byte, saltSize)...)
+	if _, err := io.ReadFull(l.o.Rand, s.buf[n:]); err != nil {
+		return nil, fmt.Errorf("audit: randomness: %w", err)
+	}
+	s.buf = appendRecord(s.buf, &r)
+	if len(s.buf)-n-saltSize > MaxRecord {
+		err := fmt.Errorf("%w: %d bytes, at most %d", ErrInvalid, len(s.buf)-n-saltSize, MaxRecord)
+		s.buf = append([]byte(nil), domainCommitment...) // the pool keeps no giants
+		return nil, err
+	}
+	it := item{length: frameHead + len(s.buf) - n, nanos: r.Time.UnixNano(), commitment: sha256.Sum256(s.buf)}
+	return l.enqueue(ctx, it, s.buf[n:])
+}
+
+// enqueue adds the frame to the current batch when there is room.
+func (l *Log) enqueue(ctx context.Context, it item, salted []byte) (*Receipt, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		if l.closed || l.failed != nil {
+			err := l.failed
+			if l.closed {
+				err = ErrClosed
+			}
+			l.mu.Unlock()
+			return nil, err
+		}
+		if b := l.cur; len(b.items) < l.o.QueueSize && len(b.buf)+it.length <= batchBytes {
+			var head [frameHead]byte
+			b.buf = append(b.buf, head[:]...)
+			b.buf = append(b.buf, salted...)
+			b.items = append(b.items, it)
+			rc := &Receipt{batch: b, index: len(b.items) - 1, commitment: it.commitment}
+			l.mu.Unlock()
+			select {
+			case l.wake <- struct{}{}:
+			default: // the writer has been told
+			}
+			return rc, nil
+		}
+		space := l.space
+		l.mu.Unlock()
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Healthy is nil while records can be written, and otherwise says why not. A log that failed tries again by itself.
+func (l *Log) Healthy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	return l.failed
+}
+
+// Head is the sequence number and the chain hash of the last durable entry; 0 when there is none.
+func (l *Log) Head() (uint64, Hash) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head.last, l.head.hash
+}
+
+// Origin is the name of the log.
+func (l *Log) Origin() string { return l.id.origin }
+
+// Close writes what was handed over, seals the log and gives up its lock. Append refuses from its start on. An error says
+// that the log may not be sealed; the next Open mends that.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		<-l.done
+		return ErrClosed
+	}
+	l.closed = true
+	l.mu.Unlock()
+	close(l.closing)
+	<-l.done
+	return errors.Join(l.w.closeErr, l.lock.Close())
+}
+
+// Receipt is the promise that a record becomes durable.
+type Receipt struct {
+	batch      *batch
+	index      int
+	commitment Hash
+}
+
+// Wait returns nil once the record is durable, and an error when it may not be: then nothing may be released. When ctx
+// ends first the record may still become durable.
+func (rc *Receipt) Wait(ctx context.Context) error {
+	select {
+	case <-rc.batch.done:
+		return rc.batch.err
+	default:
+	}
+	select {
+	case <-rc.batch.done:
+		return rc.batch.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Seq is the sequence number of the record, from 1. It is 0 until Wait has returned nil.
+func (rc *Receipt) Seq() uint64 {
+	select {
+	case <-rc.batch.done:
+		if rc.batch.err == nil {
+			return rc.batch.first + uint64(rc.index)
+		}
+	default:
+	}
+	return 0
+}
+
+// Commitment is what the chain has of the record.
+func (rc *Receipt) Commitment() Hash { return rc.commitment }

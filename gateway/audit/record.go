@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says at what point of a disclosure a record is written.
+type Kind string
+
+const (
+	// Intent is written before the source system is asked (source side) or before the peer is asked (recipient side).
+	Intent Kind = "Intent"
+	// Outcome is written when the answer is known, before its last frame is released.
+	Outcome Kind = "Outcome"
+	// Denial is written in place of both when the request is refused.
+	Denial Kind = "Denial"
+)
+
+// Side says which side of the disclosure the writer is.
+type Side string
+
+const (
+	// Source is the agency that holds the records.
+	Source Side = "Source"
+	// Recipient is the agency that asks.
+	Recipient Side = "Recipient"
+)
+
+// Consultation is the operation of a query (EU 2016/680 Art. 25(1)).
+const Consultation = "consultation"
+
+// Record is one entry of the log: what 5 U.S.C. 552a(c) and EU 2016/680 Art. 25 ask for together. All of it is kept in the
+// payload, none of it in the chain.
+type Record struct {
+	// Disclosure is the disclosure id (UUIDv7), the same on both sides.
+	Disclosure string `json:"disclosure"`
+	// Query groups the disclosures of one query; recipient side only.
+	Query string `json:"query,omitempty"`
+	Kind  Kind   `json:"kind"`
+	Side  Side   `json:"side"`
+	// Time is set by the log's clock on Append.
+	Time time.Time `json:"time"`
+	// Operation in the words of Art. 25, Consultation for a query.
+	Operation string `json:"operation,omitempty"`
+
+	// Agreement id, its version and the clause that permitted or refused.
+	Agreement     string        `json:"agreement,omitempty"`
+	Version       int64         `json:"version,omitempty"`
+	Clause        string        `json:"clause,omitempty"`
+	Purpose       string        `json:"purpose,omitempty"`
+	Justification Justification `json:"justification,omitzero"`
+
+	// Source and Recipient are agencies.
+	Source    string `json:"source,omitempty"`
+	Recipient string `json:"recipient,omitempty"`
+	// RecipientAddress is the recipient's postal address (552a(c)(1)(B)).
+	RecipientAddress string `json:"recipientAddress,omitempty"`
+	// User is a pseudonym that only the recipient agency can resolve.
+	User string `json:"user,omitempty"`
+	// LocalUser is whom the pseudonym stands for; recipient side only.
+	LocalUser string `json:"localUser,omitempty"`
+
+	Dataset     string   `json:"dataset,omitempty"`
+	Granularity string   `json:"granularity,omitempty"`
+	Fields      []string `json:"fields,omitempty"`
+	// Filter is the query's parameters (NIST AU-12(4)).
+	Filter string `json:"filter,omitempty"`
+
+	// SubjectToken is the keyed token of the person asked about.
+	SubjectToken string `json:"subjectToken,omitempty"`
+	Records      int64  `json:"records"`
+	// Outcome: OK, DENIED, UNAVAILABLE, TIMEOUT or PARTIAL.
+	Outcome string `json:"outcome,omitempty"`
+	// Reason is the check that refused, or what failed.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+
+	RouteDigest    string `json:"routeDigest,omitempty"`
+	QueryDigest    string `json:"queryDigest,omitempty"`
+	ResponseDigest string `json:"responseDigest,omitempty"`
+
+	// RetainUntil is when the payload is due to be erased; zero: no date is set.
+	RetainUntil time.Time `json:"retainUntil,omitzero"`
+}
+
+// Justification says why a query was made.
+type Justification struct {
+	CaseReference string `json:"caseReference,omitempty"`
+	SubjectRole   string `json:"subjectRole,omitempty"`
+	Aim           string `json:"aim,omitempty"`
+}
+
+// MaxRecord is the most bytes that a record has in its JSON form.
+const MaxRecord = 64 << 10
+
+// ErrInvalid is the error of Append for a record that cannot be logged as it is.
+var ErrInvalid = errors.New("audit: invalid record")
+
+// validate checks what a record must have to be found again. It repeats nothing of the record in its error.
+func (r *Record) validate() error {
+	switch {
+	case r.Kind != Intent && r.Kind != Outcome && r.Kind != Denial:
+		return fmt.Errorf("%w: unknown kind", ErrInvalid)
+	case r.Side != Source && r.Side != Recipient:
+		return fmt.Errorf("%w: unknown side", ErrInvalid)
+	case r.Disclosure == "":
+		return fmt.Errorf("%w: no disclosure id", ErrInvalid)
+	}
+	return nil
+}
