@@ -1,0 +1,118 @@
+// Package digest gives the digests by which both sides of a disclosure recognise the same question and the same answer.
+// The encoding is written out here, byte for byte: a digest must not change with a library's version.
+package digest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+)
+
+// Prefix of every digest, which is followed by base64url without padding.
+const prefix = "sha256:"
+
+func text(sum []byte) string { return prefix + base64.RawURLEncoding.EncodeToString(sum) }
+
+// Query is the digest of what is asked. The user's pseudonym and the disclosure id are not part of it: equal questions have
+// equal digests.
+func Query(r *gatewayv1.RetrieveRequest) string {
+	b := make([]byte, 0, 512)
+	b = appendText(b, "entente.dev/v1 query")
+	b = appendText(b, r.GetAgreement())
+	b = binary.AppendUvarint(b, uint64(r.GetVersion()))
+	b = appendText(b, r.GetClause())
+	b = appendText(b, r.GetSchema())
+	b = appendText(b, r.GetFilter())
+	b = binary.AppendUvarint(b, uint64(len(r.GetFields())))
+	for _, f := range r.GetFields() {
+		b = appendText(b, f)
+	}
+	b = binary.AppendUvarint(b, uint64(r.GetGranularity()))
+	b = appendText(b, r.GetPurpose())
+	b = appendText(b, r.GetJustification().GetCaseReference())
+	b = appendText(b, r.GetJustification().GetSubjectRole())
+	b = appendText(b, r.GetJustification().GetAim())
+	b = binary.AppendUvarint(b, uint64(r.GetLimit()))
+	sum := sha256.Sum256(b)
+	return text(sum[:])
+}
+
+// Response digests an answer as it passes by. The frames in which it travels do not count, only its records in order and
+// its result.
+type Response struct {
+	h       hash.Hash
+	scratch []byte
+}
+
+// NewResponse starts the digest of one answer.
+func NewResponse() *Response {
+	d := &Response{h: sha256.New(), scratch: make([]byte, 0, 512)}
+	d.h.Write(appendText(nil, "entente.dev/v1 answer"))
+	return d
+}
+
+// Kinds of a value in the encoding.
+const (
+	kindNull = iota
+	kindText
+	kindInteger
+	kindFalse
+	kindTrue
+)
+
+// Record adds one record of a dataset.
+func (d *Response) Record(dataset string, r *gatewayv1.Record) {
+	b := append(d.scratch[:0], 'r')
+	b = appendText(b, dataset)
+	b = binary.AppendUvarint(b, uint64(len(r.GetValues())))
+	for _, v := range r.GetValues() {
+		switch k := v.GetKind().(type) {
+		case *gatewayv1.Value_Text:
+			b = append(b, kindText)
+			b = appendText(b, k.Text)
+		case *gatewayv1.Value_Integer:
+			b = append(b, kindInteger)
+			b = binary.AppendVarint(b, k.Integer)
+		case *gatewayv1.Value_Boolean:
+			if k.Boolean {
+				b = append(b, kindTrue)
+			} else {
+				b = append(b, kindFalse)
+			}
+		default:
+			b = append(b, kindNull)
+		}
+	}
+	d.h.Write(b)
+	d.scratch = b
+}
+
+// Sum ends the digest with the result: what it says exists, or how many there are.
+func (d *Response) Sum(result *gatewayv1.SourceStatus) string {
+	b := append(d.scratch[:0], 'e')
+	b = binary.AppendUvarint(b, uint64(result.GetGranularity()))
+	switch {
+	case result.Exists == nil:
+		b = append(b, kindNull)
+	case result.GetExists():
+		b = append(b, kindTrue)
+	default:
+		b = append(b, kindFalse)
+	}
+	if result.Count == nil {
+		b = append(b, kindNull)
+	} else {
+		b = append(b, kindInteger)
+		b = binary.AppendVarint(b, result.GetCount())
+	}
+	d.h.Write(b)
+	return text(d.h.Sum(nil))
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}

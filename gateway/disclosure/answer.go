@@ -1,0 +1,326 @@
+package disclosure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/digest"
+	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+)
+
+// disclosure is one request on its way through the core. One goroutine owns it.
+type disclosure struct {
+	core    *Core
+	caller  Caller
+	req     *gatewayv1.RetrieveRequest
+	started time.Time
+	id      string
+	route   *route.Route
+	plan    *enforce.Plan // nil until decided
+	subject string
+	query   string // digest
+	intent  *audit.Receipt
+	batch   batch
+	digest  *digest.Response
+	// released records; those in the batch are not.
+	released int64
+}
+
+func (c *Core) newDisclosure(caller Caller, req *gatewayv1.RetrieveRequest, now time.Time) *disclosure {
+	return &disclosure{
+		core: c, caller: caller, req: req, started: now, id: req.GetDisclosureId(),
+		route: c.Table.Get(req.GetAgreement()), query: digest.Query(req), digest: digest.NewResponse(),
+	}
+}
+
+// granularities by their place in the enum.
+var granularities = map[gatewayv1.Granularity]string{
+	gatewayv1.Granularity_GRANULARITY_UNSPECIFIED: "",
+	gatewayv1.Granularity_GRANULARITY_EXISTENCE:   "Existence",
+	gatewayv1.Granularity_GRANULARITY_COUNT:       "Count",
+	gatewayv1.Granularity_GRANULARITY_RECORDS:     "Records",
+}
+
+// decide runs the checks of package enforce, and before them the one of the disclosure id, which only this protocol has.
+func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
+	if id, err := uuid.Parse(d.id); err != nil || id.Version() != 7 || len(d.id) != 36 {
+		// The log needs an id in any case.
+		d.id = uuid.Must(uuid.NewV7()).String()
+		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7"}
+	}
+	granularity, ok := granularities[d.req.GetGranularity()]
+	if !ok {
+		granularity = d.req.GetGranularity().String() // enforce refuses it
+	}
+	j := d.req.GetJustification()
+	return enforce.Decide(enforce.Input{
+		Asked: enforce.Asked{
+			Recipient: d.recipient(), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
+			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
+			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
+			Limit: d.req.GetLimit(),
+		},
+		Credential: &enforce.Credential{Agreement: d.caller.Agreement, Recipient: d.caller.Recipient},
+		Route:      d.route,
+		Now:        d.started,
+		Compile:    d.core.Compile,
+	})
+}
+
+// recipient is the party of the agreement that the credential means. The credential was issued by this agency's own
+// authority for one recipient of one agreement, in which an agency's name stands once.
+func (d *disclosure) recipient() route.Party {
+	if d.route != nil {
+		for i := range d.route.Versions {
+			for j := range d.route.Versions[i].Clauses {
+				for _, p := range d.route.Versions[i].Clauses[j].Recipients {
+					if p.Agency == d.caller.Recipient {
+						return p
+					}
+				}
+			}
+		}
+	}
+	return route.Party{Agency: d.caller.Recipient}
+}
+
+// answer reads what was asked for and discloses it. ctx is the caller's, reading ends earlier.
+func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.RetrieveResponse) error) error {
+	result := d.result(gatewayv1.Outcome_OUTCOME_OK, "", "")
+	var err error
+	switch d.plan.Granularity {
+	case "Existence":
+		err = d.exists(reading, result)
+	case "Count":
+		err = d.count(reading, result)
+	default:
+		err = d.records(reading, result, send)
+	}
+	var gone *sendError
+	switch {
+	case errors.As(err, &gone):
+		// Nobody is there to be told; the log still is.
+		_, logErr := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(d.result(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "")))
+		return errors.Join(gone.err, logErr)
+	case err != nil:
+		d.batch.clear()
+		result = d.failed(ctx, reading, err)
+	}
+	return d.finish(ctx, send, result)
+}
+
+// finish logs the outcome, waits until the log is durable, and only then releases what is left.
+func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, result *gatewayv1.SourceStatus) error {
+	result.Records = d.released + int64(len(d.batch.records))
+	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
+	if err != nil {
+		return d.logFailed(send, err)
+	}
+	if err := receipt.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return status.FromContextError(ctx.Err()).Err()
+		}
+		return d.logFailed(send, err)
+	}
+	if discloses(result) {
+		if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
+			return d.withdraw(ctx, send, refusal)
+		}
+	}
+	frame := &gatewayv1.RetrieveResponse{Result: result}
+	if len(d.batch.records) > 0 {
+		frame.Records = d.frame()
+	}
+	d.measure(result)
+	return send(frame)
+}
+
+// discloses says whether a result tells something about the data.
+func discloses(r *gatewayv1.SourceStatus) bool {
+	return r.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || r.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL
+}
+
+// withdraw ends an answer whose outcome is logged already and whose agreement ended in that instant: a second outcome says
+// what was not released after all.
+func (d *disclosure) withdraw(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, refusal *enforce.Refusal) error {
+	d.batch.clear()
+	result := d.result(gatewayv1.Outcome_OUTCOME_DENIED, refusal.Check, refusal.Message)
+	result.Records = d.released
+	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
+	if err != nil {
+		return d.logFailed(send, err)
+	}
+	if err := receipt.Wait(ctx); err != nil {
+		return d.logFailed(send, err)
+	}
+	return d.end(send, result)
+}
+
+// deny logs the refusal, waits, and says so.
+func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, refusal *enforce.Refusal) error {
+	d.core.Metrics.Denial(metrics.Source, refusal.Check)
+	if !d.core.budgets.take(d.caller.Recipient) {
+		d.core.Metrics.OverBudget()
+		return status.Error(codes.ResourceExhausted, "too many refused requests: mend the query, then try again later")
+	}
+	result := d.result(gatewayv1.Outcome_OUTCOME_DENIED, refusal.Check, refusal.Message)
+	record := d.outcome(result)
+	record.Kind = audit.Denial
+	record.ResponseDigest = ""
+	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), record)
+	if err != nil {
+		return d.logFailed(send, err)
+	}
+	if err := receipt.Wait(ctx); err != nil {
+		return d.logFailed(send, err)
+	}
+	return d.end(send, result)
+}
+
+// logFailed ends the answer: without the log nothing more is disclosed, and the last frame says nothing of the data.
+func (d *disclosure) logFailed(send func(*gatewayv1.RetrieveResponse) error, err error) error {
+	d.core.Logger.Error("nothing is disclosed: the log cannot be written", "disclosure", d.id, "error", err)
+	return d.end(send, d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, messageAuditLog))
+}
+
+// end sends a last frame without records.
+func (d *disclosure) end(send func(*gatewayv1.RetrieveResponse) error, result *gatewayv1.SourceStatus) error {
+	result.Records = d.released
+	d.measure(result)
+	return send(&gatewayv1.RetrieveResponse{Result: result})
+}
+
+func (d *disclosure) measure(result *gatewayv1.SourceStatus) {
+	took := d.core.Now().Sub(d.started)
+	result.ElapsedMicros = took.Microseconds()
+	d.core.Metrics.Disclosure(metrics.Source, OutcomeName(result.GetOutcome()), result.GetRecords(), took)
+}
+
+// failed says how an answer ended that could not be read to its end.
+func (d *disclosure) failed(ctx, reading context.Context, err error) *gatewayv1.SourceStatus {
+	var refused *enforce.Refusal
+	switch {
+	case errors.As(err, &refused):
+	case errors.Is(context.Cause(reading), errCut):
+		if refused = d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refused == nil {
+			// Suspended and resumed in between.
+			refused = &enforce.Refusal{Check: "agreement", Message: "the agreement was interrupted: ask again"}
+		}
+	case reading.Err() != nil:
+		refused = d.core.standing(d.plan, d.caller, d.req.GetAgreement())
+	}
+	if refused != nil {
+		d.core.Metrics.Denial(metrics.Source, refused.Check)
+		return d.result(gatewayv1.Outcome_OUTCOME_DENIED, refused.Check, refused.Message)
+	}
+	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return d.result(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "the caller went away")
+	}
+	if reading.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return d.result(gatewayv1.Outcome_OUTCOME_TIMEOUT, ReasonDeadline, "the source did not answer in time: narrow the filter, or allow more time")
+	}
+	// Errors of a source hold no values.
+	d.core.Logger.Warn("source failed", "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
+	if errors.Is(err, source.ErrUnavailable) {
+		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonSourceSystem, "the source's system of records cannot be reached: try again later")
+	}
+	return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonSourceSystem, "the source's system of records does not fit its dataset: its operators must mend it")
+}
+
+func (d *disclosure) result(outcome gatewayv1.Outcome, reason, message string) *gatewayv1.SourceStatus {
+	s := &gatewayv1.SourceStatus{
+		Agency: d.core.Table.Self().Agency, Outcome: outcome, Reason: reason, Message: message,
+		Agreement: d.req.GetAgreement(), Clause: d.req.GetClause(), DisclosureId: d.id,
+	}
+	if d.plan != nil {
+		s.Agreement = d.agreement()
+		s.Granularity = rungs[d.plan.Granularity]
+	}
+	return s
+}
+
+var rungs = map[string]gatewayv1.Granularity{
+	"Existence": gatewayv1.Granularity_GRANULARITY_EXISTENCE,
+	"Count":     gatewayv1.Granularity_GRANULARITY_COUNT,
+	"Records":   gatewayv1.Granularity_GRANULARITY_RECORDS,
+}
+
+// agreement is id.vN.
+func (d *disclosure) agreement() string {
+	return d.req.GetAgreement() + ".v" + strconv.FormatInt(d.plan.Version.Version, 10)
+}
+
+// OutcomeName is the outcome as logs and metrics write it: OK, DENIED, …
+func OutcomeName(o gatewayv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
+
+// record is what the log keeps in every record of this disclosure.
+func (d *disclosure) record(kind audit.Kind) audit.Record {
+	j := d.req.GetJustification()
+	r := audit.Record{
+		Disclosure: d.id, Kind: kind, Side: audit.Source, Operation: audit.Consultation,
+		Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(), Purpose: d.req.GetPurpose(),
+		Justification: audit.Justification{CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim()},
+		Source:        d.core.Table.Self().Agency, Recipient: d.caller.Recipient, User: d.req.GetUser(),
+		Granularity: granularities[d.req.GetGranularity()], Fields: d.req.GetFields(), Filter: d.req.GetFilter(),
+		SubjectToken: d.subject, RouteDigest: d.core.routes.Of(d.route), QueryDigest: d.query,
+	}
+	if d.plan != nil {
+		r.Version, r.Granularity, r.Fields = d.plan.Version.Version, d.plan.Granularity, d.plan.Fields
+		r.Dataset = datasets(d.plan.Clause)
+	}
+	if d.core.Retain > 0 {
+		r.RetainUntil = d.started.Add(d.core.Retain)
+	}
+	return bounded(r)
+}
+
+// bounded cuts what an authenticated but hostile peer may have made too large for a record: the log must hold the refusal.
+func bounded(r audit.Record) audit.Record {
+	for _, s := range []*string{&r.Agreement, &r.Clause, &r.Purpose, &r.User, &r.Justification.CaseReference, &r.Justification.SubjectRole, &r.Justification.Aim} {
+		*s = Cut(*s, 256)
+	}
+	r.Filter = Cut(r.Filter, 16<<10)
+	if len(r.Fields) > 256 {
+		r.Fields = r.Fields[:256]
+	}
+	total := 0
+	for i, f := range r.Fields {
+		if total += min(len(f), 128); len(f) > 128 || total > 16<<10 {
+			r.Fields = append(append([]string(nil), r.Fields[:i]...), "…")
+			break
+		}
+	}
+	return r
+}
+
+// Cut shortens a text for the log and says that it did.
+func Cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + fmt.Sprintf("… (%d bytes)", len(s))
+}
+
+// outcome is the record of how it ended.
+func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
+	r := d.record(audit.Outcome)
+	r.Outcome, r.Reason, r.Message = OutcomeName(result.GetOutcome()), result.GetReason(), result.GetMessage()
+	r.Records = d.released + int64(len(d.batch.records))
+	if discloses(result) {
+		r.ResponseDigest = d.digest.Sum(result)
+	}
+	return r
+}

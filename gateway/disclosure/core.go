@@ -1,0 +1,173 @@
+// Package disclosure is the source's side of a query: it decides, logs, reads and discloses. Every listener that answers
+// peers calls Core.Retrieve; policy and log are in here and nowhere else, so that no listener can go round them.
+package disclosure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/digest"
+	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+)
+
+// DefaultTimeout bounds the reading of a source for a caller that sets no deadline.
+const DefaultTimeout = 30 * time.Second
+
+// Log is what the core needs of the audit log.
+type Log interface {
+	Append(ctx context.Context, r audit.Record) (*audit.Receipt, error)
+	Healthy() error
+}
+
+// Config is what a Core is made of.
+type Config struct {
+	Table    *route.Table
+	Log      Log
+	Sources  source.Source
+	Subjects *Subjects
+	// Compile compiles filters, usually (*filter.Cache).Compile.
+	Compile func(*route.Schema, string) (*filter.Filter, error)
+	// Timeout bounds the reading of a source; 0: DefaultTimeout.
+	Timeout time.Duration
+	// Retain is how long the payloads of log records are kept; 0: no date is set.
+	Retain  time.Duration
+	Metrics *metrics.Metrics
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Core answers peers. It is safe for concurrent use.
+type Core struct {
+	Config
+	routes  digest.Routes
+	budgets budgets
+	running running
+}
+
+// New makes a Core that follows its table: what runs under an agreement is cut when the agreement ends.
+func New(c Config) *Core {
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	core := &Core{Config: c}
+	c.Table.Subscribe(func(old, new *route.Route) {
+		if new == nil {
+			core.running.cut(old.Agreement)
+		} else if new.Tombstone != nil {
+			core.running.cut(new.Agreement)
+		}
+	})
+	return core
+}
+
+// Caller is a peer gateway as its agreement credential names it.
+type Caller struct {
+	// Recipient agency and agreement id in the credential's SPIFFE ID.
+	Recipient, Agreement string
+	// NotAfter is the end of the credential: a connection may outlive it.
+	NotAfter time.Time
+	// Address that the call came from.
+	Address string
+}
+
+// Reasons of outcomes that are not refusals by a check.
+const (
+	// ReasonAuditLog: the log cannot be written, so nothing is disclosed.
+	ReasonAuditLog = "AuditLog"
+	// ReasonSourceSystem: the system of records cannot be reached or does not answer as it should.
+	ReasonSourceSystem = "SourceSystem"
+	// ReasonDeadline: the source did not answer in time.
+	ReasonDeadline = "Deadline"
+	// ReasonLimit: more records match than the limit lets through.
+	ReasonLimit = "Limit"
+	// ReasonCancelled: the caller went away.
+	ReasonCancelled = "Cancelled"
+)
+
+// Retrieve answers one request. Whatever becomes of it, refusals included, ends in a last frame with the result; an error
+// means that there is nobody to send it to, or that the caller is no caller: then it is a gRPC status.
+func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.RetrieveRequest, send func(*gatewayv1.RetrieveResponse) error) error {
+	now := c.Now()
+	if !now.Before(caller.NotAfter) {
+		return status.Error(codes.Unauthenticated, "the agreement credential has expired: connect with a new one")
+	}
+	d := c.newDisclosure(caller, req, now)
+	if err := c.Log.Healthy(); err != nil {
+		c.Logger.Error("nothing is disclosed: the log cannot be written", "error", err)
+		return d.end(send, d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, messageAuditLog))
+	}
+	plan, refusal := d.decide()
+	if refusal != nil {
+		return d.deny(ctx, send, refusal)
+	}
+	d.plan = plan
+
+	// The end of the agreement and of the credential cuts the reading as the caller's deadline does.
+	reading, stop := context.WithDeadline(ctx, c.deadline(ctx, now, plan, caller))
+	defer stop()
+	reading, done := c.running.start(reading, req.GetAgreement())
+	defer done()
+
+	d.subject = c.Subjects.asked(plan)
+	intent, err := c.Log.Append(ctx, d.record(audit.Intent))
+	if err != nil {
+		return d.logFailed(send, err)
+	}
+	d.intent = intent
+	return d.answer(ctx, reading, send)
+}
+
+const messageAuditLog = "the source's gateway cannot write its log, and discloses nothing without it; its operators must mend it"
+
+// deadline leaves some time after the reading to say how it ended.
+func (c *Core) deadline(ctx context.Context, now time.Time, plan *enforce.Plan, caller Caller) time.Time {
+	end := now.Add(c.Timeout)
+	if d, ok := ctx.Deadline(); ok {
+		d = d.Add(-min(d.Sub(now)/10, 100*time.Millisecond))
+		end = earlier(end, d)
+	}
+	return earlier(earlier(end, plan.Version.NotAfter), caller.NotAfter)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// errCut is the cause of a context that an ended agreement cancelled.
+var errCut = errors.New("the agreement has ended")
+
+// standing says whether what was decided still stands: asked again before every frame.
+func (c *Core) standing(plan *enforce.Plan, caller Caller, agreement string) *enforce.Refusal {
+	now := c.Now()
+	r := c.Table.Get(agreement)
+	switch {
+	case r == nil:
+		return &enforce.Refusal{Check: "agreement", Message: fmt.Sprintf("agreement %q is no longer in force here", agreement)}
+	case r.Tombstone != nil:
+		return &enforce.Refusal{Check: "agreement", Term: "status.state", Message: fmt.Sprintf("agreement %q is no longer in force: %s", agreement, r.Tombstone.Reason)}
+	case !now.Before(caller.NotAfter):
+		return &enforce.Refusal{Check: "credential", Message: "the agreement credential has expired"}
+	}
+	if v := r.Current(now); v == nil || v.Version != plan.Version.Version || v.Digest != plan.Version.Digest {
+		return &enforce.Refusal{Check: "agreement", Term: "term", Message: fmt.Sprintf("version %d of agreement %q is no longer in force", plan.Version.Version, agreement)}
+	}
+	return nil
+}

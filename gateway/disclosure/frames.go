@@ -1,0 +1,189 @@
+package disclosure
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+)
+
+// A frame is released when the next record would make it larger than either. A record is never split.
+const (
+	maxFrameRecords = 256
+	maxFrameBytes   = 256 << 10
+	// maxRecordBytes is below what a peer takes in one message.
+	maxRecordBytes = 2 << 20
+)
+
+// batch is the frame that is being filled. Its records are not released yet.
+type batch struct {
+	dataset string
+	records []*gatewayv1.Record
+	bytes   int
+}
+
+func (b *batch) full(next int) bool {
+	return len(b.records) >= maxFrameRecords || (len(b.records) > 0 && b.bytes+next > maxFrameBytes)
+}
+
+func (b *batch) clear() { b.records, b.bytes = nil, 0 }
+
+// sendError is an error of the caller's stream, as opposed to one of the source.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return e.err.Error() }
+
+var errRecordTooLarge = errors.New("a record is larger than 2 MiB")
+
+// inOrder gives the clause's datasets by name: the order in which they answer.
+func inOrder(c *route.Clause) []*route.Dataset {
+	out := make([]*route.Dataset, len(c.Datasets))
+	for i := range c.Datasets {
+		out[i] = &c.Datasets[i]
+	}
+	slices.SortFunc(out, func(a, b *route.Dataset) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// datasets names them, for the log.
+func datasets(c *route.Clause) string {
+	var b []byte
+	for i, ds := range inOrder(c) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, ds.Name...)
+	}
+	return string(b)
+}
+
+func (d *disclosure) ask(ds *route.Dataset, limit int64) source.Query {
+	return source.Query{
+		Agreement: d.req.GetAgreement(), Dataset: ds, Schema: &d.plan.Clause.Schema,
+		Filter: d.plan.Filter, RowFilter: d.plan.RowFilter, Fields: d.plan.Fields, Limit: limit,
+	}
+}
+
+func (d *disclosure) exists(ctx context.Context, result *gatewayv1.SourceStatus) error {
+	found := false
+	for _, ds := range inOrder(d.plan.Clause) {
+		yes, err := d.core.Sources.Exists(ctx, d.ask(ds, 0))
+		if err != nil {
+			return err
+		}
+		if yes {
+			found = true
+			break
+		}
+	}
+	result.Exists = &found
+	return nil
+}
+
+func (d *disclosure) count(ctx context.Context, result *gatewayv1.SourceStatus) error {
+	var total int64
+	for _, ds := range inOrder(d.plan.Clause) {
+		n, err := d.core.Sources.Count(ctx, d.ask(ds, 0))
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	result.Count = &total
+	return nil
+}
+
+// records reads the records of every dataset. Full frames are released on the way; the last one stays in the batch.
+func (d *disclosure) records(ctx context.Context, result *gatewayv1.SourceStatus, send func(*gatewayv1.RetrieveResponse) error) error {
+	left := d.plan.Limit
+	more := false
+	for _, ds := range inOrder(d.plan.Clause) {
+		if left == 0 {
+			// What is left to know is whether there would have been more.
+			yes, err := d.core.Sources.Exists(ctx, d.ask(ds, 0))
+			if err != nil {
+				return err
+			}
+			if yes {
+				more = true
+				break
+			}
+			continue
+		}
+		m, err := d.core.Sources.Records(ctx, d.ask(ds, left), func(r *gatewayv1.Record) error {
+			if left == 0 {
+				return nil // a source that yields more than it was asked for does not disclose more
+			}
+			left--
+			return d.add(ctx, ds.Name, r, send)
+		})
+		if err != nil {
+			return err
+		}
+		if m {
+			more = true
+			break
+		}
+	}
+	if more {
+		result.Outcome = gatewayv1.Outcome_OUTCOME_PARTIAL
+		result.Reason = ReasonLimit
+		result.Message = "more records match than the limit lets through: narrow the filter"
+	}
+	return nil
+}
+
+// add puts a record into the batch and releases the batch before if it is full.
+func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Record, send func(*gatewayv1.RetrieveResponse) error) error {
+	size := proto.Size(r)
+	if size > maxRecordBytes {
+		return errRecordTooLarge
+	}
+	if d.batch.full(size) || (len(d.batch.records) > 0 && d.batch.dataset != dataset) {
+		if err := d.release(ctx, send); err != nil {
+			return err
+		}
+	}
+	d.digest.Record(dataset, r)
+	d.batch.dataset = dataset
+	d.batch.records = append(d.batch.records, r)
+	d.batch.bytes += size
+	return nil
+}
+
+// release sends the batch, once the log says durably that this disclosure was begun, and while it still stands.
+func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error) error {
+	if err := d.intent.Wait(ctx); err != nil {
+		return err
+	}
+	if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
+		return refusal
+	}
+	if err := send(&gatewayv1.RetrieveResponse{Records: d.frame()}); err != nil {
+		return &sendError{err}
+	}
+	d.released += int64(len(d.batch.records))
+	d.batch.clear()
+	return nil
+}
+
+func (d *disclosure) frame() *gatewayv1.RecordBatch {
+	o := d.plan.Clause.Obligations
+	return &gatewayv1.RecordBatch{
+		Provenance: &gatewayv1.Provenance{
+			Agency: d.core.Table.Self().Agency, Dataset: d.batch.dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
+			DisclosureId: d.id,
+			Obligations: &gatewayv1.Obligations{
+				RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays,
+			},
+		},
+		Fields:  d.plan.Fields,
+		Records: d.batch.records,
+	}
+}

@@ -1,0 +1,276 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/digest"
+	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/peer"
+)
+
+// asking is one source being asked. One goroutine owns it.
+type asking struct {
+	q      *query
+	ch     *choice
+	req    *gatewayv1.RetrieveRequest
+	query  string // digest
+	intent *audit.Receipt
+	digest *digest.Response
+	// pending is the last batch that came; it is released when the next one comes, or with the outcome.
+	pending  *gatewayv1.RecordBatch
+	result   *gatewayv1.SourceStatus // the source's own; nil until its last frame
+	released int64
+	received int64
+}
+
+// sendError is an error of the user's stream, as opposed to the peer's.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return e.err.Error() }
+func (e *sendError) Unwrap() error { return e.err }
+
+// errAnswer: the source answered otherwise than it was asked.
+type errAnswer struct{ what string }
+
+func (e *errAnswer) Error() string { return e.what }
+
+// errLog: the log could not be written.
+type errLog struct{ err error }
+
+func (e *errLog) Error() string { return e.err.Error() }
+
+// errEnded: the agreement ended here while the source was answering.
+var errEnded = errors.New("the agreement is no longer in force")
+
+// ask asks one source and releases what it discloses. The error is one of the user's stream, or of the log; what goes wrong
+// with the source is in the status.
+func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, error) {
+	a := &asking{q: q, ch: ch, digest: digest.NewResponse()}
+	plan := ch.plan
+	a.req = &gatewayv1.RetrieveRequest{
+		DisclosureId: ch.disclosure, Agreement: ch.agreement, Version: plan.Version.Version, Clause: ch.clause,
+		Schema: versioned(plan.Clause.Schema.Name, plan.Clause.Schema.Version), Filter: q.req.GetFilter(), Fields: q.req.GetFields(),
+		Granularity: rungs[plan.Granularity], Purpose: q.req.GetPurpose(), Justification: q.req.GetJustification(),
+		Limit: q.req.GetLimit(), User: q.alias,
+	}
+	a.query = digest.Query(a.req)
+	started := q.core.Now()
+
+	// The log syncs while the source is asked; nothing is released before it has.
+	intent, err := q.core.Log.Append(ctx, a.record(audit.Intent))
+	if err != nil {
+		return a.logFailed(err)
+	}
+	a.intent = intent
+
+	asked, stop := context.WithTimeout(ctx, q.core.timeout(ctx))
+	err = q.core.Peers.Retrieve(asked, plan.Clause.Source, ch.agreement, a.req, func(f *gatewayv1.RetrieveResponse) error {
+		return a.frame(asked, f)
+	})
+	timedOut := asked.Err() != nil
+	stop()
+	if err == nil && a.result == nil {
+		err = &errAnswer{"the source's answer has no result"}
+	}
+
+	s := a.status(ctx, err, timedOut)
+	var gone *sendError
+	if errors.As(err, &gone) {
+		a.pending = nil
+		s.Records = a.released
+		_, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
+		return s, errors.Join(gone.err, logErr)
+	}
+	if s.GetOutcome() != gatewayv1.Outcome_OUTCOME_OK && s.GetOutcome() != gatewayv1.Outcome_OUTCOME_PARTIAL {
+		a.pending = nil
+	}
+	s.Records = a.released + int64(len(a.pending.GetRecords()))
+	receipt, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
+	if logErr != nil {
+		return a.logFailed(logErr)
+	}
+	if logErr := receipt.Wait(ctx); logErr != nil {
+		return a.logFailed(logErr)
+	}
+	if a.pending != nil {
+		if err := a.release(); err != nil {
+			return s, err
+		}
+	}
+	took := q.core.Now().Sub(started)
+	s.ElapsedMicros = took.Microseconds()
+	q.core.Metrics.Disclosure(metrics.Recipient, strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetRecords(), took)
+	return s, nil
+}
+
+// frame takes one frame of the source.
+func (a *asking) frame(ctx context.Context, f *gatewayv1.RetrieveResponse) error {
+	if a.result != nil {
+		return &errAnswer{"the source sent more after its result"}
+	}
+	if b := f.GetRecords(); b != nil && len(b.GetRecords()) > 0 {
+		if err := a.check(b); err != nil {
+			return err
+		}
+		if a.pending != nil {
+			if err := a.intent.Wait(ctx); err != nil {
+				return &errLog{err}
+			}
+			if err := a.release(); err != nil {
+				return err
+			}
+		}
+		for _, r := range b.GetRecords() {
+			a.digest.Record(b.GetProvenance().GetDataset(), r)
+		}
+		a.received += int64(len(b.GetRecords()))
+		a.pending = b
+	}
+	a.result = f.GetResult()
+	return nil
+}
+
+// check holds an answer against what was asked: a source that discloses more than the clause permits makes this agency a
+// holder of what it must not have.
+func (a *asking) check(b *gatewayv1.RecordBatch) error {
+	plan := a.ch.plan
+	switch {
+	case plan.Granularity != "Records":
+		return &errAnswer{"the source sent records; none were asked for"}
+	case !slices.Equal(b.GetFields(), plan.Fields):
+		return &errAnswer{"the source sent other fields than were asked for"}
+	case a.received+int64(len(b.GetRecords())) > plan.Limit:
+		return &errAnswer{"the source sent more records than the clause permits"}
+	case len(b.GetProvenance().GetDataset()) > 63:
+		return &errAnswer{"the source sent a dataset's name that is none"}
+	}
+	for _, r := range b.GetRecords() {
+		if len(r.GetValues()) != len(plan.Fields) {
+			return &errAnswer{"the source sent a record with another number of values than fields"}
+		}
+	}
+	return nil
+}
+
+// release gives the pending batch to the user, with the provenance that this side knows to be true.
+func (a *asking) release() error {
+	if !a.standing() {
+		return errEnded
+	}
+	b := a.pending
+	a.pending = nil
+	o := a.ch.plan.Clause.Obligations
+	dataset := b.GetProvenance().GetDataset()
+	b.Provenance = &gatewayv1.Provenance{
+		Agency: a.ch.agency, Dataset: dataset, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
+		Obligations: &gatewayv1.Obligations{
+			RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays,
+		},
+	}
+	if err := a.q.out.batch(b); err != nil {
+		return &sendError{err}
+	}
+	a.released += int64(len(b.GetRecords()))
+	return nil
+}
+
+// standing says whether this side's agreement is still in force in the version under which the source was asked.
+func (a *asking) standing() bool {
+	r := a.q.core.Table.Get(a.ch.agreement)
+	if r == nil {
+		return false
+	}
+	v := r.Current(a.q.core.Now())
+	return v != nil && v.Version == a.ch.plan.Version.Version && v.Digest == a.ch.plan.Version.Digest
+}
+
+// status says how the source ended, from its own result or from what went wrong.
+func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv1.SourceStatus {
+	s := &gatewayv1.SourceStatus{
+		Agency: a.ch.agency, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
+		Granularity: rungs[a.ch.plan.Granularity],
+	}
+	set := func(o gatewayv1.Outcome, reason, message string) *gatewayv1.SourceStatus {
+		s.Outcome, s.Reason, s.Message = o, reason, message
+		// Part of the answer is there already, or is about to be.
+		if o != gatewayv1.Outcome_OUTCOME_DENIED && (a.released > 0 || a.pending != nil) {
+			s.Outcome = gatewayv1.Outcome_OUTCOME_PARTIAL
+		}
+		return s
+	}
+	var bad *errAnswer
+	var gone *sendError
+	var logged *errLog
+	switch {
+	case err == nil:
+		return a.fromSource(s)
+	case errors.As(err, &bad):
+		a.pending = nil
+		a.q.core.Logger.Error("a source's answer was dropped", "agency", a.ch.agency, "disclosure", a.ch.disclosure, "error", bad.what)
+		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAnswer, bad.what+"; the rest of its answer was dropped, tell its operators")
+	case errors.Is(err, errEnded):
+		a.pending = nil
+		return set(gatewayv1.Outcome_OUTCOME_DENIED, "agreement", "the agreement ended while the source was answering")
+	case errors.As(err, &logged):
+		a.pending = nil
+		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, "this gateway cannot write its log")
+	case errors.As(err, &gone), ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return set(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "the user went away")
+	case timedOut || status.Code(err) == codes.DeadlineExceeded:
+		return set(gatewayv1.Outcome_OUTCOME_TIMEOUT, ReasonDeadline, "the source did not answer in time: narrow the filter, or allow more time")
+	case errors.Is(err, peer.ErrCredential):
+		a.q.core.Logger.Warn("no agreement credential", "agency", a.ch.agency, "agreement", a.ch.agreement, "error", err)
+		if c := status.Code(errors.Unwrap(err)); c == codes.PermissionDenied || c == codes.NotFound {
+			return set(gatewayv1.Outcome_OUTCOME_DENIED, ReasonCredential, "the source's exchange issues no credential for this agreement: it holds it not to be in force")
+		}
+		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonCredential, "the source's exchange issued no agreement credential: try again later")
+	}
+	a.q.core.Logger.Warn("a source could not be asked", "agency", a.ch.agency, "agreement", a.ch.agreement, "error", err)
+	return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonUnreachable, "the source's gateway cannot be reached, or the connection broke: try again later")
+}
+
+// fromSource takes over the source's own result. Only known words of bounded length get through.
+func (a *asking) fromSource(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
+	r := a.result
+	s.Outcome, s.Reason, s.Message = r.GetOutcome(), cut(r.GetReason(), 64), cut(r.GetMessage(), 1024)
+	switch r.GetOutcome() {
+	case gatewayv1.Outcome_OUTCOME_OK, gatewayv1.Outcome_OUTCOME_PARTIAL:
+		switch a.ch.plan.Granularity {
+		case "Existence":
+			s.Exists = r.Exists
+		case "Count":
+			s.Count = r.Count
+		}
+	case gatewayv1.Outcome_OUTCOME_DENIED:
+		a.q.core.Metrics.Denial(metrics.Recipient, "source")
+	case gatewayv1.Outcome_OUTCOME_UNAVAILABLE, gatewayv1.Outcome_OUTCOME_TIMEOUT:
+		if a.released > 0 {
+			s.Outcome = gatewayv1.Outcome_OUTCOME_PARTIAL
+		}
+	default:
+		s.Outcome, s.Reason, s.Message = gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAnswer, "the source ended with an outcome that this gateway does not know"
+	}
+	return s
+}
+
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// logFailed ends one source when this side's log cannot be written: what it sent is not released.
+func (a *asking) logFailed(err error) (*gatewayv1.SourceStatus, error) {
+	a.pending = nil
+	return nil, a.q.core.logFailed(fmt.Errorf("disclosure %s: %w", a.ch.disclosure, err))
+}

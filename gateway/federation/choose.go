@@ -1,0 +1,220 @@
+package federation
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// choice is what becomes of one source agency: a plan under one clause, or the refusal of the clause that came furthest.
+type choice struct {
+	agency     string
+	disclosure string
+	agreement  string
+	clause     string
+	route      *route.Route
+	plan       *enforce.Plan
+	refusal    *enforce.Refusal
+	// status of a refused one.
+	status *gatewayv1.SourceStatus
+}
+
+// granularities by their place in the enum.
+var granularities = map[gatewayv1.Granularity]string{
+	gatewayv1.Granularity_GRANULARITY_UNSPECIFIED: "",
+	gatewayv1.Granularity_GRANULARITY_EXISTENCE:   "Existence",
+	gatewayv1.Granularity_GRANULARITY_COUNT:       "Count",
+	gatewayv1.Granularity_GRANULARITY_RECORDS:     "Records",
+}
+
+var rungs = map[string]gatewayv1.Granularity{
+	"Existence": gatewayv1.Granularity_GRANULARITY_EXISTENCE,
+	"Count":     gatewayv1.Granularity_GRANULARITY_COUNT,
+	"Records":   gatewayv1.Granularity_GRANULARITY_RECORDS,
+}
+
+// bounds refuses what no clause needs to be looked at for.
+func bounds(req *gatewayv1.QueryRequest) *Error {
+	invalid := func(format string, args ...any) *Error {
+		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case req.GetSchema() == "":
+		return invalid("schema is empty: name the exchange schema, for example person")
+	case len(req.GetAgencies()) > maxAgencies:
+		return invalid("%d agencies are asked; at most %d", len(req.GetAgencies()), maxAgencies)
+	}
+	if _, ok := granularities[req.GetGranularity()]; !ok {
+		return invalid("granularity must be Existence, Count or Records")
+	}
+	for i, a := range req.GetAgencies() {
+		if a == "" || len(a) > 63 {
+			return invalid("agencies[%d] is no agency's name", i)
+		}
+		if slices.Contains(req.GetAgencies()[:i], a) {
+			return invalid("agency %q is named twice", a)
+		}
+	}
+	// The bounds that every clause has in common, so that they hold when there is no clause.
+	_, refusal := enforce.Decide(enforce.Input{Asked: asked(req, route.Party{}, offer{})})
+	if refusal != nil && refusal.Check == "request" {
+		return &Error{Kind: Invalid, Reason: refusal.Check, Message: refusal.Message}
+	}
+	return nil
+}
+
+func asked(req *gatewayv1.QueryRequest, self route.Party, o offer) enforce.Asked {
+	j := req.GetJustification()
+	return enforce.Asked{
+		Recipient: self, Agreement: o.agreement, Clause: o.clause,
+		Schema: req.GetSchema(), Filter: req.GetFilter(), Fields: req.GetFields(), Granularity: granularities[req.GetGranularity()],
+		Purpose: req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
+		Limit: req.GetLimit(),
+	}
+}
+
+func (c *Core) input(req *gatewayv1.QueryRequest, o offer, now time.Time) enforce.Input {
+	return enforce.Input{Asked: asked(req, c.self, o), Route: c.Table.Get(o.agreement), Now: now, Compile: c.Compile}
+}
+
+// offers gives the clauses to look at, by agency: of the agencies that the query names, or of all that are in force.
+// Named agencies are there even if there is no clause.
+func (c *Core) offers(req *gatewayv1.QueryRequest, now time.Time) map[string][]offer {
+	out := map[string][]offer{}
+	for _, a := range req.GetAgencies() {
+		out[a] = nil
+	}
+	for _, o := range c.index.lookup(req.GetSchema()) {
+		if len(req.GetAgencies()) > 0 {
+			if _, named := out[o.agency]; named {
+				out[o.agency] = append(out[o.agency], o)
+			}
+			continue
+		}
+		// What is suspended stays visible, so that the user learns why an agency is missing from the answer.
+		if r := c.Table.Get(o.agreement); o.suspended || (r != nil && r.Current(now) != nil) {
+			out[o.agency] = append(out[o.agency], o)
+		}
+	}
+	return out
+}
+
+// choose decides, for each agency in the order of their names, under which clause it is asked, or why it is not.
+func (c *Core) choose(req *gatewayv1.QueryRequest, now time.Time) ([]*choice, *Error) {
+	byAgency := c.offers(req, now)
+	if len(byAgency) == 0 {
+		return nil, c.noAgreement(req)
+	}
+	choices := make([]*choice, 0, len(byAgency))
+	permitted := false
+	var malformed *choice
+	for _, agency := range slices.Sorted(maps.Keys(byAgency)) {
+		ch := c.chooseClause(req, agency, byAgency[agency], now)
+		ch.disclosure = newID()
+		choices = append(choices, ch)
+		if ch.plan != nil {
+			permitted = true
+			continue
+		}
+		if ch.refusal.Invalid && malformed == nil {
+			malformed = ch
+		}
+		ch.status = c.refusedStatus(ch)
+	}
+	if !permitted && malformed != nil {
+		return nil, c.malformed(req, malformed)
+	}
+	return choices, nil
+}
+
+func (c *Core) noAgreement(req *gatewayv1.QueryRequest) *Error {
+	return &Error{Kind: Denied, Reason: ReasonNoAgreement, Message: fmt.Sprintf("no agreement in force lets %s ask for schema %q; `entente datasets` lists what may be asked", c.self.Agency, req.GetSchema())}
+}
+
+// chooseClause takes the clause that discloses most of what is asked; of equal ones the first by agreement and name.
+func (c *Core) chooseClause(req *gatewayv1.QueryRequest, agency string, offers []offer, now time.Time) *choice {
+	best := &choice{agency: agency}
+	progress := -1
+	for _, o := range offers {
+		in := c.input(req, o, now)
+		plan, refusal := enforce.Decide(in)
+		switch {
+		case plan != nil:
+			if best.plan == nil || better(plan, best.plan) {
+				best = &choice{agency: agency, agreement: o.agreement, clause: o.clause, route: in.Route, plan: plan}
+			}
+		case best.plan == nil:
+			if n := enforce.Progress(in); n > progress {
+				progress = n
+				best = &choice{agency: agency, agreement: o.agreement, clause: o.clause, route: in.Route, refusal: refusal}
+			}
+		}
+	}
+	if best.plan == nil && best.refusal == nil {
+		best.refusal = &enforce.Refusal{Check: ReasonNoAgreement, Message: fmt.Sprintf("no agreement lets %s ask %s for schema %q; `entente datasets` lists what may be asked", c.self.Agency, agency, req.GetSchema())}
+	}
+	return best
+}
+
+func better(a, b *enforce.Plan) bool {
+	if ra, rb := rungs[a.Granularity], rungs[b.Granularity]; ra != rb {
+		return ra > rb
+	}
+	return len(a.Fields) > len(b.Fields)
+}
+
+func (c *Core) refusedStatus(ch *choice) *gatewayv1.SourceStatus {
+	return &gatewayv1.SourceStatus{
+		Agency: ch.agency, Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Reason: ch.refusal.Check, Message: withTerm(ch.refusal),
+		Agreement: ch.name(), Clause: ch.clause, DisclosureId: ch.disclosure, RefusedLocally: true,
+	}
+}
+
+// withTerm puts the term that refuses into the message.
+func withTerm(r *enforce.Refusal) string {
+	if r.Term == "" {
+		return r.Message
+	}
+	return r.Message + " (" + r.Term + ")"
+}
+
+// name of the agreement, id.vN as far as the version is known.
+func (ch *choice) name() string {
+	if ch.plan != nil {
+		return versioned(ch.agreement, ch.plan.Version.Version)
+	}
+	return ch.agreement
+}
+
+func versioned(agreement string, version int64) string {
+	return agreement + ".v" + strconv.FormatInt(version, 10)
+}
+
+// malformed turns a refusal that no clause could lift into an error, with the position in the filter.
+func (c *Core) malformed(req *gatewayv1.QueryRequest, ch *choice) *Error {
+	e := &Error{Kind: Invalid, Reason: ch.refusal.Check, Term: ch.refusal.Term, Message: ch.refusal.Message}
+	if ch.refusal.Check != "filter" || ch.route == nil {
+		return e
+	}
+	if v := ch.route.Current(c.Now()); v != nil {
+		for i := range v.Clauses {
+			if v.Clauses[i].Name != ch.clause {
+				continue
+			}
+			var fe *filter.Error
+			if _, err := c.Compile(&v.Clauses[i].Schema, req.GetFilter()); errors.As(err, &fe) {
+				e.Line, e.Column, e.Message = fe.Line, fe.Column, strings.TrimSpace(fe.Message)
+			}
+		}
+	}
+	return e
+}

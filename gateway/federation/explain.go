@@ -1,0 +1,88 @@
+package federation
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// Explain runs every check of the query under every clause that concerns it, and asks nobody.
+func (c *Core) Explain(_ context.Context, _ User, req *gatewayv1.QueryRequest) (*gatewayv1.ExplainResponse, error) {
+	if req == nil {
+		req = &gatewayv1.QueryRequest{}
+	}
+	if refusal := bounds(req); refusal != nil {
+		return nil, refusal
+	}
+	now := c.Now()
+	out := &gatewayv1.ExplainResponse{}
+	byAgency := c.offers(req, now)
+	for _, agency := range slices.Sorted(maps.Keys(byAgency)) {
+		offers := byAgency[agency]
+		if len(offers) == 0 {
+			ch := c.chooseClause(req, agency, nil, now)
+			out.Clauses = append(out.Clauses, &gatewayv1.ClauseExplanation{
+				Agency: agency,
+				Checks: []*gatewayv1.CheckResult{{Name: ch.refusal.Check, Message: ch.refusal.Message}},
+			})
+		}
+		for _, o := range offers {
+			out.Clauses = append(out.Clauses, c.explainClause(req, o, c.input(req, o, now)))
+		}
+	}
+	if len(out.Clauses) == 0 {
+		return nil, c.noAgreement(req)
+	}
+	return out, nil
+}
+
+func (c *Core) explainClause(req *gatewayv1.QueryRequest, o offer, in enforce.Input) *gatewayv1.ClauseExplanation {
+	e := &gatewayv1.ClauseExplanation{Agency: o.agency, Agreement: o.agreement, Clause: o.clause, Allowed: true}
+	if in.Route != nil {
+		if v := in.Route.Current(in.Now); v != nil {
+			e.Agreement = versioned(o.agreement, v.Version)
+		}
+	}
+	for _, r := range enforce.Explain(in) {
+		e.Allowed = e.Allowed && r.Passed
+		e.Checks = append(e.Checks, &gatewayv1.CheckResult{Name: r.Name, Passed: r.Passed, Term: r.Term, Message: r.Message})
+	}
+	return e
+}
+
+// ListDatasets lists what this agency may ask of whom now.
+func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsResponse, error) {
+	now := c.Now()
+	out := &gatewayv1.ListDatasetsResponse{}
+	for _, o := range c.index.all() {
+		r := c.Table.Get(o.agreement)
+		if r == nil {
+			continue
+		}
+		v := r.Current(now)
+		if v == nil {
+			continue
+		}
+		i := slices.IndexFunc(v.Clauses, func(cl route.Clause) bool { return cl.Name == o.clause })
+		if i < 0 || !v.Clauses[i].HasRecipient(c.self) {
+			continue
+		}
+		cl := &v.Clauses[i]
+		d := &gatewayv1.OfferedDataset{
+			Agency: cl.Source.Agency, Schema: versioned(cl.Schema.Name, cl.Schema.Version), Agreement: versioned(o.agreement, v.Version),
+			Clause: cl.Name, Purposes: cl.Purposes, Granularity: rungs[cl.Granularity], Fields: cl.Fields,
+			FilterFields: cl.FilterFields, NotAfter: timestamppb.New(v.NotAfter),
+		}
+		for _, set := range cl.RequireSelectors {
+			d.RequireSelectors = append(d.RequireSelectors, &gatewayv1.FieldSet{Fields: set})
+		}
+		out.Datasets = append(out.Datasets, d)
+	}
+	return out, nil
+}

@@ -1,0 +1,46 @@
+package federation
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"path/filepath"
+
+	"github.com/entente-dev/entente/gateway/secret"
+)
+
+// User is a person or an application of this agency, as a listener authenticated it.
+type User struct {
+	// Authority that vouches for the name: "certificate", or the issuer of the token. Equal names of two authorities are
+	// two users.
+	Authority string
+	Name      string
+	Groups    []string
+	// Claims that the authority verified.
+	Claims map[string]any
+	// Address that the request came from.
+	Address string
+}
+
+// Pseudonyms turns users into pseudonyms that only this agency can resolve: it has the key, and the list of its users to
+// try.
+type Pseudonyms struct{ key []byte }
+
+// OpenPseudonyms reads the key in the folder, or makes one.
+func OpenPseudonyms(dir string) (*Pseudonyms, error) {
+	key, err := secret.LoadOrCreate(filepath.Join(dir, "pseudonym.key"))
+	if err != nil {
+		return nil, err
+	}
+	return &Pseudonyms{key: key}, nil
+}
+
+// Of gives the pseudonym of a user: 128 bits, base64url.
+func (p *Pseudonyms) Of(u User) string {
+	h := hmac.New(sha256.New, p.key)
+	h.Write([]byte("entente.dev/v1 user\x00"))
+	h.Write([]byte(u.Authority))
+	h.Write([]byte{0})
+	h.Write([]byte(u.Name))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+}

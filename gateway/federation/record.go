@@ -1,0 +1,95 @@
+package federation
+
+import (
+	"context"
+	"strings"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/metrics"
+)
+
+// base is what every record of a query has in common.
+func (q *query) base(kind audit.Kind) audit.Record {
+	j := q.req.GetJustification()
+	r := audit.Record{
+		Query: q.id, Kind: kind, Side: audit.Recipient, Operation: audit.Consultation,
+		Purpose:       cut(q.req.GetPurpose(), 256),
+		Justification: audit.Justification{CaseReference: cut(j.GetCaseReference(), 256), SubjectRole: cut(j.GetSubjectRole(), 256), Aim: cut(j.GetAim(), 256)},
+		Recipient:     q.core.self.Agency, User: q.alias, LocalUser: cut(q.user.Authority+":"+q.user.Name, 512),
+		Granularity: granularities[q.req.GetGranularity()], Filter: cut(q.req.GetFilter(), 16<<10),
+	}
+	for i, f := range q.req.GetFields() {
+		if i == 256 {
+			break
+		}
+		r.Fields = append(r.Fields, cut(f, 64))
+	}
+	if q.core.Retain > 0 {
+		r.RetainUntil = q.started.Add(q.core.Retain)
+	}
+	return r
+}
+
+// record is what the log keeps in every record of one source.
+func (a *asking) record(kind audit.Kind) audit.Record {
+	r := a.q.base(kind)
+	plan := a.ch.plan
+	r.Disclosure, r.Agreement, r.Version, r.Clause = a.ch.disclosure, a.ch.agreement, plan.Version.Version, a.ch.clause
+	r.Source, r.Granularity, r.Fields = a.ch.agency, plan.Granularity, plan.Fields
+	r.RouteDigest, r.QueryDigest = a.q.core.routes.Of(a.ch.route), a.query
+	return r
+}
+
+// outcome is the record of how one source ended.
+func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
+	r := a.record(audit.Outcome)
+	r.Outcome, r.Reason, r.Message, r.Records = strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetReason(), s.GetMessage(), s.GetRecords()
+	if a.result != nil && (s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL) {
+		r.ResponseDigest = a.digest.Sum(s)
+	}
+	return r
+}
+
+// logRefusals logs what this gateway refuses by itself, and waits: a refusal too is only given once it is logged.
+func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
+	var last *audit.Receipt
+	for _, ch := range choices {
+		if ch.refusal == nil {
+			continue
+		}
+		q.core.Metrics.Denial(metrics.Recipient, ch.refusal.Check)
+		r := q.base(audit.Denial)
+		r.Disclosure, r.Agreement, r.Clause, r.Source = ch.disclosure, ch.agreement, ch.clause, ch.agency
+		r.Outcome, r.Reason, r.Message = "DENIED", ch.refusal.Check, withTerm(ch.refusal)
+		r.RouteDigest = q.core.routes.Of(ch.route)
+		receipt, err := q.core.Log.Append(ctx, r)
+		if err != nil {
+			return q.core.logFailed(err)
+		}
+		last = receipt
+	}
+	if last == nil {
+		return nil
+	}
+	// The log is one sequence: when the last is durable, all are.
+	if err := last.Wait(ctx); err != nil {
+		return q.core.logFailed(err)
+	}
+	return nil
+}
+
+// refuse logs a query that is refused as a whole, and gives the error.
+func (q *query) refuse(ctx context.Context, e *Error) error {
+	q.core.Metrics.Denial(metrics.Recipient, e.Reason)
+	r := q.base(audit.Denial)
+	r.Disclosure, r.Outcome, r.Reason, r.Message = q.id, "DENIED", e.Reason, e.Message
+	receipt, err := q.core.Log.Append(ctx, r)
+	if err != nil {
+		return q.core.logFailed(err)
+	}
+	if err := receipt.Wait(ctx); err != nil {
+		return q.core.logFailed(err)
+	}
+	return e
+}

@@ -1,0 +1,108 @@
+// Package metrics is what a gateway counts. Labels are words from fixed lists: no agency's, user's or agreement's name, and
+// nothing of a query.
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics of one gateway. A nil *Metrics counts nothing.
+type Metrics struct {
+	// Registry that all of them are in.
+	Registry *prometheus.Registry
+
+	disclosures     *prometheus.CounterVec
+	records         *prometheus.CounterVec
+	denials         *prometheus.CounterVec
+	seconds         *prometheus.HistogramVec
+	unauthenticated *prometheus.CounterVec
+	unlogged        prometheus.Counter
+}
+
+// Sides of a disclosure.
+const (
+	Source    = "source"
+	Recipient = "recipient"
+)
+
+// New makes the metrics in a registry of their own.
+func New() *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		disclosures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "entente_gateway_disclosures_total",
+			Help: "Disclosures by side and outcome (OK, DENIED, UNAVAILABLE, TIMEOUT, PARTIAL); hits and no-hits alike.",
+		}, []string{"side", "outcome"}),
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "entente_gateway_records_total",
+			Help: "Records disclosed (side source) or received (side recipient).",
+		}, []string{"side"}),
+		denials: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "entente_gateway_denials_total",
+			Help: "Refusals by side and by the check that refused.",
+		}, []string{"side", "check"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "entente_gateway_disclosure_duration_seconds",
+			Help:    "Time of one disclosure, from the request to the last frame.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"side"}),
+		unauthenticated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "entente_gateway_unauthenticated_total",
+			Help: "Requests and handshakes without a valid identity, by listener (rest, grpc, peer). They are counted, not logged: strangers must not fill the log.",
+		}, []string{"listener"}),
+		unlogged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "entente_gateway_denials_over_budget_total",
+			Help: "Refused requests of a peer beyond its budget of logged denials.",
+		}),
+	}
+	m.Registry.MustRegister(m.disclosures, m.records, m.denials, m.seconds, m.unauthenticated, m.unlogged,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Gauge adds a gauge whose value is asked for when the metrics are read.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	if m == nil {
+		return
+	}
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// Disclosure counts one disclosure that ended.
+func (m *Metrics) Disclosure(side, outcome string, records int64, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.disclosures.WithLabelValues(side, outcome).Inc()
+	if records > 0 {
+		m.records.WithLabelValues(side).Add(float64(records))
+	}
+	m.seconds.WithLabelValues(side).Observe(took.Seconds())
+}
+
+// Denial counts one refusal.
+func (m *Metrics) Denial(side, check string) {
+	if m == nil {
+		return
+	}
+	m.denials.WithLabelValues(side, check).Inc()
+}
+
+// Unauthenticated counts one request or handshake without an identity.
+func (m *Metrics) Unauthenticated(listener string) {
+	if m == nil {
+		return
+	}
+	m.unauthenticated.WithLabelValues(listener).Inc()
+}
+
+// OverBudget counts a denial that a peer had no budget left for.
+func (m *Metrics) OverBudget() {
+	if m == nil {
+		return
+	}
+	m.unlogged.Inc()
+}
