@@ -22,7 +22,10 @@ func (v *version) instants() []time.Time {
 	}
 	out := []time.Time{v.end}
 	if v.signedByAll() {
-		out = append(out, v.notBefore.Add(-lead), v.notBefore, v.end.Add(-expiring))
+		out = append(out, v.notBefore.Add(-lead), v.notBefore)
+		if v.replacedBy == nil {
+			out = append(out, v.end.Add(-expiring))
+		}
 		if due := v.terms.Term.ReviewBy; due != nil {
 			out = append(out, due.UTC())
 		}

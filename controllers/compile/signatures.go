@@ -45,10 +45,12 @@ func (c *compiler) verify(v *version) {
 	slices.Sort(s.verified)
 	for _, sig := range slices.Concat(v.object.Spec.Signatures, v.object.Status.Signatures) {
 		if party(v.terms, sig.Agency) == nil {
-			s.problems = append(s.problems, fmt.Sprintf("agency %q signed, which is not a party; ", sig.Agency))
+			s.problems = append(s.problems, fmt.Sprintf("agency %q signed, which is not a party: remove its signature; ", sig.Agency))
 		}
 	}
 }
+
+const replaceIt = "replace it by what `entente agreement signature export` prints there"
 
 // verified says whether one of the signatures is the agency's on this version, and what is wrong with those that are not.
 func (c *compiler) verified(v *version, agency string, among []v1alpha1.AgreementSignature) (ok bool, problem string) {
@@ -61,11 +63,13 @@ func (c *compiler) verified(v *version, agency string, among []v1alpha1.Agreemen
 		case err == nil && claims.Digest == v.digest:
 			return true, ""
 		case err == nil:
-			problem += fmt.Sprintf("the signature of %s is over other terms (%s); ", agency, claims.Digest)
+			problem += fmt.Sprintf("the signature of %s is over other terms (%s): %s; ", agency, claims.Digest, replaceIt)
+		case c.index.Agencies[agency] == nil:
+			problem += fmt.Sprintf("the signature of %s cannot be verified: there is no such Agency; ", agency)
 		case errors.Is(err, signature.ErrUnknownKey):
-			problem += fmt.Sprintf("the signature of %s is with a key that its Agency does not list (%v): apply what it prints with `entente agency export`; ", agency, err)
+			problem += fmt.Sprintf("the signature of %s is not with a key of its Agency (%v): apply what it prints with `entente agency export`; ", agency, err)
 		default:
-			problem += fmt.Sprintf("the signature of %s does not verify (%v); ", agency, err)
+			problem += fmt.Sprintf("the signature of %s is not good (%v): %s; ", agency, err, replaceIt)
 		}
 	}
 	return false, problem
@@ -109,7 +113,7 @@ func signaturesVerify(_ *compiler, v *version) (reason, message string, failed b
 	if len(v.signatures.problems) == 0 {
 		return "", "", false
 	}
-	return v1alpha1.ReasonInvalidSignature, problems(v.signatures.problems) + ": replace it with what `entente agreement signature export` prints at the signer", true
+	return v1alpha1.ReasonInvalidSignature, problems(v.signatures.problems), true
 }
 
 func weSigned(c *compiler, v *version) (reason, message string, failed bool) {

@@ -220,15 +220,18 @@ func decodeClaims(body []byte) (Claims, error) {
 	return c, c.check()
 }
 
-var digestForm = regexp.MustCompile(`^sha256:[A-Za-z0-9_-]{43}$`)
+var (
+	digestForm = regexp.MustCompile(`^sha256:[A-Za-z0-9_-]{43}$`)
+	agencyForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+)
 
 // check refuses claims that nobody should sign or believe.
 func (c Claims) check() error {
 	switch {
 	case c.Decision != v1alpha1.DecisionAccept:
 		return fmt.Errorf("%w: decision is %q; only Accept is signed", ErrClaims, c.Decision)
-	case c.Agency == "":
-		return fmt.Errorf("%w: no agency", ErrClaims)
+	case !agencyForm.MatchString(c.Agency):
+		return fmt.Errorf("%w: %q is not the name of an agency", ErrClaims, c.Agency)
 	case !digestForm.MatchString(c.Digest):
 		return fmt.Errorf("%w: digest %q is not sha256:<base64url>", ErrClaims, c.Digest)
 	case c.DecidedAt.Unix() <= 0 || c.DecidedAt.UTC().Year() > 9999:
