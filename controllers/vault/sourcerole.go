@@ -126,16 +126,20 @@ BEGIN
   FOR held IN SELECT DISTINCT classid, objid FROM pg_shdepend
       WHERE refclassid = 'pg_authid'::regclass AND refobjid = target AND deptype = 'a'
         AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) LOOP
-    CASE held.classid
-      WHEN 'pg_class'::regclass THEN
-        EXECUTE format('REVOKE ALL ON %s FROM %I', held.objid::regclass, '{{name}}');
-      WHEN 'pg_namespace'::regclass THEN
-        EXECUTE format('REVOKE ALL ON SCHEMA %s FROM %I', held.objid::regnamespace, '{{name}}');
-      WHEN 'pg_database'::regclass THEN
-        EXECUTE format('REVOKE ALL ON DATABASE %I FROM %I', (SELECT datname FROM pg_database WHERE oid = held.objid), '{{name}}');
-      ELSE
-        NULL;
-    END CASE;
+    BEGIN
+      CASE held.classid
+        WHEN 'pg_class'::regclass THEN
+          EXECUTE format('REVOKE ALL ON %s FROM %I', held.objid::regclass, '{{name}}');
+        WHEN 'pg_namespace'::regclass THEN
+          EXECUTE format('REVOKE ALL ON SCHEMA %s FROM %I', held.objid::regnamespace, '{{name}}');
+        WHEN 'pg_database'::regclass THEN
+          EXECUTE format('REVOKE ALL ON DATABASE %I FROM %I', (SELECT datname FROM pg_database WHERE oid = held.objid), '{{name}}');
+        ELSE
+          NULL;
+      END CASE;
+    EXCEPTION WHEN insufficient_privilege THEN
+      NULL;
+    END;
   END LOOP;
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = target;
   PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usesysid = target;

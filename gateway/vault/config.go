@@ -1,9 +1,11 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -63,6 +65,7 @@ func (c Config) client() (*api.Client, error) {
 	}
 	conf.Timeout = c.timeout()
 	conf.MaxRetries = 2
+	conf.CheckRetry = checkRetry
 	conf.MinRetryWait = 100 * time.Millisecond
 	conf.MaxRetryWait = time.Second
 	cl, err := api.NewClient(conf)
@@ -74,6 +77,15 @@ func (c Config) client() (*api.Client, error) {
 		cl.SetNamespace(c.Namespace)
 	}
 	return cl, nil
+}
+
+// checkRetry repeats what Vault did not get or could not look at. A 500 is an answer: a database that refuses to make a user
+// refuses it again, and each try costs it one.
+func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if err == nil && resp != nil && resp.StatusCode == http.StatusInternalServerError {
+		return false, nil
+	}
+	return api.DefaultRetryPolicy(ctx, resp, err)
 }
 
 func (c Config) timeout() time.Duration {

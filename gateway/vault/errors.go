@@ -12,8 +12,10 @@ import (
 
 // Kinds of failure, for a caller that branches. Every error of a Session is one of these or the context's.
 var (
-	// ErrUnavailable: Vault cannot be reached, is sealed, or fails; the same request may succeed later.
+	// ErrUnavailable: Vault cannot be reached or is sealed; the same request may succeed later.
 	ErrUnavailable = errors.New("vault is unavailable")
+	// ErrFailed: Vault is there but could not do it, usually because of what is behind it, such as a database.
+	ErrFailed = errors.New("vault could not do it")
 	// ErrNotLoggedIn: no login has succeeded yet, or the last session ended and a new login is refused or fails.
 	ErrNotLoggedIn = errors.New("not logged in to vault")
 	// ErrDenied: Vault's policies do not allow the request.
@@ -75,6 +77,8 @@ func wrap(op, path string, err error) error {
 			e.Kind = ErrDenied
 		case re.StatusCode == http.StatusNotFound:
 			e.Kind = ErrNotFound
+		case re.StatusCode == http.StatusInternalServerError:
+			e.Kind = ErrFailed
 		case re.StatusCode == http.StatusPreconditionFailed, re.StatusCode == http.StatusTooManyRequests:
 			e.Kind = ErrUnavailable
 		case re.StatusCode >= 400 && re.StatusCode < 500:
