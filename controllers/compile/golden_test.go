@@ -38,11 +38,28 @@ func TestGolden(t *testing.T) {
 				}
 				return
 			}
-			if want := readFile(t, out); !bytes.Equal(got, want) {
-				t.Errorf("differs from %s (run with -update, then read the diff):\n%s", out, got)
+			if line, was, is := firstDifference(readFile(t, out), got); line > 0 {
+				t.Errorf("%s:%d: got %q, want %q (run with -update, then read the whole difference)", out, line, is, was)
 			}
 		})
 	}
+}
+
+func firstDifference(want, got []byte) (line int, was, is string) {
+	w, g := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+	for i := range max(len(w), len(g)) {
+		was, is = "", ""
+		if i < len(w) {
+			was = w[i]
+		}
+		if i < len(g) {
+			is = g[i]
+		}
+		if was != is {
+			return i + 1, was, is
+		}
+	}
+	return 0, "", ""
 }
 
 // step is what a golden file shows of one instant.

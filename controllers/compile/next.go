@@ -1,6 +1,10 @@
 package compile
 
-import "time"
+import (
+	"time"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
 
 // next is the next instant at which time alone changes the result: a window opens or ends, credentials come due, or a
 // condition about time becomes true. What has ended for good changes no more.
@@ -17,7 +21,8 @@ func (c *compiler) next(versions []*version) time.Time {
 }
 
 func (v *version) instants() []time.Time {
-	if !v.accepted.ok || v.decided.rejected != nil || v.termination() != nil {
+	switch v.state {
+	case v1alpha1.StateRejected, v1alpha1.StateTerminated, v1alpha1.StateSuperseded, v1alpha1.StateExpired:
 		return nil
 	}
 	out := []time.Time{v.end}
