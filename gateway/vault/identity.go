@@ -43,7 +43,13 @@ type Identity struct {
 	cfg     IdentityConfig
 	log     *slog.Logger
 	turn    chan struct{} // held by whoever gets a certificate
-	current atomic.Pointer[tls.Certificate]
+	current atomic.Pointer[issued]
+}
+
+// issued is a certificate and when to replace it.
+type issued struct {
+	cert *tls.Certificate
+	due  time.Time
 }
 
 // NewIdentity prepares an identity; the first certificate is had by Certificate or Run.
@@ -58,7 +64,7 @@ func NewIdentity(s *Session, cfg IdentityConfig) *Identity {
 // Certificate returns a certificate that is valid now, getting one when there is none. Its Leaf is set.
 func (i *Identity) Certificate(ctx context.Context) (*tls.Certificate, error) {
 	if c := i.valid(); c != nil {
-		return c, nil
+		return c.cert, nil
 	}
 	select {
 	case i.turn <- struct{}{}:
@@ -67,7 +73,7 @@ func (i *Identity) Certificate(ctx context.Context) (*tls.Certificate, error) {
 		return nil, context.Cause(ctx)
 	}
 	if c := i.valid(); c != nil {
-		return c, nil
+		return c.cert, nil
 	}
 	return i.replace(ctx)
 }
@@ -75,7 +81,7 @@ func (i *Identity) Certificate(ctx context.Context) (*tls.Certificate, error) {
 // Expires is when the current certificate ends; zero when there is none.
 func (i *Identity) Expires() time.Time {
 	if c := i.current.Load(); c != nil {
-		return c.Leaf.NotAfter
+		return c.cert.Leaf.NotAfter
 	}
 	return time.Time{}
 }
@@ -101,7 +107,7 @@ func (i *Identity) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait := time.Duration(0)
 		if c := i.valid(); c != nil {
-			wait = time.Until(rotateAt(c.Leaf))
+			wait = time.Until(c.due)
 		}
 		if failed > 0 {
 			wait = max(wait, pause(failed))
@@ -111,11 +117,17 @@ func (i *Identity) Run(ctx context.Context) error {
 			break
 		}
 		i.turn <- struct{}{}
-		_, err := i.replace(ctx)
+		var err error
+		if c := i.valid(); c == nil || !time.Now().Before(c.due) { // somebody else may have got one meanwhile
+			_, err = i.replace(ctx)
+		}
 		<-i.turn
 		if err == nil {
 			failed = 0
 			continue
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		failed++
 		i.log.Warn("own certificate was not renewed", "identity", i.cfg.SPIFFEID, "expires", i.Expires(), "error", err)
@@ -123,14 +135,15 @@ func (i *Identity) Run(ctx context.Context) error {
 	return nil
 }
 
-// rotateAt is after two thirds of the certificate's life, less up to a tenth of it so that replicas do not come together.
-func rotateAt(leaf *x509.Certificate) time.Time {
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
-	return leaf.NotBefore.Add(life*2/3 - mrand.N(life/10+1))
+// dueAt is after two thirds of a certificate's life, less up to a tenth of it so that replicas do not come together. The life
+// starts when it was asked for: Vault dates certificates back.
+func dueAt(asked, notAfter time.Time) time.Time {
+	life := notAfter.Sub(asked)
+	return asked.Add(life*2/3 - mrand.N(life/10+1))
 }
 
-func (i *Identity) valid() *tls.Certificate {
-	if c := i.current.Load(); c != nil && time.Now().Before(c.Leaf.NotAfter) {
+func (i *Identity) valid() *issued {
+	if c := i.current.Load(); c != nil && time.Now().Before(c.cert.Leaf.NotAfter) {
 		return c
 	}
 	return nil
@@ -167,6 +180,7 @@ func (i *Identity) replace(ctx context.Context) (*tls.Certificate, error) {
 		req["ttl"] = fmt.Sprintf("%ds", i.cfg.TTL/time.Second)
 	}
 	path := i.session.cfg.Mounts.PKI() + "/sign/" + i.cfg.Role
+	at := time.Now()
 	secret, err := i.session.Write(ctx, path, req)
 	if err != nil {
 		return nil, err
@@ -179,11 +193,14 @@ func (i *Identity) replace(ctx context.Context) (*tls.Certificate, error) {
 	if len(leaf.URIs) != 1 || leaf.URIs[0].String() != i.cfg.SPIFFEID || !key.PublicKey.Equal(leaf.PublicKey) {
 		return nil, &Error{Op: "write", Path: path, Kind: ErrInvalid, Err: errors.New("the certificate is not for this identity and key")}
 	}
+	if !time.Now().Before(leaf.NotAfter) {
+		return nil, &Error{Op: "write", Path: path, Kind: ErrInvalid, Err: fmt.Errorf("the certificate ended at %s: are the clocks right?", leaf.NotAfter.Format(time.RFC3339))}
+	}
 	cert := &tls.Certificate{PrivateKey: key, Leaf: leaf}
 	for _, c := range chain {
 		cert.Certificate = append(cert.Certificate, c.Raw)
 	}
-	i.current.Store(cert)
+	i.current.Store(&issued{cert: cert, due: dueAt(at, leaf.NotAfter)})
 	return cert, nil
 }
 
