@@ -42,6 +42,18 @@ type engine struct {
 	conditions map[string][]metav1.Condition // of each resource, as last reported
 }
 
+// newEngine makes an engine for the agency self. The caller sets serve and inForce before the first step.
+func newEngine(configDir string, s *state, self string, keys keyHolder, log *slog.Logger) *engine {
+	e := &engine{
+		folder: newFolder(configDir), state: s, self: self, keys: keys, log: log, now: time.Now,
+		served: map[string]int64{}, conditions: map[string][]metav1.Condition{},
+	}
+	for name, a := range s.agreements {
+		e.conditions["SharingAgreement/"+name] = a.Status.Conditions
+	}
+	return e
+}
+
 // step reads the folder, compiles every agreement, and makes it so. It returns when the outcome changes by itself; zero:
 // never. An error means that something could not be written or signed; what takes permissions away was done all the same.
 func (e *engine) step(ctx context.Context) (next time.Time, err error) {

@@ -68,7 +68,7 @@ func load[T any, P interface {
 	if err != nil {
 		return err
 	}
-	kind := strings.TrimPrefix(fmt.Sprintf("%T", new(T)), "*v1alpha1.")
+	kind := strings.TrimPrefix(fmt.Sprintf("%T", *new(T)), "v1alpha1.")
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) != ".yaml" {
 			continue
@@ -136,7 +136,7 @@ func (s *state) putRoute(g *v1alpha1.GatewayRoute) error {
 
 // putStatus writes the status file of a resource when it changed.
 func (s *state) putStatus(kind string, object metav1.Object) error {
-	text, err := yaml.Marshal(object)
+	text, err := Print(object)
 	if err != nil {
 		return err
 	}
