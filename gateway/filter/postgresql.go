@@ -33,7 +33,9 @@ func castOf(f *route.Field) string {
 	}
 }
 
-func (postgreSQL) quote(column string) string { return quoteIdentifier(column) }
+func (postgreSQL) quote(column string) string {
+	return `"` + strings.ReplaceAll(column, `"`, `""`) + `"`
+}
 
 func (postgreSQL) operand(f *route.Field, column string) string {
 	if f.Type == "int" {

@@ -127,8 +127,3 @@ func (b *builder) complement(not bool, condition func(), columns ...string) {
 	condition()
 	b.write("))")
 }
-
-// quoteIdentifier is the same in both dialects.
-func quoteIdentifier(name string) string {
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}

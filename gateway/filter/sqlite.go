@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/entente-dev/entente/gateway/route"
@@ -22,7 +23,10 @@ const (
 
 type sqLite struct{}
 
-func (sqLite) quote(column string) string { return quoteIdentifier(column) }
+// quote uses backticks: SQLite takes "name" for a string when there is no such column.
+func (sqLite) quote(column string) string {
+	return "`" + strings.ReplaceAll(column, "`", "``") + "`"
+}
 
 func (sqLite) operand(f *route.Field, column string) string {
 	switch f.Type {

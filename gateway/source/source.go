@@ -46,3 +46,6 @@ type Source interface {
 // ErrUnavailable wraps every error that means that the source's system cannot be reached or refuses to work; others mean
 // that the query or the mapping does not fit the source.
 var ErrUnavailable = errors.New("source system unavailable")
+
+// ErrNoRelation wraps the error of a catalogue that does not have the relation of a dataset.
+var ErrNoRelation = errors.New("no such relation")

@@ -1,0 +1,120 @@
+// Package statement writes the SELECTs of sources that speak SQL. Every value in them is bound.
+package statement
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+)
+
+// Dialect is what differs between databases besides the filter.
+type Dialect struct {
+	Filter filter.Dialect
+	// Quote makes an identifier of a name.
+	Quote func(name string) string
+	// DefaultSchema qualifies a relation that is given without schema; empty: it stays so.
+	DefaultSchema string
+	// Select gives the expression that reads a field from its quoted column.
+	Select func(f *route.Field, column string) string
+	// Order gives the expression that orders by a field. It has to give the same order on every server.
+	Order func(f *route.Field, column string) string
+	// Placeholder gives the n-th placeholder, from 1.
+	Placeholder func(n int) string
+}
+
+// Records selects q.Fields, one record more than q.Limit, so that the caller sees whether there are more.
+//
+// The order is by the subject key, if it is among the fields, and then by the fields in their order: the same query gives
+// the same records, whatever the database's plan, and records that compare equal are equal. Fields that are not disclosed
+// do not order, since their order would tell of them. Sorting costs little: answers are bounded by the limit, so the
+// database keeps only that many while it reads.
+func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route.Field, err error) {
+	if len(q.Fields) == 0 || q.Limit < 1 {
+		return "", nil, nil, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
+	}
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	order := make([]string, 0, len(q.Fields))
+	for i, name := range q.Fields {
+		at := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == name })
+		column, ok := q.Dataset.Columns[name]
+		if at < 0 || !ok {
+			return "", nil, nil, fmt.Errorf("source: dataset %s: field %s has no column", q.Dataset.Name, name)
+		}
+		f := &q.Schema.Fields[at]
+		fields = append(fields, f)
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Select(f, d.Quote(column)))
+		by := d.Order(f, d.Quote(column))
+		if name == q.Dataset.SubjectKey {
+			order = slices.Insert(order, 0, by)
+		} else {
+			order = append(order, by)
+		}
+	}
+	args, err = from(&b, d, q)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	args = append(args, q.Limit+1)
+	b.WriteString(" ORDER BY " + strings.Join(order, ", ") + " LIMIT " + d.Placeholder(len(args)))
+	return b.String(), args, fields, nil
+}
+
+// Count counts the records.
+func Count(d Dialect, q source.Query) (sql string, args []any, err error) {
+	var b strings.Builder
+	b.WriteString("SELECT count(*)")
+	args, err = from(&b, d, q)
+	return b.String(), args, err
+}
+
+// Exists tells whether there is a record.
+func Exists(d Dialect, q source.Query) (sql string, args []any, err error) {
+	var b strings.Builder
+	b.WriteString("SELECT EXISTS (SELECT 1")
+	args, err = from(&b, d, q)
+	b.WriteString(")")
+	return b.String(), args, err
+}
+
+// from writes the relation and the conditions.
+func from(b *strings.Builder, d Dialect, q source.Query) (args []any, err error) {
+	b.WriteString(" FROM " + d.relation(q.Dataset.Relation))
+	column := func(field string) (string, bool) {
+		c, ok := q.Dataset.Columns[field]
+		return c, ok
+	}
+	word := " WHERE "
+	for _, f := range []*filter.Filter{q.RowFilter, q.Filter} {
+		if f == nil {
+			continue
+		}
+		var condition string
+		if condition, args, err = f.SQL(d.Filter, column, args); err != nil {
+			return nil, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, err)
+		}
+		b.WriteString(word + condition)
+		word = " AND "
+	}
+	return args, nil
+}
+
+// relation quotes NAME or SCHEMA.NAME.
+func (d Dialect) relation(name string) string {
+	schema, table, ok := strings.Cut(name, ".")
+	switch {
+	case ok:
+		return d.Quote(schema) + "." + d.Quote(table)
+	case d.DefaultSchema != "":
+		return d.Quote(d.DefaultSchema) + "." + d.Quote(name)
+	default:
+		return d.Quote(name)
+	}
+}

@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+)
+
+// decoder makes records of rows in PostgreSQL's binary format. It stands on the hot path: a record is a handful of
+// allocations, however many fields it has.
+type decoder struct {
+	dataset string
+	fields  []*route.Field
+	text    []byte // of one record, reused
+	ends    []int
+}
+
+// row holds a record with its values, in one piece.
+type row struct {
+	record   gatewayv1.Record
+	values   []gatewayv1.Value
+	texts    []gatewayv1.Value_Text
+	pointers []*gatewayv1.Value
+}
+
+// record makes a record of a row's values; they are copied. An error names the field and never the value.
+func (d *decoder) record(raw [][]byte) (*gatewayv1.Record, error) {
+	if len(raw) != len(d.fields) {
+		return nil, fmt.Errorf("postgres: dataset %s: %d columns instead of %d", d.dataset, len(raw), len(d.fields))
+	}
+	r := &row{
+		values:   make([]gatewayv1.Value, len(raw)),
+		texts:    make([]gatewayv1.Value_Text, len(raw)),
+		pointers: make([]*gatewayv1.Value, len(raw)),
+	}
+	d.text, d.ends = d.text[:0], d.ends[:0]
+	for i, f := range d.fields {
+		r.pointers[i] = &r.values[i]
+		if b := raw[i]; b != nil {
+			if err := d.value(&r.values[i], &r.texts[i], f, b); err != nil {
+				return nil, fmt.Errorf("postgres: dataset %s: field %s: %w", d.dataset, f.Name, err)
+			}
+		}
+		d.ends = append(d.ends, len(d.text))
+	}
+	// All text of the record is one string, cut up.
+	all, start := string(d.text), 0
+	for i, end := range d.ends {
+		if r.values[i].Kind == &r.texts[i] && r.texts[i].Text == "" {
+			r.texts[i].Text = all[start:end]
+		}
+		start = end
+	}
+	r.record.Values = r.pointers
+	return &r.record, nil
+}
+
+// value decodes one value that is not null. Text goes to d.text, unless t has it already.
+func (d *decoder) value(v *gatewayv1.Value, t *gatewayv1.Value_Text, f *route.Field, b []byte) error {
+	switch f.Type {
+	case "int":
+		if len(b) != 8 {
+			return errFormat
+		}
+		v.Kind = &gatewayv1.Value_Integer{Integer: int64(binary.BigEndian.Uint64(b))}
+		return nil
+	case "bool":
+		if len(b) != 1 {
+			return errFormat
+		}
+		v.Kind = &gatewayv1.Value_Boolean{Boolean: b[0] != 0}
+		return nil
+	}
+	v.Kind = t
+	switch f.Type {
+	case "code":
+		i := slices.IndexFunc(f.Codes, func(c string) bool { return c == string(b) }) // does not allocate
+		if i < 0 {
+			return errCode
+		}
+		t.Text = f.Codes[i]
+	case "decimal":
+		if !isDecimal(b) {
+			return errDecimal
+		}
+		d.text = append(d.text, b...)
+	case "date":
+		if len(b) != 4 {
+			return errFormat
+		}
+		days := int32(binary.BigEndian.Uint32(b))
+		if days == math.MaxInt32 || days == math.MinInt32 {
+			return errRange
+		}
+		at := epoch.AddDate(0, 0, int(days))
+		if at.Year() < 1 || at.Year() > 9999 {
+			return errRange
+		}
+		d.text = at.AppendFormat(d.text, time.DateOnly)
+	case "timestamp":
+		if len(b) != 8 {
+			return errFormat
+		}
+		micros := int64(binary.BigEndian.Uint64(b))
+		if micros == math.MaxInt64 || micros == math.MinInt64 {
+			return errRange
+		}
+		// As seconds, since 10,000 years of nanoseconds are more than fit.
+		at := time.Unix(epoch.Unix()+floorDiv(micros, 1_000_000), floorMod(micros, 1_000_000)*1000).UTC()
+		if at.Year() < 1 || at.Year() > 9999 {
+			return errRange
+		}
+		d.text = at.AppendFormat(d.text, time.RFC3339Nano)
+	default:
+		d.text = append(d.text, b...)
+	}
+	return nil
+}
+
+// epoch is day 0 and second 0 of PostgreSQL.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+var (
+	errCode    = errors.New("a code of the source is not in the schema's list")
+	errDecimal = fmt.Errorf("a number of the source is no finite decimal of at most %d digits", filter.MaxDecimalDigits)
+	errRange   = errors.New("a date of the source is not in the years 1 to 9999")
+	errFormat  = errors.New("the source gives another type than was asked for")
+)
+
+// isDecimal says whether filter.CanonicalDecimal takes b; numeric's NaN and infinities it does not.
+func isDecimal(b []byte) bool {
+	n := 0
+	for i, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			n++
+		case c == '-' && i == 0, c == '.' && n > 0:
+		default:
+			return false
+		}
+	}
+	return n > 0 && n <= filter.MaxDecimalDigits
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func floorMod(a, b int64) int64 { return a - floorDiv(a, b)*b }

@@ -1,0 +1,186 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/internal/statement"
+)
+
+// Source reads PostgreSQL. See New.
+type Source struct{ pools *pools }
+
+var _ source.Source = (*Source)(nil)
+
+// New makes a source, which opens nothing before it is asked. It panics without Options.Credentials, which is a mistake in
+// the program and not in any input.
+func New(o Options) *Source {
+	if o.Credentials == nil {
+		panic("postgres: Options.Credentials is missing")
+	}
+	return &Source{pools: newPools(o.withDefaults())}
+}
+
+// Revoke cuts off every connection of the agreement, whatever runs on it, and forgets its logins. It returns when they are
+// closed.
+func (s *Source) Revoke(agreement string) {
+	s.pools.revoke(func(a string) bool { return a == agreement })
+}
+
+// Close cuts everything off. The source cannot be used afterwards.
+func (s *Source) Close() error {
+	s.pools.close()
+	return nil
+}
+
+// dialect reads every field in the one type that decode knows, whatever the type of its column.
+var dialect = statement.Dialect{
+	Filter:        filter.PostgreSQL,
+	Quote:         func(name string) string { return pgx.Identifier{name}.Sanitize() },
+	DefaultSchema: "public", // not whatever the search path of the login says
+	Select: func(f *route.Field, column string) string {
+		switch f.Type {
+		case "int":
+			return column + "::int8"
+		case "decimal":
+			return column + "::numeric::text"
+		case "bool":
+			return column + "::boolean"
+		case "date":
+			return column + "::date"
+		case "timestamp":
+			return column + "::timestamptz"
+		default:
+			return column + "::text"
+		}
+	},
+	Order: func(f *route.Field, column string) string {
+		switch f.Type {
+		case "string", "code":
+			// Not the database's collation: it differs between servers, and an index in that order would tempt the planner to
+			// walk it instead of the filter's.
+			return column + `::text COLLATE "C"`
+		default:
+			return column
+		}
+	},
+	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) + "::int8" },
+}
+
+// binaryResults asks for all columns in binary, which decode reads without parsing.
+var binaryResults = pgx.QueryResultFormats{pgx.BinaryFormatCode}
+
+// Records implements source.Source.
+func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
+	sql, args, fields, err := prepared(q, func() (string, []any, []*route.Field, error) { return statement.Records(dialect, q) })
+	if err != nil {
+		return false, err
+	}
+	err = s.run(ctx, q, func(ctx context.Context, c *pgxpool.Conn) error {
+		// The end of this context is the end of the statement, if yield ends it before its rows do.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		rows, err := c.Query(ctx, sql, append([]any{binaryResults}, args...)...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		d := decoder{dataset: q.Dataset.Name, fields: fields}
+		for n := int64(0); rows.Next(); n++ {
+			if n == q.Limit {
+				more = true
+				break
+			}
+			record, err := d.record(rows.RawValues())
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				err = yield(record)
+			}
+			if err != nil {
+				cancel()
+				return &callerError{err}
+			}
+		}
+		rows.Close()
+		return rows.Err()
+	})
+	return more && err == nil, err
+}
+
+// Count implements source.Source.
+func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error) {
+	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
+		sql, args, err := statement.Count(dialect, q)
+		return sql, args, nil, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = s.run(ctx, q, func(ctx context.Context, c *pgxpool.Conn) error { return c.QueryRow(ctx, sql, args...).Scan(&n) })
+	return n, err
+}
+
+// Exists implements source.Source.
+func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err error) {
+	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
+		sql, args, err := statement.Exists(dialect, q)
+		return sql, args, nil, err
+	})
+	if err != nil {
+		return false, err
+	}
+	err = s.run(ctx, q, func(ctx context.Context, c *pgxpool.Conn) error { return c.QueryRow(ctx, sql, args...).Scan(&found) })
+	return found, err
+}
+
+// prepared checks that the query is for this source before its statement is written.
+func prepared(q source.Query, write func() (string, []any, []*route.Field, error)) (string, []any, []*route.Field, error) {
+	if q.Dataset == nil || q.Schema == nil || q.Dataset.PostgreSQL == nil {
+		return "", nil, nil, errors.New("postgres: the query's dataset is not in PostgreSQL")
+	}
+	return write()
+}
+
+// run runs f on a connection of the query's agreement and dataset.
+func (s *Source) run(ctx context.Context, q source.Query, f func(context.Context, *pgxpool.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	k := key{agreement: q.Agreement, dataset: q.Dataset.Name, target: *q.Dataset.PostgreSQL}
+	c, p, err := s.pools.acquire(ctx, k)
+	if err == nil {
+		err = f(ctx, c)
+		c.Release()
+	}
+	if err == nil {
+		return nil
+	}
+	var own *callerError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	if p != nil && p.isKilled() {
+		return fmt.Errorf("%w: %w", source.ErrUnavailable, errKilled)
+	}
+	err, bad := explain(ctx, q.Dataset.Name, err)
+	if bad && p != nil {
+		s.pools.drop(p)
+	}
+	return err
+}
+
+// callerError is an error that is not the database's and passes as it is.
+type callerError struct{ err error }
+
+func (e *callerError) Error() string { return e.err.Error() }

@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"errors"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/entente-dev/entente/gateway/filter"
+)
+
+// register gives the driver, once for the process, the functions that filters call. They are deterministic, so that they
+// may stand in an index on an expression.
+var register = sync.OnceValue(func() error {
+	return errors.Join(
+		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteTimestampFunction, 1, timestampFunction),
+		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteDecimalFunction, 2, decimalFunction),
+	)
+})
+
+// Errors of stored values; they name none.
+var (
+	errTimestamp = errors.New("a stored timestamp is not RFC 3339 text of at most microseconds")
+	errDecimal   = errors.New("a stored decimal is not a finite number of at most " + strconv.Itoa(filter.MaxDecimalDigits) + " digits")
+)
+
+func timestampFunction(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	switch v := args[0].(type) {
+	case nil:
+		return nil, nil
+	case string:
+		t, err := time.Parse(time.RFC3339Nano, v)
+		if err != nil || t.Nanosecond()%1000 != 0 {
+			return nil, errTimestamp
+		}
+		return t.UnixMicro(), nil
+	default:
+		return nil, errTimestamp
+	}
+}
+
+func decimalFunction(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	if args[0] == nil || args[1] == nil {
+		return nil, nil
+	}
+	a, ok := decimalText(args[0])
+	if !ok {
+		return nil, errDecimal
+	}
+	b, ok := decimalText(args[1])
+	if !ok {
+		return nil, errDecimal
+	}
+	a, _ = filter.CanonicalDecimal(a)
+	b, _ = filter.CanonicalDecimal(b)
+	return int64(filter.CompareDecimals(a, b)), nil
+}
+
+// decimalText gives a stored decimal as text that filter.CanonicalDecimal takes: text as it is; a REAL as the shortest
+// decimal that is it, which is the one that was written.
+func decimalText(v driver.Value) (string, bool) {
+	var s string
+	switch v := v.(type) {
+	case string:
+		s = v
+	case int64:
+		s = strconv.FormatInt(v, 10)
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", false
+		}
+		s = strconv.FormatFloat(v, 'f', -1, 64)
+	default:
+		return "", false
+	}
+	_, ok := filter.CanonicalDecimal(s)
+	return s, ok
+}
