@@ -98,7 +98,8 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	if logErr != nil {
 		return a.logFailed(logErr)
 	}
-	if logErr := receipt.Wait(ctx); logErr != nil {
+	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome.
+	if logErr := errors.Join(a.intent.Wait(ctx), receipt.Wait(ctx)); logErr != nil {
 		return a.logFailed(logErr)
 	}
 	if a.pending != nil {

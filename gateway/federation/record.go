@@ -53,7 +53,7 @@ func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
 
 // logRefusals logs what this gateway refuses by itself, and waits: a refusal too is only given once it is logged.
 func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
-	var last *audit.Receipt
+	var receipts []*audit.Receipt
 	for _, ch := range choices {
 		if ch.refusal == nil {
 			continue
@@ -67,14 +67,12 @@ func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
 		if err != nil {
 			return q.core.logFailed(err)
 		}
-		last = receipt
+		receipts = append(receipts, receipt)
 	}
-	if last == nil {
-		return nil
-	}
-	// The log is one sequence: when the last is durable, all are.
-	if err := last.Wait(ctx); err != nil {
-		return q.core.logFailed(err)
+	for _, receipt := range receipts {
+		if err := receipt.Wait(ctx); err != nil {
+			return q.core.logFailed(err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,241 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+)
+
+// Bounds of a request body, before anything of it is decided.
+const (
+	maxBody     = 1 << 20
+	maxElements = 256
+)
+
+// decodeError says what is wrong with a body. It names members and repeats no values: a value may be personal data, and
+// what is refused may end up in somebody's error log.
+type decodeError struct{ message string }
+
+func (e *decodeError) Error() string { return e.message }
+
+func wrongf(format string, args ...any) error { return &decodeError{fmt.Sprintf(format, args...)} }
+
+// decodeQuery decodes a query strictly: a member that is unknown or stands twice is refused by name, because a restriction
+// that is silently dropped is a permission that nobody gave. Members are written in lowerCamelCase or snake_case.
+func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
+	if !utf8.Valid(body) {
+		return nil, wrongf("the body is not valid UTF-8")
+	}
+	d := &decoder{json.NewDecoder(bytes.NewReader(body))}
+	d.UseNumber()
+	q := &gatewayv1.QueryRequest{}
+	err := d.object("", map[string]func(path string) error{
+		"schema":      d.text(&q.Schema),
+		"filter":      d.text(&q.Filter),
+		"fields":      d.texts(&q.Fields),
+		"granularity": d.granularity(&q.Granularity),
+		"purpose":     d.text(&q.Purpose),
+		"justification": func(path string) error {
+			q.Justification = &gatewayv1.Justification{}
+			return d.object(path, map[string]func(string) error{
+				"caseReference": d.text(&q.Justification.CaseReference),
+				"subjectRole":   d.text(&q.Justification.SubjectRole),
+				"aim":           d.text(&q.Justification.Aim),
+			})
+		},
+		"agencies":   d.texts(&q.Agencies),
+		"limit":      d.integer(&q.Limit),
+		"requireAll": d.boolean(&q.RequireAll),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, wrongf("the body goes on after the query")
+	}
+	return q, nil
+}
+
+type decoder struct{ *json.Decoder }
+
+// token gives the next token. Errors of package json repeat the input's characters, so only the place is kept.
+func (d *decoder) token() (json.Token, error) {
+	t, err := d.Token()
+	if err == nil {
+		return t, nil
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return nil, wrongf("the body is not JSON: see byte %d", syntax.Offset)
+	}
+	return nil, wrongf("the body is not JSON: it ends early")
+}
+
+// object decodes an object; path is "" for the body itself.
+func (d *decoder) object(path string, members map[string]func(path string) error) error {
+	t, err := d.token()
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		if path == "" {
+			return wrongf("the body must be a JSON object")
+		}
+		return wrongf("%s must be an object", path)
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		written, _ := t.(string)
+		name := camel(written)
+		at := name
+		if path != "" {
+			at = path + "." + name
+		}
+		decode, ok := members[name]
+		if !ok {
+			if path != "" {
+				written = path + "." + written
+			}
+			return wrongf("unknown member %s", strconv.Quote(shorten(written)))
+		}
+		if seen[name] {
+			return wrongf("member %q stands twice", at)
+		}
+		seen[name] = true
+		if err := decode(at); err != nil {
+			return err
+		}
+	}
+	_, err = d.token()
+	return err
+}
+
+// camel turns snake_case into lowerCamelCase.
+func camel(s string) string {
+	parts := strings.Split(s, "_")
+	for i := 1; i < len(parts); i++ {
+		if parts[i] == "" || parts[i][0] < 'a' || parts[i][0] > 'z' {
+			return s // no name of ours; it stays as written, and is refused as written
+		}
+		parts[i] = string(parts[i][0]-'a'+'A') + parts[i][1:]
+	}
+	return strings.Join(parts, "")
+}
+
+func shorten(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}
+
+func (d *decoder) text(to *string) func(string) error {
+	return func(path string) error {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		s, ok := t.(string)
+		if !ok {
+			return wrongf("%s must be a string", path)
+		}
+		*to = s
+		return nil
+	}
+}
+
+func (d *decoder) texts(to *[]string) func(string) error {
+	return func(path string) error {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		if t != json.Delim('[') {
+			return wrongf("%s must be a list of strings", path)
+		}
+		for d.More() {
+			if len(*to) == maxElements {
+				return wrongf("%s has more than %d elements", path, maxElements)
+			}
+			var s string
+			if err := d.text(&s)(fmt.Sprintf("%s[%d]", path, len(*to))); err != nil {
+				return err
+			}
+			*to = append(*to, s)
+		}
+		_, err = d.token()
+		return err
+	}
+}
+
+// integer takes a number, or as protobuf's JSON mapping writes 64-bit integers, a string.
+func (d *decoder) integer(to *int64) func(string) error {
+	return func(path string) error {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		s, ok := t.(string)
+		if n, isNumber := t.(json.Number); isNumber {
+			s, ok = n.String(), true
+		}
+		v, err := strconv.ParseInt(s, 10, 64)
+		if !ok || err != nil {
+			return wrongf("%s must be a whole number of at most %d", path, int64(math.MaxInt64))
+		}
+		*to = v
+		return nil
+	}
+}
+
+func (d *decoder) boolean(to *bool) func(string) error {
+	return func(path string) error {
+		t, err := d.token()
+		if err != nil {
+			return err
+		}
+		b, ok := t.(bool)
+		if !ok {
+			return wrongf("%s must be true or false", path)
+		}
+		*to = b
+		return nil
+	}
+}
+
+// ParseGranularity takes Existence, existence or GRANULARITY_EXISTENCE, and so on.
+func ParseGranularity(s string) (gatewayv1.Granularity, bool) {
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "GRANULARITY_") {
+		name = "GRANULARITY_" + name
+	}
+	g, ok := gatewayv1.Granularity_value[name]
+	return gatewayv1.Granularity(g), ok && g != 0
+}
+
+func (d *decoder) granularity(to *gatewayv1.Granularity) func(string) error {
+	return func(path string) error {
+		var s string
+		if err := d.text(&s)(path); err != nil {
+			return err
+		}
+		g, ok := ParseGranularity(s)
+		if !ok {
+			return wrongf("%s must be Existence, Count or Records", path)
+		}
+		*to = g
+		return nil
+	}
+}

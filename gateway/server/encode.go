@@ -1,0 +1,209 @@
+package server
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+)
+
+// The JSON forms of an answer. They are written out here because protobuf's JSON mapping is deliberately unstable, and
+// because records are objects by field name, not rows of values.
+
+type provenance struct {
+	Agency       string       `json:"agency"`
+	Dataset      string       `json:"dataset"`
+	Agreement    string       `json:"agreement"`
+	Clause       string       `json:"clause"`
+	DisclosureID string       `json:"disclosureId"`
+	Obligations  *obligations `json:"obligations"`
+}
+
+type obligations struct {
+	RetentionDays          *int64 `json:"retentionDays,omitempty"`
+	Redisclosure           string `json:"redisclosure"`
+	VerifyBeforeActionDays *int64 `json:"verifyBeforeActionDays,omitempty"`
+}
+
+type sourceStatus struct {
+	Agency         string `json:"agency"`
+	Outcome        string `json:"outcome"`
+	Reason         string `json:"reason,omitempty"`
+	Message        string `json:"message,omitempty"`
+	Agreement      string `json:"agreement,omitempty"`
+	Clause         string `json:"clause,omitempty"`
+	DisclosureID   string `json:"disclosureId,omitempty"`
+	Granularity    string `json:"granularity,omitempty"`
+	Exists         *bool  `json:"exists,omitempty"`
+	Count          *int64 `json:"count,omitempty"`
+	Records        int64  `json:"records"`
+	ElapsedMicros  int64  `json:"elapsedMicros"`
+	RefusedLocally bool   `json:"refusedLocally,omitempty"`
+}
+
+type summary struct {
+	QueryID       string `json:"queryId"`
+	Sources       int32  `json:"sources"`
+	OK            int32  `json:"ok"`
+	Records       int64  `json:"records"`
+	Complete      bool   `json:"complete"`
+	ElapsedMicros int64  `json:"elapsedMicros"`
+}
+
+// granularityName is Existence, Count or Records; "" for none.
+func granularityName(g gatewayv1.Granularity) string {
+	switch g {
+	case gatewayv1.Granularity_GRANULARITY_EXISTENCE:
+		return "Existence"
+	case gatewayv1.Granularity_GRANULARITY_COUNT:
+		return "Count"
+	case gatewayv1.Granularity_GRANULARITY_RECORDS:
+		return "Records"
+	}
+	return ""
+}
+
+func statusJSON(s *gatewayv1.SourceStatus) sourceStatus {
+	return sourceStatus{
+		Agency: s.GetAgency(), Outcome: strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), Reason: s.GetReason(),
+		Message: s.GetMessage(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureID: s.GetDisclosureId(),
+		Granularity: granularityName(s.GetGranularity()), Exists: s.Exists, Count: s.Count, Records: s.GetRecords(),
+		ElapsedMicros: s.GetElapsedMicros(), RefusedLocally: s.GetRefusedLocally(),
+	}
+}
+
+func summaryJSON(s *gatewayv1.QuerySummary) *summary {
+	return &summary{
+		QueryID: s.GetQueryId(), Sources: s.GetSources(), OK: s.GetOk(), Records: s.GetRecords(), Complete: s.GetComplete(),
+		ElapsedMicros: s.GetElapsedMicros(),
+	}
+}
+
+// batchEncoder writes the records of one batch as {"source":{…},"record":{…}}.
+type batchEncoder struct {
+	prefix string   // up to the record's first member
+	names  []string // "name":
+}
+
+func newBatchEncoder(b *gatewayv1.RecordBatch) *batchEncoder {
+	p := b.GetProvenance()
+	o := p.GetObligations()
+	redisclosure := o.GetRedisclosure()
+	if redisclosure == "" {
+		redisclosure = "Prohibited" // 5 U.S.C. 552a(o)(1)(H)
+	}
+	source, _ := json.Marshal(provenance{
+		Agency: p.GetAgency(), Dataset: p.GetDataset(), Agreement: p.GetAgreement(), Clause: p.GetClause(), DisclosureID: p.GetDisclosureId(),
+		Obligations: &obligations{RetentionDays: o.RetentionDays, Redisclosure: redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays},
+	})
+	e := &batchEncoder{prefix: `{"source":` + string(source) + `,"record":{`}
+	for i, f := range b.GetFields() {
+		name := appendString(nil, f)
+		if i > 0 {
+			name = append([]byte{','}, name...)
+		}
+		e.names = append(e.names, string(name)+":")
+	}
+	return e
+}
+
+func (e *batchEncoder) append(to []byte, r *gatewayv1.Record) []byte {
+	to = append(to, e.prefix...)
+	for i, v := range r.GetValues() {
+		if i == len(e.names) {
+			break // the core has seen to it that there are as many
+		}
+		to = append(to, e.names[i]...)
+		switch k := v.GetKind().(type) {
+		case *gatewayv1.Value_Text:
+			to = appendString(to, k.Text)
+		case *gatewayv1.Value_Integer:
+			to = strconv.AppendInt(to, k.Integer, 10)
+		case *gatewayv1.Value_Boolean:
+			to = strconv.AppendBool(to, k.Boolean)
+		default:
+			to = append(to, "null"...)
+		}
+	}
+	return append(to, '}', '}')
+}
+
+// appendString writes a JSON string. Plain text, which is nearly all of it, is copied.
+func appendString(to []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s)
+			return append(to, quoted...)
+		}
+	}
+	to = append(to, '"')
+	to = append(to, s...)
+	return append(to, '"')
+}
+
+type checkResult struct {
+	Name    string `json:"name"`
+	Passed  bool   `json:"passed"`
+	Term    string `json:"term,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+type clauseExplanation struct {
+	Agency    string        `json:"agency"`
+	Agreement string        `json:"agreement,omitempty"`
+	Clause    string        `json:"clause,omitempty"`
+	Allowed   bool          `json:"allowed"`
+	Checks    []checkResult `json:"checks"`
+}
+
+func explainJSON(r *gatewayv1.ExplainResponse) any {
+	out := []clauseExplanation{}
+	for _, c := range r.GetClauses() {
+		e := clauseExplanation{Agency: c.GetAgency(), Agreement: c.GetAgreement(), Clause: c.GetClause(), Allowed: c.GetAllowed(), Checks: []checkResult{}}
+		for _, k := range c.GetChecks() {
+			e.Checks = append(e.Checks, checkResult{k.GetName(), k.GetPassed(), k.GetTerm(), k.GetMessage()})
+		}
+		out = append(out, e)
+	}
+	return map[string]any{"clauses": out}
+}
+
+type offeredDataset struct {
+	Agency           string     `json:"agency"`
+	Schema           string     `json:"schema"`
+	Agreement        string     `json:"agreement"`
+	Clause           string     `json:"clause"`
+	Purposes         []string   `json:"purposes"`
+	Granularity      string     `json:"granularity"`
+	Fields           []string   `json:"fields"`
+	FilterFields     []string   `json:"filterFields"`
+	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
+	NotAfter         string     `json:"notAfter"`
+}
+
+func datasetsJSON(r *gatewayv1.ListDatasetsResponse) any {
+	out := []offeredDataset{}
+	for _, d := range r.GetDatasets() {
+		o := offeredDataset{
+			Agency: d.GetAgency(), Schema: d.GetSchema(), Agreement: d.GetAgreement(), Clause: d.GetClause(), Purposes: list(d.GetPurposes()),
+			Granularity: granularityName(d.GetGranularity()), Fields: list(d.GetFields()), FilterFields: list(d.GetFilterFields()),
+			NotAfter: d.GetNotAfter().AsTime().Format(time.RFC3339),
+		}
+		for _, s := range d.GetRequireSelectors() {
+			o.RequireSelectors = append(o.RequireSelectors, s.GetFields())
+		}
+		out = append(out, o)
+	}
+	return map[string]any{"datasets": out}
+}
+
+// list makes an empty list [] rather than null.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

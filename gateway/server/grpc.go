@@ -1,0 +1,127 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/reflection"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/federation"
+)
+
+// options of every gRPC listener.
+func (s *Server) options(listener string, config *tls.Config, streams uint32) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(&countingCredentials{credentials.NewTLS(config), s, listener}),
+		grpc.MaxRecvMsgSize(maxBody),
+		grpc.MaxHeaderListSize(maxHeader),
+		grpc.MaxConcurrentStreams(streams),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		// A few workers keep their grown stacks; the depth of a request's calls would grow a new one each time.
+		grpc.NumStreamWorkers(4),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 15 * time.Minute, MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute,
+			Time: time.Minute, Timeout: 10 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+}
+
+// countingCredentials counts the handshakes that fail.
+type countingCredentials struct {
+	credentials.TransportCredentials
+	server   *Server
+	listener string
+}
+
+func (c *countingCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	out, info, err := c.TransportCredentials.ServerHandshake(conn)
+	if err != nil {
+		c.server.refused(c.listener, conn.RemoteAddr().String(), err)
+	}
+	return out, info, err
+}
+
+func (c *countingCredentials) Clone() credentials.TransportCredentials {
+	return &countingCredentials{c.TransportCredentials.Clone(), c.server, c.listener}
+}
+
+// GRPC gives the server for local users over gRPC, and its health, which the caller keeps up to date.
+func (s *Server) GRPC() (*grpc.Server, *health.Server) {
+	g := grpc.NewServer(s.options("grpc", s.localTLS(), 256)...)
+	gatewayv1.RegisterQueryServiceServer(g, &queryService{server: s})
+	h := health.NewServer()
+	healthv1.RegisterHealthServer(g, h)
+	reflection.Register(g)
+	return g, h
+}
+
+// queryService is the gRPC face of federation.Core.
+type queryService struct {
+	gatewayv1.UnimplementedQueryServiceServer
+	server *Server
+}
+
+func (q *queryService) user(ctx context.Context) (federation.User, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	state, address := connection(ctx)
+	user, err := q.server.users.authenticate(ctx, state, md.Get("authorization"), address)
+	var nobody *unauthenticated
+	if errors.As(err, &nobody) {
+		q.server.refused("grpc", address, err)
+	}
+	return user, err
+}
+
+// connection gives the TLS state and the address of a call.
+func connection(ctx context.Context) (*tls.ConnectionState, string) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil, ""
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return nil, p.Addr.String()
+	}
+	return &info.State, p.Addr.String()
+}
+
+// Query implements QueryServiceServer.
+func (q *queryService) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStreamingServer[gatewayv1.QueryResponse]) error {
+	user, err := q.user(stream.Context())
+	if err != nil {
+		return statusOf(err)
+	}
+	return statusOf(q.server.Federation.Query(stream.Context(), user, req, stream.Send))
+}
+
+// Explain implements QueryServiceServer.
+func (q *queryService) Explain(ctx context.Context, req *gatewayv1.ExplainRequest) (*gatewayv1.ExplainResponse, error) {
+	user, err := q.user(ctx)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	resp, err := q.server.Federation.Explain(ctx, user, req.GetQuery())
+	return resp, statusOf(err)
+}
+
+// ListDatasets implements QueryServiceServer.
+func (q *queryService) ListDatasets(ctx context.Context, _ *gatewayv1.ListDatasetsRequest) (*gatewayv1.ListDatasetsResponse, error) {
+	user, err := q.user(ctx)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	resp, err := q.server.Federation.ListDatasets(ctx, user)
+	return resp, statusOf(err)
+}

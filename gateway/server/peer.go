@@ -1,0 +1,50 @@
+package server
+
+import (
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/disclosure"
+	"github.com/entente-dev/entente/gateway/identity"
+)
+
+var errNotAgreement = errors.New("the client certificate is no agreement credential of this agency")
+
+// Peer gives the server for peer gateways. A handshake succeeds only with a certificate of this agency's own authority for
+// exactly one recipient of one agreement; which agreement that lets it ask under is the core's to decide.
+func (s *Server) Peer() *grpc.Server {
+	config := identity.ServerConfig(s.Own, s.TrustDomain, func(id string) error {
+		if _, _, ok := identity.ParseAgreementID(id, s.TrustDomain); !ok {
+			return errNotAgreement
+		}
+		return nil
+	})
+	g := grpc.NewServer(s.options("peer", config, 1024)...)
+	gatewayv1.RegisterSourceServiceServer(g, &sourceService{server: s})
+	return g
+}
+
+// sourceService is the gRPC face of disclosure.Core.
+type sourceService struct {
+	gatewayv1.UnimplementedSourceServiceServer
+	server *Server
+}
+
+// Retrieve implements SourceServiceServer.
+func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.ServerStreamingServer[gatewayv1.RetrieveResponse]) error {
+	state, address := connection(stream.Context())
+	if state == nil || len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
+		return status.Error(codes.Unauthenticated, "no agreement credential")
+	}
+	leaf := state.PeerCertificates[0]
+	agreement, recipient, ok := identity.ParseAgreementID(leaf.URIs[0].String(), p.server.TrustDomain)
+	if !ok {
+		return status.Error(codes.Unauthenticated, errNotAgreement.Error())
+	}
+	caller := disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address}
+	return p.server.Disclosure.Retrieve(stream.Context(), caller, req, stream.Send)
+}

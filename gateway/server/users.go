@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/entente-dev/entente/gateway/federation"
+)
+
+// unauthenticated is why a caller is nobody. What it says may be shown to the caller.
+type unauthenticated struct{ message string }
+
+func (e *unauthenticated) Error() string { return e.message }
+
+// errIdentityProvider: the token cannot be checked now.
+var errIdentityProvider = errors.New("the identity provider cannot be reached: try again later")
+
+// users authenticates this agency's own people and applications: by client certificate as the Kubernetes API server does
+// (common name: user, organisations: groups), or by a bearer token of the agency's OpenID Connect provider.
+type users struct {
+	oidc *oidcVerifier // nil: no tokens
+}
+
+// authenticate gives the user. A token, when there is one, names the user; the certificate then only carries the connection.
+func (u *users) authenticate(ctx context.Context, state *tls.ConnectionState, authorization []string, address string) (federation.User, error) {
+	if len(authorization) > 1 {
+		return federation.User{}, &unauthenticated{"more than one Authorization header"}
+	}
+	if len(authorization) == 1 {
+		scheme, token, ok := strings.Cut(authorization[0], " ")
+		if !ok || !strings.EqualFold(scheme, "bearer") {
+			return federation.User{}, &unauthenticated{"Authorization is not a bearer token"}
+		}
+		if u.oidc == nil {
+			return federation.User{}, &unauthenticated{"this gateway takes no tokens: use a client certificate"}
+		}
+		user, err := u.oidc.verify(ctx, strings.TrimSpace(token))
+		user.Address = address
+		return user, err
+	}
+	// Chains are there only when the handshake verified them against the authorities for local clients.
+	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+		return federation.User{}, &unauthenticated{"show a client certificate or a bearer token"}
+	}
+	leaf := state.PeerCertificates[0]
+	if time.Now().After(leaf.NotAfter) {
+		return federation.User{}, &unauthenticated{"the client certificate has expired"}
+	}
+	if leaf.Subject.CommonName == "" {
+		return federation.User{}, &unauthenticated{"the client certificate has no common name, which would be the user"}
+	}
+	return federation.User{Authority: "certificate", Name: leaf.Subject.CommonName, Groups: leaf.Subject.Organization, Address: address}, nil
+}
