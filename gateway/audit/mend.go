@@ -1,21 +1,22 @@
 package audit
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // mend is what the last segment needs before another may follow it.
 type mend struct {
-	seg    segment
-	seal   bool // cut and seal it at ending
-	remove bool // it has no entries
-	ending ending
+	seg     segment
+	seal    bool // cut and seal it at ending
+	confirm bool // it has a seal, whose sync may have failed
+	remove  bool // it has no entries
+	ending  ending
 }
 
 func (m *mend) apply(fsys FS, nanos int64) error {
 	switch {
 	case m.seal:
 		return sealSegment(fsys, m.seg, m.ending, nanos)
+	case m.confirm:
+		return confirmSeal(fsys, m.seg)
 	case m.remove:
 		return removeSegment(fsys, m.seg)
 	}
@@ -42,7 +43,7 @@ func inspect(dir string, id identity, known ...position) (position, mend, error)
 			return pos, m, err
 		}
 		if ok {
-			pos = p
+			pos, m = p, mend{seg: s, confirm: true}
 			continue
 		}
 		// Not sealed, or not visibly so: the scan finds what is wrong, or where a crash ended it.
@@ -67,6 +68,7 @@ func inspect(dir string, id identity, known ...position) (position, mend, error)
 		m = mend{seg: s, ending: out.ending}
 		m.remove = out.unmade || out.pos.last < s.first
 		m.seal = !m.remove && !out.sealed
+		m.confirm = out.sealed
 		pos = out.pos
 	}
 	if len(known) > 0 && pos != known[0] {

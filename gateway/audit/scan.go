@@ -266,7 +266,12 @@ func openWindow(name string, size int) (*window, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &window{f: f, buf: make([]byte, size)}, nil
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &window{f: f, buf: make([]byte, min(int64(size), max(st.Size(), headerSize)))}, nil
 }
 
 // at returns n bytes from off, valid until the next call, or nil when the file ends before.

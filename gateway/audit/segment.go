@@ -174,6 +174,23 @@ func sealSegment(fsys FS, s segment, e ending, nanos int64) error {
 	return chain.Sync()
 }
 
+// confirmSeal has the seal that is there durable. It may be in the page cache only, marked as written, when its sync failed.
+func confirmSeal(fsys FS, s segment) error {
+	st, err := os.Stat(s.chain())
+	if err != nil {
+		return err
+	}
+	chain, err := fsys.OpenFile(s.chain(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	if err := rewrite(chain, st.Size()-recordSize, st.Size()); err != nil {
+		return err
+	}
+	return chain.Sync()
+}
+
 func rewrite(f File, from, to int64) error {
 	buf := make([]byte, 64<<10)
 	for from < to {

@@ -1,0 +1,386 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+const crashDir = "ENTENTE_AUDIT_CRASH_DIR"
+
+// TestMain is also the child that is killed: it appends from several goroutines and prints what was acknowledged.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		fmt.Fprintln(os.Stderr, crashChild(dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func crashChild(dir string) error {
+	l, err := Open(dir, Options{Origin: testOrigin, SegmentSize: minSegment})
+	if err != nil {
+		return err
+	}
+	errs := make(chan error)
+	for w := range 8 {
+		go func() {
+			for i := 0; ; i++ {
+				r := sample(w<<20 | i)
+				rc, err := l.Append(context.Background(), r)
+				if err == nil {
+					err = rc.Wait(context.Background())
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+				fmt.Printf("%d %s\n", rc.Seq(), r.Disclosure) // one write: it is whole in the pipe, or not there
+			}
+		}()
+	}
+	return <-errs
+}
+
+// kill -9 at any moment, again and again on one log: every record that was acknowledged is there.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	acked := map[uint64]string{}
+	kills := 8
+	if testing.Short() {
+		kills = 3
+	}
+	for range kills {
+		before := len(acked)
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), crashDir+"="+dir)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var kill sync.Once
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			kill.Do(func() {
+				time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { cmd.Process.Kill() })
+			})
+			var seq uint64
+			var id string
+			if _, err := fmt.Sscanf(lines.Text(), "%d %s", &seq, &id); err != nil {
+				t.Fatalf("%q: %v", lines.Text(), err)
+			}
+			if old, ok := acked[seq]; ok {
+				t.Fatalf("sequence %d was given twice: %s, %s", seq, old, id)
+			}
+			acked[seq] = id
+		}
+		cmd.Wait()
+		if len(acked) == before {
+			t.Fatal("nothing was acknowledged")
+		}
+		if rep, err := Verify(dir, nil); err != nil {
+			t.Fatalf("left by the kill: %+v %v", rep, err)
+		}
+	}
+	mustClose(t, mustOpen(t, dir, testOptions()))
+	n := uint64(0)
+	if err := Read(dir, func(e Entry) error {
+		n++
+		if id, ok := acked[e.Seq]; ok && id != e.Record.Disclosure {
+			t.Errorf("entry %d: %s, acknowledged was %s", e.Seq, e.Record.Disclosure, id)
+		}
+		delete(acked, e.Seq)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(acked) > 0 {
+		t.Fatalf("%d acknowledged records are gone, of %d", len(acked), n)
+	}
+}
+
+// powerFS loses, at a power cut, what was not synced: each sector that was written since may be there or not, so may be a
+// cut of the file's length, and so may a file whose directory was not synced. A sync that fails loses it at once while the
+// page cache goes on to show it.
+type powerFS struct {
+	mu    sync.Mutex
+	rng   *rand.Rand
+	files map[string]*powerDisk
+	off   bool
+	sick  float64 // probability that a sync fails
+}
+
+// powerDisk is a file as it is on the disk.
+type powerDisk struct {
+	data    []byte
+	pending []powerOp
+	named   bool // its directory entry is durable
+}
+
+type powerOp struct {
+	off  int64 // of a sector; -1: the length becomes size
+	data []byte
+	size int64
+}
+
+var errPower = errors.New("power is off")
+
+const sector = 512
+
+func (d *powerDisk) apply(op powerOp) {
+	if op.off < 0 {
+		d.data = append(d.data, make([]byte, max(0, op.size-int64(len(d.data))))...)[:op.size]
+		return
+	}
+	if end := op.off + int64(len(op.data)); end > int64(len(d.data)) {
+		d.data = append(d.data, make([]byte, end-int64(len(d.data)))...)
+	}
+	copy(d.data[op.off:], op.data)
+}
+
+func (p *powerFS) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off {
+		return nil, errPower
+	}
+	f, err := osFS{}.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	if p.files[name] == nil || flag&os.O_TRUNC != 0 {
+		p.files[name] = &powerDisk{}
+	}
+	return &powerFile{f, p, name}, nil
+}
+
+func (p *powerFS) Remove(name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off {
+		return errPower
+	}
+	delete(p.files, name)
+	return os.Remove(name)
+}
+
+func (p *powerFS) Rename(from, to string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off {
+		return errPower
+	}
+	p.files[to] = p.files[from]
+	delete(p.files, from)
+	return os.Rename(from, to)
+}
+
+func (p *powerFS) SyncDir(dir string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.off {
+		return errPower
+	}
+	for name, d := range p.files {
+		if filepath.Dir(name) == dir {
+			d.named = true
+		}
+	}
+	return nil
+}
+
+// cut turns the power off and leaves on the real file system what a disk would hold.
+func (p *powerFS) cut(t *testing.T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.off = true
+	for name, d := range p.files {
+		if !d.named && p.rng.IntN(2) == 0 {
+			os.Remove(name)
+			continue
+		}
+		lengths := p.rng.IntN(len(d.pending) + 1) // changes of length happen in order
+		for i, op := range d.pending {
+			if op.off < 0 && i < lengths || op.off >= 0 && p.rng.IntN(2) == 0 {
+				d.apply(op)
+			}
+		}
+		if err := os.WriteFile(name, d.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type powerFile struct {
+	File
+	fs   *powerFS
+	name string
+}
+
+func (f *powerFile) disk() *powerDisk { return f.fs.files[f.name] }
+
+func (f *powerFile) WriteAt(b []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.fs.off {
+		return 0, errPower
+	}
+	n := len(b)
+	for at := off; len(b) > 0; {
+		m := min(int64(len(b)), sector-at%sector)
+		f.disk().pending = append(f.disk().pending, powerOp{off: at, data: append([]byte(nil), b[:m]...)})
+		b, at = b[m:], at+m
+	}
+	_, err := f.File.WriteAt(f.disk().tail(n), off)
+	return n, err
+}
+
+// tail is the last n bytes that were written.
+func (d *powerDisk) tail(n int) []byte {
+	b := make([]byte, n)
+	for i := len(d.pending) - 1; n > 0; i-- {
+		n -= copy(b[n-len(d.pending[i].data):], d.pending[i].data)
+	}
+	return b
+}
+
+func (f *powerFile) resize(size int64, do func(int64) error) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.fs.off {
+		return errPower
+	}
+	f.disk().pending = append(f.disk().pending, powerOp{off: -1, size: size})
+	return do(size)
+}
+
+func (f *powerFile) Truncate(size int64) error { return f.resize(size, f.File.Truncate) }
+func (f *powerFile) Allocate(size int64) error { return f.resize(size, f.File.Allocate) }
+
+func (f *powerFile) Sync() error {
+	time.Sleep(50 * time.Microsecond) // so that a batch forms
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.fs.off {
+		return errPower
+	}
+	d, sick := f.disk(), f.fs.rng.Float64() < f.fs.sick
+	for _, op := range d.pending {
+		if !sick || op.off < 0 || f.fs.rng.IntN(2) == 0 {
+			d.apply(op)
+		}
+	}
+	d.pending = nil
+	if sick {
+		return errors.New("input/output error")
+	}
+	return nil
+}
+
+// Power cuts at random moments, on a disk whose syncs fail now and then: what was acknowledged is there, and the log opens.
+func TestPowerCut(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		sick float64
+	}{{"healthy disk", 0}, {"sick disk", 0.01}} {
+		t.Run(tc.name, func(t *testing.T) {
+			rounds := 40
+			if testing.Short() {
+				rounds = 10
+			}
+			for seed := range rounds {
+				powerCuts(t, uint64(seed), tc.sick)
+			}
+		})
+	}
+}
+
+func powerCuts(t *testing.T, seed uint64, sick float64) {
+	dir := t.TempDir()
+	fs := &powerFS{rng: rand.New(rand.NewPCG(seed, 1)), files: map[string]*powerDisk{}}
+	o := testOptions()
+	o.FS = fs
+	acked := map[uint64]string{}
+	for life := range 3 {
+		l, err := Open(dir, o)
+		if err != nil {
+			t.Fatalf("seed %d, life %d: %v", seed, life, err)
+		}
+		fs.mu.Lock()
+		fs.sick = sick
+		fs.mu.Unlock()
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		stop := make(chan struct{})
+		for w := range 4 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					r := sample(life<<24 | w<<20 | i)
+					rc, err := l.Append(context.Background(), r)
+					if err == nil {
+						err = rc.Wait(context.Background())
+					}
+					if err != nil {
+						time.Sleep(100 * time.Microsecond) // it mends itself, or the power is off
+						continue
+					}
+					mu.Lock()
+					acked[rc.Seq()] = r.Disclosure
+					mu.Unlock()
+				}
+			})
+		}
+		fs.mu.Lock()
+		pause := time.Duration(fs.rng.IntN(6_000)) * time.Microsecond
+		fs.mu.Unlock()
+		time.Sleep(pause)
+		fs.cut(t)
+		close(stop)
+		wg.Wait()
+		l.Close()
+
+		// The next life sees what is on the disk.
+		fs = &powerFS{rng: fs.rng, files: map[string]*powerDisk{}}
+		for name, b := range snapshot(t, dir) {
+			fs.files[filepath.Join(dir, name)] = &powerDisk{data: b, named: true}
+		}
+		o.FS = fs
+		if rep, err := Verify(dir, nil); err != nil {
+			t.Fatalf("seed %d, life %d: left by the cut: %+v %v", seed, life, rep, err)
+		}
+	}
+	l, err := Open(dir, o)
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	mustClose(t, l)
+	if err := Read(dir, func(e Entry) error {
+		if id, ok := acked[e.Seq]; ok && id == e.Record.Disclosure {
+			delete(acked, e.Seq)
+		}
+		return nil
+	}); err != nil && err != io.EOF {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	if len(acked) > 0 {
+		t.Fatalf("seed %d: %d acknowledged records are gone", seed, len(acked))
+	}
+}
