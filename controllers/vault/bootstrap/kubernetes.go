@@ -21,7 +21,7 @@ func FromCluster(ctx context.Context, conf *rest.Config) (*Kubernetes, error) {
 		return nil, err
 	}
 	get := func(path string) ([]byte, error) {
-		b, err := dc.RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+		b, err := dc.RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json, application/jwk-set+json").DoRaw(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("cluster %s: GET %s: %w", conf.Host, path, err)
 		}

@@ -253,9 +253,9 @@ func (b *bootstrapper) authMount() step {
 }
 
 func jwtConfig(k *Kubernetes) map[string]any {
-	keys := k.PublicKeys
-	if keys == nil {
-		keys = []string{}
+	keys := []string{}
+	for _, pem := range k.PublicKeys {
+		keys = append(keys, strings.TrimSpace(pem)) // as Vault gives it back
 	}
 	return map[string]any{
 		"bound_issuer":           k.Issuer,
