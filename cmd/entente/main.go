@@ -62,9 +62,9 @@ Start with:
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"ask":   {},
-		"agree": {},
+		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand()},
 		"show":  {},
-		"run":   {},
+		"run":   {newBootstrapCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group
