@@ -46,7 +46,7 @@ type engine struct {
 func newEngine(configDir string, s *state, self string, keys keyHolder, log *slog.Logger) *engine {
 	e := &engine{
 		folder: newFolder(configDir), state: s, self: self, keys: keys, log: log, now: time.Now,
-		served: map[string]int64{}, conditions: map[string][]metav1.Condition{},
+		columns: columns{}, served: map[string]int64{}, conditions: map[string][]metav1.Condition{},
 	}
 	for name, a := range s.agreements {
 		e.conditions["SharingAgreement/"+name] = a.Status.Conditions

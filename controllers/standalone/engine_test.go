@@ -237,7 +237,7 @@ func TestIntoForce(t *testing.T) {
 		t.Errorf("the signature is there more or less than once:\n%s", text)
 	}
 	r := labor.table.Get("wages")
-	if path := r.Versions[0].Clauses[0].Datasets[0].SQLite.Path; path != filepath.Join(labor.folder.ConfigDir, "labor.db") {
+	if path := r.Versions[0].Clauses[0].Datasets[0].SQLite.Path; path != "labor.db" {
 		t.Errorf("the path of the source is %q", path)
 	}
 	sequence := r.Sequence

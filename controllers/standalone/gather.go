@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -77,7 +76,7 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 		case *v1alpha1.ExchangeSchema:
 			x.Schemas[o.Name] = o.DeepCopy()
 		case *v1alpha1.Dataset:
-			x.Datasets[o.Name] = e.dataset(o)
+			x.Datasets[o.Name] = e.dataset(ctx, o)
 		case *v1alpha1.SharingAgreement:
 			e.addAgreement(x, o, c.mentions(o.Name))
 		}
@@ -124,17 +123,14 @@ func (e *engine) publish(ctx context.Context, self *v1alpha1.Agency) (err error)
 	return nil
 }
 
-// dataset gives the copy with its path made absolute and its columns as the source has them.
-func (e *engine) dataset(o *v1alpha1.Dataset) *v1alpha1.Dataset {
+// dataset gives the copy with its columns as the source has them.
+func (e *engine) dataset(ctx context.Context, o *v1alpha1.Dataset) *v1alpha1.Dataset {
 	d := o.DeepCopy()
 	lite := d.Spec.Source.SQLite
 	if lite == nil || lite.Path == "" {
 		return d
 	}
-	if !filepath.IsAbs(lite.Path) {
-		lite.Path = filepath.Join(e.folder.dir, lite.Path)
-	}
-	columns, err := e.columns.of(o, lite.Path, d.Spec.Relation)
+	columns, err := e.columns.of(ctx, o, e.folder.dir)
 	d.Status.Columns = columns
 	d.Status.Conditions = []metav1.Condition{reachable(err)}
 	return d

@@ -1,0 +1,68 @@
+package standalone
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"github.com/entente-dev/entente/gateway"
+)
+
+// Options of Run.
+type Options struct {
+	Folder
+	// Host that the listeners bind, and a name that local clients may use; default 127.0.0.1.
+	Host string
+	// Listen has the gateway's addresses, and Exchange that of the exchange; each by default on Host, with its usual port.
+	Listen   gateway.Addrs
+	Exchange string
+	// Ready is called once everything is bound.
+	Ready  func(Bound)
+	Logger *slog.Logger
+}
+
+// Bound is where a running installation listens.
+type Bound struct {
+	Agency   string
+	Gateway  gateway.Addrs
+	Exchange string
+}
+
+// The usual ports.
+const (
+	portREST     = 8443
+	portGRPC     = 8444
+	portPeer     = 9443
+	portExchange = 9444
+	portHealth   = 8080
+)
+
+func (o *Options) setDefaults() error {
+	if o.ConfigDir == "" {
+		return errors.New("no folder of resources is given")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.Host = cmp.Or(o.Host, "127.0.0.1")
+	for _, a := range []struct {
+		address *string
+		port    int
+	}{
+		{&o.Listen.REST, portREST}, {&o.Listen.GRPC, portGRPC}, {&o.Listen.Peer, portPeer}, {&o.Exchange, portExchange}, {&o.Listen.Health, portHealth},
+	} {
+		*a.address = cmp.Or(*a.address, net.JoinHostPort(o.Host, strconv.Itoa(a.port)))
+	}
+	return nil
+}
+
+// names are those that local clients know the gateway by.
+func (o *Options) names() []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if o.Host != "127.0.0.1" && o.Host != "localhost" && o.Host != "::1" && o.Host != "0.0.0.0" && o.Host != "::" {
+		names = append(names, o.Host)
+	}
+	return names
+}
