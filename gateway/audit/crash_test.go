@@ -297,7 +297,7 @@ func TestPowerCut(t *testing.T) {
 		sick float64
 	}{{"healthy disk", 0}, {"sick disk", 0.01}} {
 		t.Run(tc.name, func(t *testing.T) {
-			rounds := 40
+			rounds := 25
 			if testing.Short() {
 				rounds = 10
 			}

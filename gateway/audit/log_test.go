@@ -232,7 +232,7 @@ func TestEmptyLogLeavesNoSegment(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	made := func(t *testing.T) string {
 		dir := t.TempDir()
-		l := mustOpen(t, dir, testOptions())
+		l := mustOpen(t, dir, fastOptions())
 		appendN(t, l, 0, 400)
 		mustClose(t, l)
 		return dir

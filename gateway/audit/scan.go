@@ -133,8 +133,8 @@ func (sc *scanner) used() (bool, error) {
 func (sc *scanner) entries(prev position, visit func(*found) error) (scanned, error) {
 	out := scanned{ending: ending{pos: prev, chainEnd: headerSize, payloadEnd: headerSize, batchChain: headerSize, batchPayload: headerSize}}
 	batch := uint64(0)
+	var e found
 	for {
-		var e found
 		sealed, fault, err := sc.entry(&out.ending, batch, &e)
 		if err != nil {
 			return out, err

@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Durable appends by 1, 16 and 64 callers, each waiting for its own, next to the least that could do it: one preallocated
+// file, the same bytes for each record, one group commit by fdatasync, and no encoding, hash, salt or chain.
+//
+//	go test -run '^$' -bench Durable -benchtime 2s -count 3 ./gateway/audit
+func BenchmarkDurable(b *testing.B) {
+	r := sample(1)
+	size := frameMin + len(appendRecord(nil, &r)) + recordSize
+	for _, callers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("callers=%d/raw", callers), func(b *testing.B) {
+			raw := newRawLog(b, size)
+			defer raw.close()
+			durable(b, callers, raw.append)
+		})
+		b.Run(fmt.Sprintf("callers=%d/audit", callers), func(b *testing.B) {
+			l := mustOpen(b, filepath.Join(b.TempDir(), "audit"), Options{Origin: testOrigin})
+			defer l.Close()
+			durable(b, callers, func() error {
+				rc, err := l.Append(context.Background(), r)
+				if err != nil {
+					return err
+				}
+				return rc.Wait(context.Background())
+			})
+		})
+	}
+}
+
+func durable(b *testing.B, callers int, do func() error) {
+	b.ReportAllocs()
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := do(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// rawLog is the group-committed file.
+type rawLog struct {
+	f      *os.File
+	record []byte
+	mu     sync.Mutex
+	n      int
+	done   chan struct{}
+	wake   chan struct{}
+}
+
+func newRawLog(b *testing.B, size int) *rawLog {
+	f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
+	if err == nil {
+		err = allocate(f, 1<<30)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := &rawLog{f: f, record: bytes.Repeat([]byte{'x'}, size), done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	go l.run()
+	return l
+}
+
+func (l *rawLog) append() error {
+	l.mu.Lock()
+	l.n++
+	done := l.done
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	<-done
+	return nil
+}
+
+func (l *rawLog) run() {
+	var off int64
+	var buf []byte
+	for range l.wake {
+		l.mu.Lock()
+		n, done := l.n, l.done
+		l.n, l.done = 0, make(chan struct{})
+		l.mu.Unlock()
+		buf = buf[:0]
+		for range n {
+			buf = append(buf, l.record...)
+		}
+		if _, err := l.f.WriteAt(buf, off); err != nil {
+			panic(err)
+		}
+		off = (off + int64(len(buf))) % (1<<30 - batchBytes)
+		if err := datasync(l.f); err != nil {
+			panic(err)
+		}
+		close(done)
+	}
+}
+
+func (l *rawLog) close() { close(l.wake); l.f.Close() }
+
+// What Append costs its caller, without the disk.
+func BenchmarkAppend(b *testing.B) {
+	o := fastOptions()
+	o.Now, o.SegmentSize = nil, 1<<30
+	l := mustOpen(b, b.TempDir(), o)
+	defer l.Close()
+	r := sample(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := l.Append(context.Background(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What a caller does before the queue: validation, salt, encoding and commitment.
+func BenchmarkEncode(b *testing.B) {
+	r := sample(1)
+	var buf []byte
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			buf = appendRecord(buf[:0], &r)
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			wantJSON(b, &r)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	o := fastOptions()
+	o.SegmentSize = 32 << 20
+	l := mustOpen(b, dir, o)
+	const n = 20_000
+	var rc *Receipt
+	for i := range n {
+		var err error
+		if rc, err = l.Append(context.Background(), sample(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := rc.Wait(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if rep, err := Verify(dir, nil); err != nil || rep.Entries != n {
+			b.Fatal(rep, err)
+		}
+	}
+	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
