@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,6 +87,9 @@ func parseFixture(path string, data []byte) (*fixture, error) {
 	}
 	var documents []string
 	if f.Include != "" {
+		if filepath.Base(f.Include) != f.Include {
+			return nil, fmt.Errorf("include: %q is in another folder", f.Include)
+		}
 		base, err := os.ReadFile(filepath.Join(filepath.Dir(path), f.Include))
 		if err != nil {
 			return nil, err
@@ -151,6 +155,9 @@ func (f *fixture) expand(document string) string {
 	return macro.ReplaceAllStringFunc(document, func(m string) string {
 		parts := macro.FindStringSubmatch(m)
 		args := strings.Fields(parts[2])
+		if len(args) == 0 || parts[1] == "sign" && len(args) < 2 {
+			return m
+		}
 		switch parts[1] {
 		case "bundle":
 			return mustJSON(bundleOf(args[0]))
@@ -167,6 +174,9 @@ func (f *fixture) expand(document string) string {
 				case "over":
 					over = args[i+1]
 				}
+			}
+			if !isName(args[0], 40) {
+				return m
 			}
 			return sign(args[0], key, f.digest(over), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 		}
@@ -292,8 +302,13 @@ func sign(agency, key, digest string, now time.Time) string {
 	return jws
 }
 
+var bundles sync.Map
+
 // bundleOf is an agency's trust bundle: always the same.
 func bundleOf(agency string) string {
+	if b, ok := bundles.Load(agency); ok {
+		return b.(string)
+	}
 	seed := sha256.Sum256([]byte("test authority of " + agency))
 	key := ed25519.NewKeyFromSeed(seed[:])
 	template := &x509.Certificate{
@@ -305,5 +320,7 @@ func bundleOf(agency string) string {
 	if err != nil {
 		panic(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	bundle := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	bundles.Store(agency, bundle)
+	return bundle
 }

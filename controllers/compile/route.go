@@ -13,9 +13,6 @@ import (
 // maxRouteVersions is the current version and the next one.
 const maxRouteVersions = 2
 
-// reasonDeleted ends the route of an agreement of which no object is left.
-const reasonDeleted = "Deleted"
-
 // route decides what the gateways enforce. There is none before the agreement was ever fully signed, and a tombstone once
 // nothing is in force nor will be.
 func (c *compiler) route(id string, versions []*version, prior *route.Route) *route.Route {
@@ -65,16 +62,15 @@ func due(versions []*version) []*version {
 // endedBy is why the agreement has no version left: that of its latest signed version, or else of its latest.
 func endedBy(versions []*version) string {
 	var last *version
+	left := false
 	for _, v := range versions {
-		if !v.object.DeletionTimestamp.IsZero() {
-			continue
-		}
+		left = left || v.object.DeletionTimestamp.IsZero()
 		if last == nil || v.signedByAll() || !last.signedByAll() {
 			last = v
 		}
 	}
-	if last == nil {
-		return reasonDeleted
+	if !left {
+		return v1alpha1.ReasonDeleted
 	}
 	return last.inForce.reason
 }
