@@ -28,11 +28,14 @@ postgres_major_min=13
 say() { printf 'servers: %s\n' "$*" >&2; }
 die() { printf 'servers: error: %s\n' "$*" >&2; exit 1; }
 
-build_pid='' build_log=''
+build_pid='' build_log='' build_result=''
 cleanup() {
-  # `go build` ends its compilers when it is told to end.
-  [[ -z $build_pid ]] || kill "$build_pid" 2>/dev/null || true
+  if [[ -n $build_pid ]]; then
+    # An interrupted `go build` lets its compilers end and removes its temporary files.
+    kill -INT "$build_pid" 2>/dev/null && wait "$build_pid" || true
+  fi
   [[ -z $build_log ]] || rm -f "$build_log"
+  [[ -z $build_result ]] || rm -f "$build_result"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
@@ -56,7 +59,7 @@ sha256() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 25
 # into place whole, so that is only slow.
 locked() {
   local file=$1; shift
-  mkdir -p "$(dirname "$file")"
+  mkdir -p "$cache" 2>/dev/null && [[ -w $cache ]] || die "cannot write to the cache $cache: set ENTENTE_TOOLS_CACHE to a folder of yours"
   if command -v flock >/dev/null; then
     exec 9>"$file"
     flock -n 9 || { say "waiting for another run to finish (lock $file)"; flock 9; }
@@ -72,16 +75,17 @@ build() {
   local module=$1 name=$2 package=$3 estimate=$4; shift 4
   [[ -x $out/$name ]] && return 0 # another run built it while we waited
   mkdir -p "$out"
-  build_log=$(mktemp "${TMPDIR:-/tmp}/entente-build.XXXXXX")
+  build_log=$(mktemp "${TMPDIR:-/tmp}/entente-build.XXXXXX") build_result=$out/.$name.$$
   say "building $name ($estimate on 2 cores the first time; kept in $out)"
   local started=$SECONDS next=20
   (cd "$here/$module" && exec env CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false \
-    go build -v -o "$out/.$name.$$" "$@" "$package") >"$build_log" 2>&1 9>&- &
+    go build -v -o "$build_result" "$@" "$package") >"$build_log" 2>&1 9>&- &
   build_pid=$!
   while kill -0 "$build_pid" 2>/dev/null; do
     sleep 0.2
     if (( SECONDS - started >= next )); then
-      say "  still building $name: $((SECONDS - started)) s, $(grep -c '^[a-z0-9.]*/' "$build_log" || true) packages compiled"
+      # `go build -v` names each package that it has to compile.
+      say "  still building $name: $((SECONDS - started)) s, $(grep -cvE '^go: |^#' "$build_log" || true) packages compiled, the others were cached"
       next=$((next + 20))
     fi
   done
@@ -91,11 +95,10 @@ build() {
   if (( rc != 0 )); then
     # Package names are progress, not the error.
     grep -vE '^[A-Za-z0-9._/~-]+$|^go: downloading' "$build_log" | tail -n 30 >&2 || true
-    rm -f "$out/.$name.$$"
     die "go build $package failed with status $rc (in $here/$module); is the Go module proxy reachable and is there disk space in $(go env GOCACHE) and $cache?"
   fi
   rm -f "$build_log"; build_log=''
-  mv "$out/.$name.$$" "$out/$name"
+  mv "$build_result" "$out/$name"; build_result=''
   say "  built $name in $((SECONDS - started)) s"
 }
 
@@ -209,14 +212,6 @@ find_postgres() {
 
 install_postgres() {
   find_postgres >/dev/null && return 0
-  command -v apt-get >/dev/null ||
-    die "no PostgreSQL server found: install one ($postgres_major_min or newer) with your package manager, or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
-  local sudo=()
-  if (( $(id -u) != 0 )); then
-    sudo -n true 2>/dev/null ||
-      die "no PostgreSQL server found, and installing it needs root: run 'sudo apt-get install --no-install-recommends postgresql', or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
-    sudo=(sudo -n)
-  fi
   say "installing PostgreSQL with apt-get (about 1 minute)"
   # Debian would make and start a server of its own; the tests start theirs.
   local conf=/etc/postgresql-common/createcluster.d/entente.conf had=yes rc=0
@@ -238,6 +233,14 @@ postgres() {
     die "ENTENTE_POSTGRES_BIN=$ENTENTE_POSTGRES_BIN does not hold postgres and initdb"
   fi
   if ! dir=$(find_postgres); then
+    local sudo=()
+    command -v apt-get >/dev/null ||
+      die "no PostgreSQL server found: install one ($postgres_major_min or newer) with your package manager, or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
+    if (( $(id -u) != 0 )); then
+      sudo -n true 2>/dev/null ||
+        die "no PostgreSQL server found, and installing it needs root: run 'sudo apt-get install --no-install-recommends postgresql', or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
+      sudo=(sudo -n)
+    fi
     locked "$cache/postgres.lock" install_postgres
     dir=$(find_postgres) || die "PostgreSQL was installed, but no server of version $postgres_major_min or newer is in /usr/lib/postgresql"
   fi
@@ -260,8 +263,7 @@ for name in "${wanted[@]}"; do
 done
 for name in "${wanted[@]}"; do "$name"; done
 
-mkdir -p "$cache"
-if (( $# == 0 )); then
+if (( $# == 0 )) && mkdir -p "$cache" 2>/dev/null && [[ -w $cache ]]; then
   printf '%s' "$exports" >"$cache/.servers.env.$$"
   mv "$cache/.servers.env.$$" "$cache/servers.env"
 fi
