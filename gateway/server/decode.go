@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/jsonform"
 )
 
 // Bounds of a request body, before anything of it is decided.
@@ -215,23 +216,13 @@ func (d *decoder) boolean(to *bool) func(string) error {
 	}
 }
 
-// ParseGranularity takes Existence, existence or GRANULARITY_EXISTENCE, and so on.
-func ParseGranularity(s string) (gatewayv1.Granularity, bool) {
-	name := strings.ToUpper(s)
-	if !strings.HasPrefix(name, "GRANULARITY_") {
-		name = "GRANULARITY_" + name
-	}
-	g, ok := gatewayv1.Granularity_value[name]
-	return gatewayv1.Granularity(g), ok && g != 0
-}
-
 func (d *decoder) granularity(to *gatewayv1.Granularity) func(string) error {
 	return func(path string) error {
 		var s string
 		if err := d.text(&s)(path); err != nil {
 			return err
 		}
-		g, ok := ParseGranularity(s)
+		g, ok := jsonform.ParseGranularity(s)
 		if !ok {
 			return wrongf("%s must be Existence, Count or Records", path)
 		}

@@ -5,28 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 
-	"strconv"
-
 	"github.com/entente-dev/entente/gateway/federation"
+	"github.com/entente-dev/entente/gateway/jsonform"
 )
 
 // problem is an error body of RFC 9457. Type is stable and names the reason; Detail says what to do.
 type problem struct {
-	Type     string         `json:"type"`
-	Title    string         `json:"title"`
-	Status   int            `json:"status"`
-	Detail   string         `json:"detail,omitempty"`
-	Reason   string         `json:"reason"`
-	Term     string         `json:"term,omitempty"`
-	Position *position      `json:"position,omitempty"`
-	Sources  []sourceStatus `json:"sources,omitempty"`
-	Summary  *summary       `json:"summary,omitempty"`
+	Type     string                  `json:"type"`
+	Title    string                  `json:"title"`
+	Status   int                     `json:"status"`
+	Detail   string                  `json:"detail,omitempty"`
+	Reason   string                  `json:"reason"`
+	Term     string                  `json:"term,omitempty"`
+	Position *position               `json:"position,omitempty"`
+	Sources  []jsonform.SourceStatus `json:"sources,omitempty"`
+	Summary  *jsonform.QuerySummary  `json:"summary,omitempty"`
 }
 
 type position struct {

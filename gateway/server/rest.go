@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/entente-dev/entente/gateway/federation"
+	"github.com/entente-dev/entente/gateway/jsonform"
 )
 
 const (
@@ -148,7 +149,7 @@ func (s *Server) restExplain(w http.ResponseWriter, r *http.Request, user federa
 		problemOf(err).write(w)
 		return
 	}
-	writeJSON(w, explainJSON(resp))
+	writeJSON(w, jsonform.Explanation(resp))
 }
 
 func (s *Server) restDatasets(w http.ResponseWriter, r *http.Request, user federation.User) {
@@ -157,7 +158,7 @@ func (s *Server) restDatasets(w http.ResponseWriter, r *http.Request, user feder
 		problemOf(err).write(w)
 		return
 	}
-	writeJSON(w, datasetsJSON(resp))
+	writeJSON(w, jsonform.Datasets(resp))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

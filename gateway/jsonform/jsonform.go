@@ -1,4 +1,6 @@
-package server
+// Package jsonform is the JSON form of answers, the same over REST and from the command line. It is written out here because
+// protobuf's JSON mapping is deliberately unstable, and because records are objects by field name, not rows of values.
+package jsonform
 
 import (
 	"encoding/json"
@@ -9,9 +11,6 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 )
-
-// The JSON forms of an answer. They are written out here because protobuf's JSON mapping is deliberately unstable, and
-// because records are objects by field name, not rows of values.
 
 type provenance struct {
 	Agency       string       `json:"agency"`
@@ -28,7 +27,8 @@ type obligations struct {
 	VerifyBeforeActionDays *int64 `json:"verifyBeforeActionDays,omitempty"`
 }
 
-type sourceStatus struct {
+// SourceStatus is how one source ended.
+type SourceStatus struct {
 	Agency         string `json:"agency"`
 	Outcome        string `json:"outcome"`
 	Reason         string `json:"reason,omitempty"`
@@ -44,7 +44,8 @@ type sourceStatus struct {
 	RefusedLocally bool   `json:"refusedLocally,omitempty"`
 }
 
-type summary struct {
+// QuerySummary is how the query ended.
+type QuerySummary struct {
 	QueryID       string `json:"queryId"`
 	Sources       int32  `json:"sources"`
 	OK            int32  `json:"ok"`
@@ -53,8 +54,8 @@ type summary struct {
 	ElapsedMicros int64  `json:"elapsedMicros"`
 }
 
-// granularityName is Existence, Count or Records; "" for none.
-func granularityName(g gatewayv1.Granularity) string {
+// Granularity is Existence, Count or Records; "" for none.
+func Granularity(g gatewayv1.Granularity) string {
 	switch g {
 	case gatewayv1.Granularity_GRANULARITY_EXISTENCE:
 		return "Existence"
@@ -66,29 +67,32 @@ func granularityName(g gatewayv1.Granularity) string {
 	return ""
 }
 
-func statusJSON(s *gatewayv1.SourceStatus) sourceStatus {
-	return sourceStatus{
+// Status gives the JSON form of a source's status.
+func Status(s *gatewayv1.SourceStatus) SourceStatus {
+	return SourceStatus{
 		Agency: s.GetAgency(), Outcome: strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), Reason: s.GetReason(),
 		Message: s.GetMessage(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureID: s.GetDisclosureId(),
-		Granularity: granularityName(s.GetGranularity()), Exists: s.Exists, Count: s.Count, Records: s.GetRecords(),
+		Granularity: Granularity(s.GetGranularity()), Exists: s.Exists, Count: s.Count, Records: s.GetRecords(),
 		ElapsedMicros: s.GetElapsedMicros(), RefusedLocally: s.GetRefusedLocally(),
 	}
 }
 
-func summaryJSON(s *gatewayv1.QuerySummary) *summary {
-	return &summary{
+// Summary gives the JSON form of the summary.
+func Summary(s *gatewayv1.QuerySummary) *QuerySummary {
+	return &QuerySummary{
 		QueryID: s.GetQueryId(), Sources: s.GetSources(), OK: s.GetOk(), Records: s.GetRecords(), Complete: s.GetComplete(),
 		ElapsedMicros: s.GetElapsedMicros(),
 	}
 }
 
-// batchEncoder writes the records of one batch as {"source":{…},"record":{…}}.
-type batchEncoder struct {
+// Batch writes the records of one batch as {"source":{…},"record":{…}}.
+type Batch struct {
 	prefix string   // up to the record's first member
 	names  []string // "name":
 }
 
-func newBatchEncoder(b *gatewayv1.RecordBatch) *batchEncoder {
+// NewBatch prepares what the records of a batch have in common.
+func NewBatch(b *gatewayv1.RecordBatch) *Batch {
 	p := b.GetProvenance()
 	o := p.GetObligations()
 	redisclosure := o.GetRedisclosure()
@@ -99,7 +103,7 @@ func newBatchEncoder(b *gatewayv1.RecordBatch) *batchEncoder {
 		Agency: p.GetAgency(), Dataset: p.GetDataset(), Agreement: p.GetAgreement(), Clause: p.GetClause(), DisclosureID: p.GetDisclosureId(),
 		Obligations: &obligations{RetentionDays: o.RetentionDays, Redisclosure: redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays},
 	})
-	e := &batchEncoder{prefix: `{"source":` + string(source) + `,"record":{`}
+	e := &Batch{prefix: `{"source":` + string(source) + `,"record":{`}
 	for i, f := range b.GetFields() {
 		name := appendString(nil, f)
 		if i > 0 {
@@ -110,7 +114,8 @@ func newBatchEncoder(b *gatewayv1.RecordBatch) *batchEncoder {
 	return e
 }
 
-func (e *batchEncoder) append(to []byte, r *gatewayv1.Record) []byte {
+// Append appends one record.
+func (e *Batch) Append(to []byte, r *gatewayv1.Record) []byte {
 	to = append(to, e.prefix...)
 	for i, v := range r.GetValues() {
 		if i == len(e.names) {
@@ -159,7 +164,8 @@ type clauseExplanation struct {
 	Checks    []checkResult `json:"checks"`
 }
 
-func explainJSON(r *gatewayv1.ExplainResponse) any {
+// Explanation gives the JSON form of an explanation.
+func Explanation(r *gatewayv1.ExplainResponse) any {
 	out := []clauseExplanation{}
 	for _, c := range r.GetClauses() {
 		e := clauseExplanation{Agency: c.GetAgency(), Agreement: c.GetAgreement(), Clause: c.GetClause(), Allowed: c.GetAllowed(), Checks: []checkResult{}}
@@ -184,12 +190,13 @@ type offeredDataset struct {
 	NotAfter         string     `json:"notAfter"`
 }
 
-func datasetsJSON(r *gatewayv1.ListDatasetsResponse) any {
+// Datasets gives the JSON form of what may be asked.
+func Datasets(r *gatewayv1.ListDatasetsResponse) any {
 	out := []offeredDataset{}
 	for _, d := range r.GetDatasets() {
 		o := offeredDataset{
 			Agency: d.GetAgency(), Schema: d.GetSchema(), Agreement: d.GetAgreement(), Clause: d.GetClause(), Purposes: list(d.GetPurposes()),
-			Granularity: granularityName(d.GetGranularity()), Fields: list(d.GetFields()), FilterFields: list(d.GetFilterFields()),
+			Granularity: Granularity(d.GetGranularity()), Fields: list(d.GetFields()), FilterFields: list(d.GetFilterFields()),
 			NotAfter: d.GetNotAfter().AsTime().Format(time.RFC3339),
 		}
 		for _, s := range d.GetRequireSelectors() {
@@ -206,4 +213,14 @@ func list(s []string) []string {
 		return []string{}
 	}
 	return s
+}
+
+// ParseGranularity takes Existence, existence or GRANULARITY_EXISTENCE, and so on.
+func ParseGranularity(s string) (gatewayv1.Granularity, bool) {
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "GRANULARITY_") {
+		name = "GRANULARITY_" + name
+	}
+	g, ok := gatewayv1.Granularity_value[name]
+	return gatewayv1.Granularity(g), ok && g != 0
 }

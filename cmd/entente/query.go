@@ -1,0 +1,215 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/jsonform"
+)
+
+// exitIncomplete is the exit code when some source refused, failed, or answered in part.
+const exitIncomplete = 3
+
+func newQueryCommand() *cobra.Command {
+	var client clientFlags
+	var query queryFlags
+	var output string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "query SCHEMA --filter FILTER --purpose CODE",
+		Short: "Ask other agencies for records, through this agency's gateway",
+		Long: `Asks this agency's gateway, which asks every agency that an agreement permits, and prints the records with the agency that
+each comes from. How each agency ended is printed to standard error.
+
+The exit code is 0 when every source answered in full, 3 when some source refused, failed or answered in part, and 1 when
+the query as a whole failed.`,
+		Example: `  entente query person --filter 'family_name == "Doe" && birth_date == date("1980-01-01")' \
+    --purpose entente:trafficking-investigation --case-reference SP-2026-0042
+  entente query person --filter 'person_number == "P000042"' --granularity existence --purpose … -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req, err := query.request(args[0])
+			if err != nil {
+				return err
+			}
+			printer, err := newPrinter(output, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			ctx, stop := contextWithTimeout(cmd.Context(), timeout)
+			defer stop()
+			ctx, service, closeConn, err := client.connect(ctx)
+			if err != nil {
+				return err
+			}
+			defer closeConn()
+			stream, err := service.Query(ctx, req)
+			if err != nil {
+				return said(err)
+			}
+			complete := false
+			for {
+				frame, err := stream.Recv()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					_ = printer.end()
+					return said(err)
+				}
+				if s := frame.GetSummary(); s != nil {
+					complete = s.GetComplete()
+				}
+				if err := printer.frame(frame); err != nil {
+					return err
+				}
+			}
+			if err := printer.end(); err != nil {
+				return err
+			}
+			if !complete {
+				return &exitError{code: exitIncomplete}
+			}
+			return nil
+		},
+	}
+	client.register(cmd)
+	query.register(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or ndjson")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this long")
+	return cmd
+}
+
+// printer prints the frames of an answer.
+type printer interface {
+	frame(*gatewayv1.QueryResponse) error
+	end() error
+}
+
+func newPrinter(output string, out, errs io.Writer) (printer, error) {
+	switch output {
+	case "table":
+		return &tablePrinter{out: tabwriter.NewWriter(out, 2, 8, 2, ' ', 0), errs: errs}, nil
+	case "json":
+		return &documentPrinter{jsonform.Document{W: out}}, nil
+	case "ndjson":
+		return &linesPrinter{jsonform.Lines{W: out}}, nil
+	}
+	return nil, fmt.Errorf("--output %q: use table, json or ndjson", output)
+}
+
+type documentPrinter struct{ d jsonform.Document }
+
+func (p *documentPrinter) frame(f *gatewayv1.QueryResponse) error { return p.d.Frame(f) }
+func (p *documentPrinter) end() error                             { return p.d.End() }
+
+type linesPrinter struct{ l jsonform.Lines }
+
+func (p *linesPrinter) frame(f *gatewayv1.QueryResponse) error { return p.l.Frame(f) }
+func (p *linesPrinter) end() error                             { return nil }
+
+// tablePrinter prints a table of the records, and to standard error how each source ended.
+type tablePrinter struct {
+	out    *tabwriter.Writer
+	errs   io.Writer
+	header string
+	ended  []*gatewayv1.SourceStatus
+}
+
+func (p *tablePrinter) frame(f *gatewayv1.QueryResponse) error {
+	switch {
+	case f.GetRecords() != nil:
+		return p.batch(f.GetRecords())
+	case f.GetSource() != nil:
+		p.ended = append(p.ended, f.GetSource())
+	}
+	return nil
+}
+
+func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
+	header := "AGENCY\t" + strings.ToUpper(strings.Join(b.GetFields(), "\t"))
+	if header != p.header {
+		// Sources may permit different fields.
+		if p.header != "" {
+			fmt.Fprintln(p.out)
+		}
+		p.header = header
+		fmt.Fprintln(p.out, header)
+	}
+	for _, r := range b.GetRecords() {
+		cells := []string{b.GetProvenance().GetAgency()}
+		for _, v := range r.GetValues() {
+			cells = append(cells, printable(v))
+		}
+		if _, err := fmt.Fprintln(p.out, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *tablePrinter) end() error {
+	if err := p.out.Flush(); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(p.errs, 2, 8, 2, ' ', 0)
+	for _, s := range p.ended {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.GetAgency(), strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), sanitize(ending(s)))
+	}
+	return w.Flush()
+}
+
+// ending says what a source answered, or why not.
+func ending(s *gatewayv1.SourceStatus) string {
+	var what string
+	switch {
+	case s.GetReason() != "":
+		what = s.GetReason() + ": " + s.GetMessage()
+	case s.Exists != nil && s.GetExists():
+		what = "hit"
+	case s.Exists != nil:
+		what = "no hit"
+	case s.Count != nil:
+		what = strconv.FormatInt(s.GetCount(), 10) + " matching"
+	default:
+		what = strconv.FormatInt(s.GetRecords(), 10) + " records"
+	}
+	if s.GetAgreement() != "" {
+		what += " [" + s.GetAgreement()
+		if s.GetClause() != "" {
+			what += "/" + s.GetClause()
+		}
+		what += "]"
+	}
+	return what
+}
+
+// printable is a value in one cell of a terminal's table.
+func printable(v *gatewayv1.Value) string {
+	switch k := v.GetKind().(type) {
+	case *gatewayv1.Value_Text:
+		return sanitize(k.Text)
+	case *gatewayv1.Value_Integer:
+		return strconv.FormatInt(k.Integer, 10)
+	case *gatewayv1.Value_Boolean:
+		return strconv.FormatBool(k.Boolean)
+	}
+	return "-"
+}
+
+// sanitize keeps another agency's text from steering the terminal.
+func sanitize(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '�'
+		}
+		return r
+	}, s)
+}
