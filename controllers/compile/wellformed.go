@@ -68,7 +68,7 @@ func checkParties(f *faults, t *v1alpha1.AgreementTerms) {
 	if n := len(t.Parties); n < 2 || n > maxParties {
 		f.add("parties", "%d parties; 2 to %d are possible", n, maxParties)
 	}
-	seen := map[string]bool{}
+	seen, domains := map[string]bool{}, map[string]bool{}
 	for i, p := range t.Parties {
 		path := fmt.Sprintf("parties[%d]", i)
 		if !isName(p.Agency, 40) {
@@ -80,7 +80,11 @@ func checkParties(f *faults, t *v1alpha1.AgreementTerms) {
 		if seen[p.Agency] {
 			f.add(path+".agency", "%q stands twice", p.Agency)
 		}
-		seen[p.Agency] = true
+		if domains[p.TrustDomain] {
+			// Peers are told apart by their SPIFFE IDs, and those by their trust domains.
+			f.add(path+".trustDomain", "%q stands twice", p.TrustDomain)
+		}
+		seen[p.Agency], domains[p.TrustDomain] = true, true
 	}
 	required := map[v1alpha1.RequiredDecision]bool{}
 	for i, d := range t.RequiredDecisions {
