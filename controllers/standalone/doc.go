@@ -12,5 +12,8 @@
 //     it mentions by name, now or when it could last be read, is refused until the file is mended or removed. It might have
 //     held a suspension. Other files go on working.
 //
+//   - While the folder as a whole cannot be listed (a disk that is away), the last routes go on, as they do in a cluster
+//     while its API server is away. Time goes on, too: an agreement ends when it ends.
+//
 // So a mistake in a file can only deny. The status files say what is denied and why.
 package standalone

@@ -64,6 +64,9 @@ func (f Folder) read() (*contents, error) {
 
 // open gives this installation's agency and its keys, which are made when there are none yet.
 func (f Folder) open() (*v1alpha1.Agency, *local.Store, error) {
+	if _, err := os.Stat(f.ConfigDir); err != nil {
+		return nil, nil, err
+	}
 	c, err := f.read()
 	if err != nil {
 		return nil, nil, err

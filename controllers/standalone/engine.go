@@ -30,11 +30,11 @@ type engine struct {
 	self    string
 	keys    keyHolder
 	columns columns
-	// serve hands a verified route to the gateway; inForce hears what each step came to, for the exchange.
-	serve   func(*route.Route) error
-	inForce func(*compile.Index, map[string]compile.Result)
-	log     *slog.Logger
-	now     func() time.Time
+	// serve hands a verified route to the gateway; gathered hears what each step knows, for the exchange.
+	serve    func(*route.Route) error
+	gathered func(*compile.Index)
+	log      *slog.Logger
+	now      func() time.Time
 
 	served map[string]int64 // sequence by agreement
 	told   string           // the errors of the folder that were logged last
@@ -42,7 +42,7 @@ type engine struct {
 	conditions map[string][]metav1.Condition // of each resource, as last reported
 }
 
-// newEngine makes an engine for the agency self. The caller sets serve and inForce before the first step.
+// newEngine makes an engine for the agency self. The caller sets serve and gathered before the first step.
 func newEngine(configDir string, s *state, self string, keys keyHolder, log *slog.Logger) *engine {
 	e := &engine{
 		folder: newFolder(configDir), state: s, self: self, keys: keys, log: log, now: time.Now,
@@ -68,6 +68,7 @@ func (e *engine) step(ctx context.Context) (next time.Time, err error) {
 	if err != nil {
 		return time.Time{}, errors.Join(failed, err)
 	}
+	e.gathered(index)
 	prior, err := e.prior(ctx, index)
 	if err != nil {
 		return time.Time{}, errors.Join(failed, err)
@@ -84,7 +85,6 @@ func (e *engine) step(ctx context.Context) (next time.Time, err error) {
 			next = at
 		}
 	}
-	e.inForce(index, results)
 	return next, errors.Join(failed, e.report(index, results, now))
 }
 

@@ -139,7 +139,7 @@ func (a *agency) start() {
 	a.table = route.NewTable(route.Party{Agency: a.name, TrustDomain: a.name + ".test"})
 	a.engine = newEngine(a.folder.ConfigDir, s, a.name, keys, slog.New(slog.DiscardHandler))
 	a.engine.serve = a.table.Put
-	a.engine.inForce = func(*compile.Index, map[string]compile.Result) {}
+	a.engine.gathered = func(*compile.Index) {}
 	a.engine.now = func() time.Time { return a.at }
 }
 

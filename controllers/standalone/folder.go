@@ -63,7 +63,7 @@ func newFolder(dir string) *folder { return &folder{dir: dir, good: map[string]f
 // names lists the files that count: *.yaml and *.yml, hidden ones (editors' swap files) left out.
 func (f *folder) names() ([]string, error) {
 	entries, err := os.ReadDir(f.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a folder that was removed holds nothing
 		return nil, err
 	}
 	var names []string

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/entente-dev/entente/controllers/standalone"
+)
+
+func newStandaloneCommand() *cobra.Command {
+	var o standalone.Options
+	cmd := &cobra.Command{
+		Use:   "standalone --config DIR",
+		Short: "Run an agency from a folder of resources, without a cluster",
+		Long: `Runs the gateway and the exchange of one agency. The folder holds the same resources that a cluster would, as *.yaml files:
+Agency, ExchangeSchema, Dataset, SharingAgreement and AgreementDecision. A change of a file acts within moments.
+
+Keys, decisions, routes and the log are kept in the state folder, and in its status/ every resource with its status: what
+kubectl would show. A file that cannot be read gives no permission, and refuses the agreements that it mentions.`,
+		Example: `  entente standalone --config ./state-police
+  entente standalone user analyst --config ./state-police --out ./analyst
+  entente agency export --config ./state-police`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			o.Ready = func(b standalone.Bound) {
+				w := cmd.OutOrStdout()
+				fmt.Fprintf(w, "%s is ready\n  REST      https://%s\n  gRPC      %s\n  peers     %s\n  exchange  %s\n  health    http://%s/readyz\n",
+					b.Agency, b.Gateway.REST, b.Gateway.GRPC, b.Gateway.Peer, b.Exchange, b.Gateway.Health)
+			}
+			return standalone.Run(cmd.Context(), o)
+		},
+	}
+	folderFlags(cmd, &o.Folder)
+	flags := cmd.Flags()
+	flags.StringVar(&o.Host, "host", "127.0.0.1", "host to listen on, and a name that local clients use")
+	flags.StringVar(&o.Listen.REST, "rest-address", "", "listen address of REST for local users (default: host:8443)")
+	flags.StringVar(&o.Listen.GRPC, "grpc-address", "", "listen address of gRPC for local users (default: host:8444)")
+	flags.StringVar(&o.Listen.Peer, "peer-address", "", "listen address for peer gateways (default: host:9443)")
+	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host:9444)")
+	flags.StringVar(&o.Listen.Health, "metrics-address", "", "listen address of metrics and health (default: host:8080)")
+	cmd.AddCommand(newStandaloneUserCommand())
+	return cmd
+}
+
+func folderFlags(cmd *cobra.Command, f *standalone.Folder) {
+	cmd.Flags().StringVar(&f.ConfigDir, "config", "", "folder of resources")
+	cmd.Flags().StringVar(&f.StateDir, "state", "", "state folder (default: .entente in the folder)")
+	cmd.Flags().StringVar(&f.Agency, "agency", "", "which Agency is this installation's (default: the only one without keys)")
+	_ = cmd.MarkFlagRequired("config") // the flag was added above
+}
+
+func newStandaloneUserCommand() *cobra.Command {
+	var folder standalone.Folder
+	var out string
+	cmd := &cobra.Command{
+		Use:   "user NAME --config DIR --out DIR",
+		Short: "Make a client certificate for a user of a standalone installation",
+		Long: `Makes a key and a certificate with which a person or an application of this agency may query its gateway: cert.pem and
+key.pem, and ca.pem, which vouches for the gateway.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			user, err := folder.IssueUser(args[0])
+			if err != nil {
+				return err
+			}
+			ca, err := folder.TrustBundle(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return err
+			}
+			for name, content := range map[string][]byte{"cert.pem": user.Certificate, "key.pem": user.Key, "ca.pem": []byte(ca)} {
+				if err := writePrivate(filepath.Join(out, name), content); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: cert.pem, key.pem and ca.pem for %s, until %s\n", out, args[0], user.Expires.Format(time.DateOnly))
+			return nil
+		},
+	}
+	folderFlags(cmd, &folder)
+	cmd.Flags().StringVar(&out, "out", "", "folder for the files")
+	_ = cmd.MarkFlagRequired("out") // the flag was added above
+	return cmd
+}
+
+// writePrivate writes a file that only its owner reads, whatever mode an earlier one had.
+func writePrivate(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
