@@ -2,12 +2,19 @@ package audit
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
 )
 
 // Hash is a SHA-256 value: a commitment, or a chain hash.
 type Hash [sha256.Size]byte
+
+// String is sha256:, then base64url, as all digests of Entente are written.
+func (h Hash) String() string { return "sha256:" + base64.RawURLEncoding.EncodeToString(h[:]) }
+
+// MarshalText is String.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // Domains keep a hash made for one use from passing as one made for another.
 const (

@@ -7,14 +7,14 @@ import (
 
 // Entry is one entry of a log as it is read.
 type Entry struct {
-	Seq        uint64
-	Time       time.Time
-	Commitment Hash
+	Seq        uint64    `json:"seq"`
+	Time       time.Time `json:"time"`
+	Commitment Hash      `json:"commitment"`
 	// Hash is the chain hash up to this entry.
-	Hash Hash
-	// Erased: the payload is gone, lawfully; Record is then empty.
-	Erased bool
-	Record Record
+	Hash Hash `json:"hash"`
+	// Erased: the payload has been erased; Record is then empty.
+	Erased bool   `json:"erased,omitempty"`
+	Record Record `json:"record,omitzero"`
 }
 
 // Read calls fn for every entry of the log in dir, oldest first, checked. It may be called while a gateway writes: it then
