@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
@@ -487,4 +488,24 @@ func BenchmarkCompile(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestCostIsBounded gives the longest filters of several shapes, valid and not. Each has to be quick: what takes time that
+// grows faster than the text would let a stranger stop a gateway.
+func TestCostIsBounded(t *testing.T) {
+	fill := func(unit string) string { return strings.Repeat(unit, filter.MaxTextBytes/len(unit)) }
+	for _, text := range []string{
+		fill("("), fill(")"), fill("()"), fill("!"), fill("- "), fill("a."), fill("a["), fill("[[],"), fill("a?"), fill("1?1:"),
+		fill("a("), fill("a,"), fill("active&&"), fill("active&&!"), fill("active||active&&"), fill("1+"), fill("1<"), fill("1 in "),
+		fill("\n"), fill("//\n"), fill("\""), fill("'''"), fill("\\"), fill("`"), fill("{"), fill("a{"), fill("a{a:"), fill("\xf0\x9f\x98\x80"),
+		fill("a=b,"), fill("r'"), fill("b\""), fill("0x"), fill("9"), fill("1e"), fill(".9"), fill("@"), fill("has(a)"), fill(".?a"), fill("[?"),
+		"active" + fill(".a")[:16000], "height in [" + fill("1,")[:16000] + "1]", "family_name == \"" + fill("a")[:16000] + "\"",
+		strings.Repeat("(", 64) + fill("a.")[:16000], fill("seen_at<seen_at&&"), fill("x==\"\\u00e9\"||"),
+	} {
+		began := time.Now()
+		_, _ = filter.Compile(person, text)
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("%.20q… took %v", text, d)
+		}
+	}
 }
