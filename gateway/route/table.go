@@ -1,32 +1,29 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
-// Table is the routes that a gateway serves. Lookups take no lock; Put and Remove replace the whole in one step, so that a
-// query sees one consistent table.
+// Table is the routes that a gateway serves. Lookups take no lock, and a change costs the same however many routes there are.
 type Table struct {
-	self Party
-	mu   sync.Mutex // held by writers
-	now  atomic.Pointer[snapshot]
+	self   Party
+	served sync.Map // agreement id → *Route; empty while withheld
+	mu     sync.Mutex
+	// all routes, served or withheld; guarded by mu.
+	all map[string]*Route
+	// withheld: nothing is served; guarded by mu.
+	withheld bool
 	// subscribers, in the order in which they came; guarded by mu.
 	subscribers []func(old, new *Route)
 }
 
-type snapshot struct {
-	byAgreement map[string]*Route
-}
-
 // NewTable makes an empty table for the gateways of self.
 func NewTable(self Party) *Table {
-	t := &Table{self: self}
-	t.now.Store(&snapshot{byAgreement: map[string]*Route{}})
-	return t
+	return &Table{self: self, all: map[string]*Route{}}
 }
 
 // Self is the agency whose gateway the table serves.
@@ -34,16 +31,21 @@ func (t *Table) Self() Party { return t.self }
 
 // Get returns the route of an agreement, or nil.
 func (t *Table) Get(agreement string) *Route {
-	return t.now.Load().byAgreement[agreement]
+	r, ok := t.served.Load(agreement)
+	if !ok {
+		return nil
+	}
+	return r.(*Route)
 }
 
-// All returns the routes by agreement id.
+// All returns the routes that are served, by agreement id.
 func (t *Table) All() []*Route {
-	m := t.now.Load().byAgreement
-	out := make([]*Route, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, m[k])
-	}
+	var out []*Route
+	t.served.Range(func(_, r any) bool {
+		out = append(out, r.(*Route))
+		return true
+	})
+	slices.SortFunc(out, func(a, b *Route) int { return cmp.Compare(a.Agreement, b.Agreement) })
 	return out
 }
 
@@ -54,14 +56,15 @@ func (t *Table) Put(r *Route) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := t.now.Load()
-	if cur, ok := old.byAgreement[r.Agreement]; ok && r.Sequence < cur.Sequence {
-		return fmt.Errorf("route %s: sequence %d is older than %d, which is served", r.Agreement, r.Sequence, cur.Sequence)
+	old := t.all[r.Agreement]
+	if old != nil && r.Sequence < old.Sequence {
+		return fmt.Errorf("route %s: sequence %d is older than %d, which is served", r.Agreement, r.Sequence, old.Sequence)
 	}
-	next := maps.Clone(old.byAgreement)
-	next[r.Agreement] = r
-	t.now.Store(&snapshot{byAgreement: next})
-	t.tell(old.byAgreement[r.Agreement], r)
+	t.all[r.Agreement] = r
+	if !t.withheld {
+		t.served.Store(r.Agreement, r)
+		t.tell(old, r)
+	}
 	return nil
 }
 
@@ -69,14 +72,44 @@ func (t *Table) Put(r *Route) error {
 func (t *Table) Remove(agreement string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := maps.Clone(t.now.Load().byAgreement)
-	gone := next[agreement]
+	gone := t.all[agreement]
 	if gone == nil {
 		return
 	}
-	delete(next, agreement)
-	t.now.Store(&snapshot{byAgreement: next})
-	t.tell(gone, nil)
+	delete(t.all, agreement)
+	if !t.withheld {
+		t.served.Delete(agreement)
+		t.tell(gone, nil)
+	}
+}
+
+// Withhold serves nothing, as if every route were removed, until Restore: for a gateway that has heard nothing of its operator
+// for too long to know that its routes still stand.
+func (t *Table) Withhold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.withheld {
+		return
+	}
+	t.withheld = true
+	t.served.Clear()
+	for _, id := range slices.Sorted(maps.Keys(t.all)) {
+		t.tell(t.all[id], nil)
+	}
+}
+
+// Restore serves again what there is.
+func (t *Table) Restore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.withheld {
+		return
+	}
+	t.withheld = false
+	for _, id := range slices.Sorted(maps.Keys(t.all)) {
+		t.served.Store(id, t.all[id])
+		t.tell(nil, t.all[id])
+	}
 }
 
 // Subscribe calls fn for every route that is served, with old nil, and then for each change, after lookups already see it:
@@ -86,7 +119,10 @@ func (t *Table) Subscribe(fn func(old, new *Route)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.subscribers = append(t.subscribers, fn)
-	for _, r := range t.now.Load().byAgreement {
+	if t.withheld {
+		return
+	}
+	for _, r := range t.all {
 		fn(nil, r)
 	}
 }
