@@ -426,3 +426,42 @@ func (a *agency) records() []audit.Record {
 	}))
 	return out
 }
+
+// gated is a source that waits at a gate after some records.
+type gated struct {
+	source.Source
+	after   int
+	gate    chan struct{}
+	reached atomic.Bool
+}
+
+func (g *gated) waiting() bool { return g.reached.Load() }
+
+func (g *gated) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (bool, error) {
+	n := 0
+	return g.Source.Records(ctx, q, func(r *gatewayv1.Record) error {
+		if n++; n == g.after {
+			g.reached.Store(true)
+			<-g.gate
+		}
+		return yield(r)
+	})
+}
+
+func (a *agency) clientWith(certificate *tls.Certificate) *http.Client {
+	tr := &http.Transport{TLSClientConfig: &tls.Config{
+		RootCAs: a.users.pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil },
+	}}
+	a.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func get(t testing.TB, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	must(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return resp.StatusCode, string(b)
+}

@@ -230,7 +230,7 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 		return set(gatewayv1.Outcome_OUTCOME_TIMEOUT, ReasonDeadline, "the source did not answer in time: narrow the filter, or allow more time")
 	case errors.Is(err, peer.ErrCredential):
 		a.q.core.Logger.Warn("no agreement credential", "agency", a.ch.agency, "agreement", a.ch.agreement, "error", err)
-		if c := status.Code(errors.Unwrap(err)); c == codes.PermissionDenied || c == codes.NotFound {
+		if c := status.Code(err); c == codes.PermissionDenied || c == codes.NotFound {
 			return set(gatewayv1.Outcome_OUTCOME_DENIED, ReasonCredential, "the source's exchange issues no credential for this agreement: it holds it not to be in force")
 		}
 		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonCredential, "the source's exchange issued no agreement credential: try again later")

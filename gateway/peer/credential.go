@@ -31,6 +31,11 @@ func (c *credential) renewAt() time.Time {
 	return c.notBefore.Add(c.notAfter.Sub(c.notBefore) * 2 / 3)
 }
 
+// usableUntil is a little before the end, so that a request does not arrive at the source after it.
+func (c *credential) usableUntil() time.Time {
+	return c.notAfter.Add(-min(c.notAfter.Sub(c.notBefore)/10, 10*time.Second))
+}
+
 // issueTimeout bounds one issue, connection included.
 const issueTimeout = 10 * time.Second
 

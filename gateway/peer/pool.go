@@ -172,7 +172,7 @@ func (p *Pool) acquire(ctx context.Context, source route.Peer, agreement string)
 		}
 		l.used = now
 		l.source = source
-		usable := l.credential != nil && now.Before(l.credential.notAfter)
+		usable := l.credential != nil && now.Before(l.credential.usableUntil())
 		if p.wantsIssue(l, now) {
 			l.pending = make(chan struct{})
 			go p.renew(l, agreement, l.pending)
