@@ -32,7 +32,7 @@ func (c *compiler) route(id string, versions []*version, prior *route.Route) *ro
 		}
 		r.Tombstone = &route.Tombstone{Reason: endedBy(versions), At: c.now.Truncate(time.Second)}
 	}
-	return sequenced(r, prior)
+	return sequenced(r, prior, c.now)
 }
 
 // party is the local agency as routes name it; when its Agency is gone, as the route named it before.
@@ -75,16 +75,17 @@ func endedBy(versions []*version) string {
 	return last.inForce.reason
 }
 
-// sequenced gives the prior route when it says the same, and the next sequence otherwise.
-func sequenced(r, prior *route.Route) *route.Route {
-	r.Sequence = 1
+// sequenced gives the prior route when it says the same, and a later sequence otherwise. The first sequence is the time in
+// seconds: gateways remember the highest that they saw, and a route that somebody deleted must come back above it.
+func sequenced(r, prior *route.Route, now time.Time) *route.Route {
+	r.Sequence = max(1, now.Unix())
 	if prior == nil {
 		return r
 	}
 	if sameRoute(r, prior) {
 		return prior
 	}
-	r.Sequence = prior.Sequence + 1
+	r.Sequence = max(r.Sequence, prior.Sequence+1)
 	return r
 }
 

@@ -19,7 +19,7 @@ type Route struct {
 	Format int `json:"format"`
 	// Agreement is the agreement's id.
 	Agreement string `json:"agreement"`
-	// Sequence grows with every change. A gateway refuses to go back.
+	// Sequence grows with every change: the time in seconds of the change, or more. A gateway refuses to go back.
 	Sequence int64 `json:"sequence"`
 	// Self is the agency whose gateways the route is for; a gateway of another agency refuses it.
 	Self Party `json:"self"`
@@ -37,7 +37,7 @@ type Party struct {
 
 // Tombstone ends a route.
 type Tombstone struct {
-	// Reason: Suspended, Terminated, Expired, Superseded, Rejected, NotSigned, Deleted.
+	// Reason: Suspended, Terminated, Expired, Superseded, Rejected, NotAccepted, NotSigned, NotResolved, Deleted.
 	Reason string `json:"reason"`
 	// At is when the operator decided so.
 	At time.Time `json:"at"`
