@@ -159,26 +159,46 @@ func (s *Session) token(ctx context.Context) (string, error) {
 func (s *Session) replace(ctx context.Context, stale string) (string, error) {
 	select {
 	case s.loginTurn <- struct{}{}:
-		defer func() { <-s.loginTurn }()
 	case <-ctx.Done():
 		return "", fmt.Errorf("%w: %w", ErrNotLoggedIn, context.Cause(ctx))
 	}
 	s.mu.Lock()
 	if s.auth != nil && s.auth.token != stale {
 		defer s.mu.Unlock()
+		<-s.loginTurn
 		return s.auth.token, nil
 	}
 	if s.lastErr != nil && time.Now().Before(s.retryAt) {
 		defer s.mu.Unlock()
+		<-s.loginTurn
 		return "", fmt.Errorf("%w: %w", ErrNotLoggedIn, s.lastErr)
 	}
 	s.mu.Unlock()
 
 	// The login outlives a caller that leaves: others wait for it.
-	lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.timeout())
-	defer cancel()
-	a, err := s.login(lctx)
+	type result struct {
+		token string
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-s.loginTurn }()
+		lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.timeout())
+		defer cancel()
+		a, err := s.login(lctx)
+		token, err := s.settle(a, err, stale)
+		done <- result{token, err}
+	}()
+	select {
+	case r := <-done:
+		return r.token, r.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("%w: %w", ErrNotLoggedIn, context.Cause(ctx))
+	}
+}
 
+// settle takes over the outcome of a login.
+func (s *Session) settle(a *login, err error, stale string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && a.static && a.token == stale {

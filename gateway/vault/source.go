@@ -3,13 +3,14 @@ package vault
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 )
 
-// Credential opens a source system until Expires. Its String shows no password, so that it may stand in a log line.
+// Credential opens a source system until Expires. It prints and logs without its password.
 type Credential struct {
 	Username string
-	Password string
+	Password string `json:"-"`
 	Expires  time.Time
 }
 
@@ -18,6 +19,9 @@ func (c Credential) String() string { return c.Username }
 
 // GoString as String.
 func (c Credential) GoString() string { return c.Username }
+
+// LogValue as String.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.Username) }
 
 // SourceCredential makes a new user of the source system with the rights of a database role. Each call makes another user,
 // which lives until Expires, until the role is revoked, or until the session ends: ask once for a pool, not for a connection.
