@@ -61,10 +61,10 @@ Start with:
 		&cobra.Group{ID: "run", Title: "Run:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
-		"ask":   {},
+		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
 		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand()},
-		"show":  {},
-		"run":   {newBootstrapCommand()},
+		"show":  {newAuditCommand()},
+		"run":   {newBootstrapCommand(), newStandaloneCommand(), newDemoCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group
