@@ -3,7 +3,9 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -362,4 +364,79 @@ func TestProbe(t *testing.T) {
 	if _, err := conn.Exec(ctx, `SELECT 1`); sqlState(err) != adminShutdown {
 		t.Errorf("the probe's session goes on: %v", err)
 	}
+}
+
+// While the database is away nothing more can be had, the error says what remains, and a later call ends it.
+func TestRevokeSourceRoleWhileDatabaseIsAway(t *testing.T) {
+	a := vaulttest.NewBootstrapped(t, "away")
+	ctx := t.Context()
+	cred := sourceCredential("x-away", "people", "people", "id")
+	if err := a.Client.EnsureSourceRole(ctx, cred); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Gateway.SourceCredential(ctx, cred.Role); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Postgres.Down(); err != nil {
+		t.Fatal(err)
+	}
+	err := a.Client.RevokeSourceRole(ctx, cred.Role)
+	if !errors.Is(err, vault.ErrLeases) {
+		t.Errorf("while the database is away: %v", err)
+	}
+	if _, err := a.Gateway.SourceCredential(ctx, cred.Role); !errors.Is(err, gwvault.ErrInvalid) {
+		t.Errorf("a credential of a role that is gone: %v", err)
+	}
+	// The role is gone, but a reconciler still sees that there is something to end.
+	if roles, err := a.Client.ListRoles(ctx); err != nil || len(roles.Source) != 1 || roles.Source[0] != cred.Role {
+		t.Errorf("roles: %+v, %v", roles, err)
+	}
+	if err := a.Postgres.Up(ctx); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for err = a.Client.RevokeSourceRole(ctx, cred.Role); err != nil && time.Now().Before(deadline); err = a.Client.RevokeSourceRole(ctx, cred.Role) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		t.Errorf("with the database back: %v", err)
+	}
+	if left := usersOf(t, a.Superconn(t), "x-away"); len(left) > 0 {
+		t.Errorf("users left: %v", left)
+	}
+}
+
+// What an operator that starts does: a read each where the roles are as they should be.
+func TestEnsureManyRoles(t *testing.T) {
+	a := vaulttest.NewBootstrapped(t, "many")
+	ctx := t.Context()
+	const n = 400
+	ensure := func(c *vault.Client) time.Duration {
+		t.Helper()
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() {
+				if err := c.EnsureSourceRole(ctx, sourceCredential(fmt.Sprintf("agreement-%d", i), "people", "people", "id", "name")); err != nil {
+					t.Error(err)
+				}
+				if err := c.EnsureAgreementRole(ctx, agreementCredential(a, fmt.Sprintf("agreement-%d", i), "border-service")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(began)
+	}
+	restarted, err := vault.New(a.Operator, vault.Config{Agency: a.Name, TrustDomain: a.TrustDomain()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, read, known := ensure(a.Client), ensure(restarted), ensure(restarted)
+	began := time.Now()
+	roles, err := a.Client.ListRoles(ctx)
+	if err != nil || len(roles.Source) != n || len(roles.Agreement) != n {
+		t.Errorf("%d and %d roles, %v", len(roles.Source), len(roles.Agreement), err)
+	}
+	t.Logf("%d roles: written in %s, read after a restart in %s, known in %s, listed in %s", 2*n, written, read, known, time.Since(began))
 }
