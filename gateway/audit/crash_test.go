@@ -53,6 +53,7 @@ func crashChild(dir string) error {
 
 // kill -9 at any moment, again and again on one log: every record that was acknowledged is there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	acked := map[uint64]string{}
 	kills := 8
@@ -292,6 +293,7 @@ func (f *powerFile) Sync() error {
 
 // Power cuts at random moments, on a disk whose syncs fail now and then: what was acknowledged is there, and the log opens.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		sick float64

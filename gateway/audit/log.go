@@ -277,7 +277,9 @@ type Receipt struct {
 }
 
 // Wait returns nil once the record is durable, and an error when it may not be: then nothing may be released. When ctx
-// ends first the record may still become durable.
+// ends first the record may still become durable. Records become durable in the order of their Appends, so that waiting
+// for the last of several takes no longer than for all; wait for each nevertheless, because a log may fail at one, mend,
+// and take the next.
 func (rc *Receipt) Wait(ctx context.Context) error {
 	select {
 	case <-rc.batch.done:

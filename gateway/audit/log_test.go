@@ -230,6 +230,7 @@ func TestEmptyLogLeavesNoSegment(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	made := func(t *testing.T) string {
 		dir := t.TempDir()
 		l := mustOpen(t, dir, fastOptions())
@@ -334,6 +335,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"no disclosure", t.Context(), func(r *Record) { r.Disclosure = "" }, ErrInvalid},
 		{"no kind", t.Context(), func(r *Record) { r.Kind = "" }, ErrInvalid},
 		{"unknown side", t.Context(), func(r *Record) { r.Side = "Middle" }, ErrInvalid},
+		{"too large when escaped", t.Context(), func(r *Record) { r.Filter = strings.Repeat("\x01", MaxRecord/2) }, ErrInvalid},
 		{"too large", t.Context(), func(r *Record) { r.Filter = strings.Repeat("secret", MaxRecord/6) }, ErrInvalid},
 		{"ended context", done, func(*Record) {}, context.Canceled},
 	} {

@@ -107,6 +107,18 @@ func (r *Record) validate() error {
 		return fmt.Errorf("%w: unknown side", ErrInvalid)
 	case r.Disclosure == "":
 		return fmt.Errorf("%w: no disclosure id", ErrInvalid)
+	case r.size() > MaxRecord:
+		return fmt.Errorf("%w: more than %d bytes", ErrInvalid, MaxRecord)
 	}
 	return nil
+}
+
+// size is the length of what a caller may make long: a record of 100 MB is refused before it is copied.
+func (r *Record) size() int {
+	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.RecipientAddress) +
+		len(r.Justification.CaseReference) + len(r.Justification.SubjectRole) + len(r.Justification.Aim)
+	for _, f := range r.Fields {
+		n += len(f)
+	}
+	return n
 }
