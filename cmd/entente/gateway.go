@@ -1,0 +1,204 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/entente-dev/entente/gateway"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/identity"
+	"github.com/entente-dev/entente/gateway/kube"
+	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/server"
+	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/postgres"
+	"github.com/entente-dev/entente/gateway/source/sqlite"
+	gwvault "github.com/entente-dev/entente/gateway/vault"
+)
+
+type gatewayFlags struct {
+	processFlags
+	stateDir, replica string
+	listen            gateway.Addrs
+	addressesFile     string
+	names             []string
+	clientCAFile      string
+	oidc              server.OIDC
+	oidcCAFile        string
+	maxStale          time.Duration
+	logRetention      time.Duration
+	sourceTimeout     time.Duration
+	peerTimeout       time.Duration
+}
+
+func newGatewayCommand() *cobra.Command {
+	f := &gatewayFlags{}
+	cmd := &cobra.Command{
+		Use:   "gateway --agency NAME --trust-domain DOMAIN --state-dir DIR",
+		Short: "Run a gateway of an agency in a cluster",
+		Long: `Runs a gateway: it answers the agency's own users (REST and gRPC) and peer gateways, under the GatewayRoutes of its namespace and
+nothing else. It needs Vault for its identity and for source credentials, and a volume for its log.`,
+		Example: `  entente gateway --agency state-police --trust-domain police.example.gov --state-dir /var/lib/entente \
+    --name gateway.police.example.gov --client-ca-file /etc/entente/users-ca.pem`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+	}
+	f.add(cmd, gwvault.RoleGateway)
+	host, _ := os.Hostname()
+	fl := cmd.Flags()
+	fl.StringVar(&f.stateDir, "state-dir", "", "folder on the gateway's volume for its log, keys and sequences (required)")
+	fl.StringVar(&f.replica, "replica", cmp.Or(os.Getenv("POD_NAME"), host), "name of this replica, which names its Lease and its log (default: POD_NAME, else the host's)")
+	fl.StringVar(&f.listen.REST, "rest-address", ":8443", "where REST is served to local users")
+	fl.StringVar(&f.listen.GRPC, "grpc-address", ":8444", "where gRPC is served to local users")
+	fl.StringVar(&f.listen.Peer, "peer-address", ":9443", "where gRPC is served to peer gateways")
+	fl.StringVar(&f.listen.Health, "health-address", ":8080", "where metrics and health are served, without TLS")
+	fl.StringVar(&f.addressesFile, "addresses-file", "", "file to write the bound addresses to, as JSON, once the gateway listens")
+	fl.StringSliceVar(&f.names, "name", nil, "DNS name or IP address by which local users reach the gateway (repeatable; Vault's role must allow it)")
+	fl.StringVar(&f.clientCAFile, "client-ca-file", "", "PEM file of the authorities of local users' client certificates (CN is the user, O the groups)")
+	fl.StringVar(&f.oidc.IssuerURL, "oidc-issuer-url", "", "OIDC issuer of local users' tokens")
+	fl.StringVar(&f.oidc.ClientID, "oidc-client-id", "", "audience that local users' tokens must have")
+	fl.StringVar(&f.oidc.UsernameClaim, "oidc-username-claim", "sub", "claim that names the user")
+	fl.StringVar(&f.oidc.GroupsClaim, "oidc-groups-claim", "", "claim that lists the user's groups")
+	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
+	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
+	fl.DurationVar(&f.logRetention, "log-retention", 5*365*24*time.Hour, "how long the payloads of log records are kept (5 U.S.C. 552a(c)(2): five years)")
+	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
+	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
+	_ = cmd.MarkFlagRequired("state-dir")
+	cmd.MarkFlagsRequiredTogether("oidc-issuer-url", "oidc-client-id")
+	return cmd
+}
+
+func (f *gatewayFlags) run(ctx context.Context) error {
+	log, err := f.complete()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.stateDir, 0o700); err != nil {
+		return err
+	}
+	restConfig, err := f.restConfig()
+	if err != nil {
+		return err
+	}
+	session, err := gwvault.NewSession(f.vault)
+	if err != nil {
+		return err
+	}
+	table := route.NewTable(route.Party{Agency: f.agency, TrustDomain: f.trustDomain})
+	feed, err := kube.New(kube.Config{
+		REST: restConfig, Namespace: f.namespace, Replica: f.replica, StateDir: f.stateDir, Table: table, MaxStale: f.maxStale, Logger: log,
+		Keys: func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+			return session.RouteKeys(ctx, f.agency)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	config := gateway.Config{
+		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: writeAddresses(f.addressesFile, log),
+		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention,
+		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
+		Metrics: metrics.New(), Logger: log,
+	}
+	config.Metrics.Gauge("entente_gateway_routes_heard_timestamp_seconds", "When the API server last said something about routes; 0: never.", func() float64 {
+		if at := feed.Heard(); !at.IsZero() {
+			return float64(at.Unix())
+		}
+		return 0
+	})
+	vaultMetrics(config.Metrics, session)
+	if err := f.users(&config); err != nil {
+		return err
+	}
+	own := gwvault.NewIdentity(session, gwvault.IdentityConfig{
+		Role: gwvault.RoleGateway, SPIFFEID: identity.GatewayID(f.trustDomain), Names: f.names, Log: log,
+	})
+	config.Own = own
+	if config.Log, err = audit.Open(filepath.Join(f.stateDir, "log"), audit.Options{Origin: f.trustDomain + "/" + f.replica}); err != nil {
+		return err
+	}
+	config.Sources = source.Mux{
+		PostgreSQL: postgres.New(postgres.Options{Credentials: func(ctx context.Context, role string) (postgres.Credential, error) {
+			c, err := session.SourceCredential(ctx, role)
+			return postgres.Credential(c), err
+		}}),
+		SQLite: sqlite.New(sqlite.Options{}),
+	}
+	// These outlive the listeners, which drain; gateway.Run closes log and sources.
+	ctx, cancel := context.WithCancel(ctx)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = session.Run(background) })
+	wg.Go(func() { _ = own.Run(background) })
+	wg.Go(func() { feed.Run(background) })
+	defer wg.Wait()
+	defer stop()
+	defer cancel()
+	return gateway.Run(ctx, config)
+}
+
+// users says how local users prove who they are.
+func (f *gatewayFlags) users(c *gateway.Config) (err error) {
+	if f.clientCAFile != "" {
+		if c.ClientCAs, err = certPool(f.clientCAFile); err != nil {
+			return fmt.Errorf("--client-ca-file: %w", err)
+		}
+	}
+	if f.oidc.IssuerURL == "" {
+		return nil
+	}
+	c.OIDC = &f.oidc
+	if f.oidcCAFile != "" {
+		if c.OIDC.CAs, err = certPool(f.oidcCAFile); err != nil {
+			return fmt.Errorf("--oidc-ca-file: %w", err)
+		}
+	}
+	return nil
+}
+
+func vaultMetrics(m *metrics.Metrics, s *gwvault.Session) {
+	m.Gauge("entente_vault_healthy", "1 while this process has a Vault token that works.", func() float64 {
+		if s.Healthy() != nil {
+			return 0
+		}
+		return 1
+	})
+	m.Gauge("entente_vault_token_seconds_left", "Time until the Vault token ends.", func() float64 { return s.TimeLeft().Seconds() })
+}
+
+// writeAddresses logs the bound addresses, and writes them to a file when one is named.
+func writeAddresses(path string, log *slog.Logger) func(gateway.Addrs) {
+	return func(a gateway.Addrs) {
+		log.Info("listening", "rest", a.REST, "grpc", a.GRPC, "peer", a.Peer, "health", a.Health)
+		if path == "" {
+			return
+		}
+		if err := writeJSONFile(path, a); err != nil {
+			log.Error("the addresses cannot be written", "file", path, "error", err)
+		}
+	}
+}
+
+// writeJSONFile writes in one step, so that whoever waits for the file reads all of it.
+func writeJSONFile(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
