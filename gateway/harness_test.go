@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"database/sql"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -311,6 +312,9 @@ func clause(name string, src *agency, recipients ...*agency) route.Clause {
 
 func ptr[T any](v T) *T { return &v }
 
+// persons is the one clause of most tests.
+func persons(src, rec *agency) []route.Clause { return []route.Clause{clause("persons", src, rec)} }
+
 // apply signs the route and serves it, as the operator and the gateway's watcher do between them.
 func (a *agency) apply(agreement string, tombstone *route.Tombstone, clauses ...route.Clause) {
 	a.t.Helper()
@@ -465,3 +469,5 @@ func get(t testing.TB, url string) (int, string) {
 	must(t, err)
 	return resp.StatusCode, string(b)
 }
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
