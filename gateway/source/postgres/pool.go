@@ -70,7 +70,7 @@ func newPool(o Options, k key, cred Credential) (*pool, error) {
 // drain closes the pool when its queries have ended.
 func (p *pool) drain() { p.pgx.Close() }
 
-// kill cuts every connection off, whatever runs on it, and closes the pool.
+// kill cuts every connection off, whatever runs on it, and closes the pool. It does not wait for those who used it.
 func (p *pool) kill() {
 	p.mu.Lock()
 	conns := p.conns
@@ -79,7 +79,7 @@ func (p *pool) kill() {
 	for c := range conns {
 		c.cut()
 	}
-	p.drain()
+	go p.drain()
 }
 
 func (p *pool) isKilled() bool {

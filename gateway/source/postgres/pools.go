@@ -2,13 +2,11 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/puddle/v2"
 
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -32,7 +30,8 @@ type entry struct {
 
 	// Held by pools.mu.
 	used     time.Time // last
-	retryAt  time.Time // when err is set: another attempt may be made
+	users    int       // queries that wait for the pool or run on it
+	retryAt  time.Time // after a login could not be had: another attempt may be made
 	renewing bool
 }
 
@@ -42,33 +41,76 @@ func newPools(o Options) *pools {
 	return ps
 }
 
-// acquire gives a connection, which the caller releases.
-func (ps *pools) acquire(ctx context.Context, k key) (*pgxpool.Conn, *pool, error) {
-	for {
-		p, err := ps.get(ctx, k)
+// lease is a connection, or the error of getting one from pool.
+type lease struct {
+	conn  *pgxpool.Conn
+	pool  *pool // nil: there was none
+	entry *entry
+}
+
+// acquire gives a connection, which the caller gives back to release, even with an error.
+func (ps *pools) acquire(ctx context.Context, k key) (lease, error) {
+	for attempt := 1; ; attempt++ {
+		e, err := ps.get(ctx, k)
 		if err != nil {
-			return nil, nil, err
+			return lease{}, err
 		}
-		c, err := p.pgx.Acquire(ctx)
-		if err == nil {
-			return c, p, nil
+		l := lease{pool: e.pool, entry: e}
+		if l.conn, err = e.pool.pgx.Acquire(ctx); err == nil {
+			return l, nil
 		}
-		// The pool may have been replaced between get and Acquire.
-		if p.isKilled() {
-			return nil, nil, fmt.Errorf("%w: %w", source.ErrUnavailable, errKilled)
+		// A pool that was replaced between get and Acquire gives no connection, nor does it finish one that it had begun.
+		if attempt == 3 || ctx.Err() != nil || e.pool.isKilled() || ps.isServed(e.pool) {
+			return l, err
 		}
-		if !ps.isServed(p) && ctx.Err() == nil && isClosedPool(err) {
-			continue
-		}
-		return nil, p, err
+		ps.release(l)
 	}
 }
 
-// get gives the pool for the key, and waits for it to be made.
-func (ps *pools) get(ctx context.Context, k key) (*pool, error) {
+func (ps *pools) release(l lease) {
+	if l.conn != nil {
+		l.conn.Release()
+	}
+	if l.entry != nil {
+		ps.leave(l.entry)
+	}
+}
+
+func (ps *pools) leave(e *entry) {
 	ps.mu.Lock()
+	e.users--
+	ps.mu.Unlock()
+}
+
+// get gives the entry for the key, with its pool, and waits for that to be made. The caller is then one of its users.
+func (ps *pools) get(ctx context.Context, k key) (*entry, error) {
+	e, err := ps.enter(k)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-e.ready:
+		err = e.err
+	default:
+		select {
+		case <-e.ready:
+			err = e.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		ps.leave(e)
+		return nil, err
+	}
+	return e, nil
+}
+
+// enter gives the entry for the key, or a new one, to one more user.
+func (ps *pools) enter(k key) (*entry, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	if ps.closed {
-		ps.mu.Unlock()
 		return nil, fmt.Errorf("%w: this gateway is stopping", source.ErrUnavailable)
 	}
 	now := ps.opts.Now()
@@ -77,32 +119,21 @@ func (ps *pools) get(ctx context.Context, k key) (*pool, error) {
 		ps.remove(k, e)
 		e = nil
 	}
-	if e == nil {
+	switch {
+	case e == nil:
 		if len(ps.entries) >= ps.opts.MaxPools && !ps.evict() {
-			ps.mu.Unlock()
 			return nil, fmt.Errorf("%w: %d agreements' connections are in use at once", source.ErrUnavailable, ps.opts.MaxPools)
 		}
 		e = &entry{ready: make(chan struct{})}
 		ps.entries[k] = e
 		go ps.open(k, e, nil)
-	} else if e.isReady() && e.err == nil && !e.renewing && !e.pool.renewAt.IsZero() && now.After(e.pool.renewAt) && now.After(e.retryAt) {
+	case e.isReady() && e.err == nil && !e.renewing && now.After(e.retryAt) && !e.pool.renewAt.IsZero() && now.After(e.pool.renewAt):
 		e.renewing = true
 		go ps.open(k, &entry{ready: make(chan struct{})}, e)
 	}
 	e.used = now
-	ps.mu.Unlock()
-
-	select {
-	case <-e.ready:
-		return e.pool, e.err
-	default:
-	}
-	select {
-	case <-e.ready:
-		return e.pool, e.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	e.users++
+	return e, nil
 }
 
 func (e *entry) isReady() bool {
@@ -134,7 +165,9 @@ func (ps *pools) open(k key, e, old *entry) {
 	if err != nil {
 		err = fmt.Errorf("%w: no login to dataset %s for agreement %s: %w", source.ErrUnavailable, k.dataset, k.agreement, err)
 	} else {
-		p, err = newPool(ps.opts, k, cred)
+		if p, err = newPool(ps.opts, k, cred); err != nil {
+			err = &callerError{fmt.Errorf("dataset %s: %w", k.dataset, err)}
+		}
 	}
 
 	ps.mu.Lock()
@@ -204,7 +237,7 @@ func (ps *pools) evict() bool {
 	var oldestKey key
 	var oldest *entry
 	for k, e := range ps.entries {
-		if e.isReady() && !e.busy() && (oldest == nil || e.used.Before(oldest.used)) {
+		if e.users == 0 && (oldest == nil || e.used.Before(oldest.used)) {
 			oldestKey, oldest = k, e
 		}
 	}
@@ -214,9 +247,6 @@ func (ps *pools) evict() bool {
 	ps.remove(oldestKey, oldest)
 	return true
 }
-
-// busy says whether a query runs on a ready entry.
-func (e *entry) busy() bool { return e.pool != nil && e.pool.pgx.Stat().AcquiredConns() > 0 }
 
 // revoke cuts off everything of the agreements that match.
 func (ps *pools) revoke(match func(agreement string) bool) {
@@ -237,12 +267,9 @@ func (ps *pools) revoke(match func(agreement string) bool) {
 		}
 	}
 	ps.mu.Unlock()
-	var done sync.WaitGroup
 	for _, p := range cut {
-		done.Go(p.kill)
+		p.kill()
 	}
-	// Queries that were cut off give their connections back at once; a caller that is slow to take a record may not.
-	waitAtMost(&done, time.Second)
 }
 
 func (ps *pools) close() {
@@ -268,24 +295,10 @@ func (ps *pools) sweep() {
 		ps.mu.Lock()
 		now := ps.opts.Now()
 		for k, e := range ps.entries {
-			if e.isReady() && !e.busy() && now.Sub(e.used) >= ps.opts.IdleTimeout {
+			if e.users == 0 && now.Sub(e.used) >= ps.opts.IdleTimeout {
 				ps.remove(k, e)
 			}
 		}
 		ps.mu.Unlock()
 	}
 }
-
-func waitAtMost(w *sync.WaitGroup, d time.Duration) {
-	done := make(chan struct{})
-	go func() { w.Wait(); close(done) }()
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-t.C:
-	}
-}
-
-// isClosedPool says that a pool was closed before it gave a connection.
-func isClosedPool(err error) bool { return errors.Is(err, puddle.ErrClosedPool) }

@@ -30,8 +30,8 @@ func New(o Options) *Source {
 	return &Source{pools: newPools(o.withDefaults())}
 }
 
-// Revoke cuts off every connection of the agreement, whatever runs on it, and forgets its logins. It returns when they are
-// closed.
+// Revoke cuts off every connection of the agreement, whatever runs on it, and forgets its logins. When it returns, they
+// are closed.
 func (s *Source) Revoke(agreement string) {
 	s.pools.revoke(func(a string) bool { return a == agreement })
 }
@@ -158,11 +158,11 @@ func (s *Source) run(ctx context.Context, q source.Query, f func(context.Context
 		return err
 	}
 	k := key{agreement: q.Agreement, dataset: q.Dataset.Name, target: *q.Dataset.PostgreSQL}
-	c, p, err := s.pools.acquire(ctx, k)
+	l, err := s.pools.acquire(ctx, k)
 	if err == nil {
-		err = f(ctx, c)
-		c.Release()
+		err = f(ctx, l.conn)
 	}
+	s.pools.release(l)
 	if err == nil {
 		return nil
 	}
@@ -170,12 +170,12 @@ func (s *Source) run(ctx context.Context, q source.Query, f func(context.Context
 	if errors.As(err, &own) {
 		return own.err
 	}
-	if p != nil && p.isKilled() {
+	if l.pool != nil && l.pool.isKilled() {
 		return fmt.Errorf("%w: %w", source.ErrUnavailable, errKilled)
 	}
-	err, bad := explain(ctx, q.Dataset.Name, err)
-	if bad && p != nil {
-		s.pools.drop(p)
+	err, badLogin := explain(ctx, q.Dataset.Name, err)
+	if badLogin && l.pool != nil {
+		s.pools.drop(l.pool)
 	}
 	return err
 }
