@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +87,10 @@ func Differences(want, stored map[string]any) []string {
 func canonical(fields map[string]any) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		fmt.Fprintf(&b, "%s=%q\n", name, canonicalValue(fields[name]))
+		b.WriteString(name)
+		b.WriteByte(0)
+		b.WriteString(canonicalValue(fields[name]))
+		b.WriteByte(1)
 	}
 	return b.String()
 }
@@ -98,10 +102,15 @@ func canonicalValue(v any) string {
 	case nil:
 		return ""
 	case string:
-		if d, err := time.ParseDuration(v); err == nil && v != "0" {
-			return fmt.Sprint(int64(d / time.Second))
+		if !mayBeDuration(v) {
+			return v
+		}
+		if d, err := time.ParseDuration(v); err == nil {
+			return strconv.FormatInt(int64(d/time.Second), 10)
 		}
 		return v
+	case bool:
+		return strconv.FormatBool(v)
 	case json.Number:
 		return v.String()
 	case []string:
@@ -126,4 +135,9 @@ func canonicalValue(v any) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// mayBeDuration keeps long texts from being parsed.
+func mayBeDuration(s string) bool {
+	return len(s) > 1 && len(s) < 24 && s[0] >= '0' && s[0] <= '9' && strings.ContainsRune("smh", rune(s[len(s)-1]))
 }
