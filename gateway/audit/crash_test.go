@@ -122,6 +122,7 @@ type powerFS struct {
 	files map[string]*powerDisk
 	off   bool
 	sick  float64 // probability that a sync fails
+	count int     // of syncs; the one that brings it to 0 fails, and loses everything
 }
 
 // powerDisk is a file as it is on the disk.
@@ -279,8 +280,11 @@ func (f *powerFile) Sync() error {
 		return errPower
 	}
 	d, sick := f.disk(), f.fs.rng.Float64() < f.fs.sick
+	f.fs.count--
+	lost := f.fs.count == 0
+	sick = sick || lost
 	for _, op := range d.pending {
-		if !sick || op.off < 0 || f.fs.rng.IntN(2) == 0 {
+		if !sick || op.off < 0 || !lost && f.fs.rng.IntN(2) == 0 {
 			d.apply(op)
 		}
 	}
@@ -289,6 +293,51 @@ func (f *powerFile) Sync() error {
 		return errors.New("input/output error")
 	}
 	return nil
+}
+
+// After a failed sync the page cache shows what the disk does not have. The process ends, the next one opens the log and
+// sees it; then the power goes. What the next one relied on is on the disk all the same, whichever sync it was that failed.
+func TestLyingPageCache(t *testing.T) {
+	for failing := 1; failing <= 6; failing++ {
+		for _, closing := range []bool{false, true} {
+			dir := t.TempDir()
+			fs := &powerFS{rng: rand.New(rand.NewPCG(uint64(failing), 2)), files: map[string]*powerDisk{}}
+			o := testOptions()
+			o.FS, o.ProbeInterval = fs, time.Hour
+			l := mustOpen(t, dir, o)
+			appendN(t, l, 0, 3)
+			fs.mu.Lock()
+			fs.count = failing
+			fs.mu.Unlock()
+			acked := 3
+			if closing {
+				l.Close()
+			} else {
+				for range 2 {
+					if rc, err := l.Append(t.Context(), sample(acked)); err != nil || rc.Wait(t.Context()) != nil {
+						break
+					}
+					acked++
+				}
+				crash(l)
+			}
+			l = mustOpen(t, dir, o)
+			if l.Healthy() == nil {
+				appendN(t, l, acked, 1)
+				acked++
+			}
+			crash(l)
+			if l = mustOpen(t, dir, o); l.Healthy() == nil {
+				appendN(t, l, acked, 1)
+				acked++
+			}
+			crash(l)
+			fs.cut(t)
+			if rep, err := Verify(dir, nil); err != nil || rep.Entries < uint64(acked) {
+				t.Errorf("sync %d, closing %v: %d were acknowledged: %+v %v", failing, closing, acked, rep, err)
+			}
+		}
+	}
 }
 
 // Power cuts at random moments, on a disk whose syncs fail now and then: what was acknowledged is there, and the log opens.
