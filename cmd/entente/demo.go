@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -32,7 +34,10 @@ exit code is 1 if something is not. It uses a temporary folder and leaves nothin
 			o.Binary, o.Out = binary, cmd.OutOrStdout()
 			o.Live = o.Out == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
 			o.Color = o.Live && os.Getenv("NO_COLOR") == ""
-			return demo.Run(cmd.Context(), o)
+			// A terminal that is closed stops it in order, too.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			return demo.Run(ctx, o)
 		},
 	}
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "keep the files and stay up until Ctrl-C")

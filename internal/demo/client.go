@@ -172,9 +172,9 @@ func (c *client) post(ctx context.Context, path string, body, into any) (int, er
 	return resp.StatusCode, nil
 }
 
-// curl is the line that asks the same.
-func (c *client) curl(q question) string {
+// curl is the line that asks the same, with the certificate's files in dir.
+func (c *client) curl(q question, dir string) string {
 	text, _ := json.Marshal(q) // strings only
-	return fmt.Sprintf("curl --silent --cacert %[1]s/ca.pem --cert %[1]s/cert.pem --key %[1]s/key.pem \\\n  -H 'Content-Type: application/json' %[2]s/v1/query \\\n  -d '%[3]s'",
-		c.dir, c.rest, strings.ReplaceAll(string(text), "'", `'\''`))
+	return fmt.Sprintf("curl -s --cacert %[1]s/ca.pem --cert %[1]s/cert.pem --key %[1]s/key.pem \\\n  -H 'Content-Type: application/json' %[2]s/v1/query -d \\\n  '%[3]s'",
+		dir, c.rest, strings.ReplaceAll(string(text), "'", `'\''`))
 }

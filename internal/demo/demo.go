@@ -47,7 +47,7 @@ func run(ctx context.Context, o Options, script []step) (err error) {
 	if err := s.play(ctx, script); err != nil {
 		return s.failed(ctx, err)
 	}
-	s.out.note("%s after %s.", s.out.summary(), time.Since(started).Round(100*time.Millisecond))
+	s.out.note("%s, in %s.", s.out.summary(), time.Since(started).Round(100*time.Millisecond))
 	if s.out.wrong > 0 {
 		return ErrUnexpected
 	}
@@ -66,7 +66,7 @@ type stage struct {
 	out      *printer
 	troupe   *troupe
 	people   map[string]*client // one analyst at each agency
-	// record is the disclosure that the last steps look up in both logs.
+	// disclosure is the one that the last step looks up in both logs.
 	disclosure string
 }
 

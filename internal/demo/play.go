@@ -73,13 +73,16 @@ func (a source) short() string {
 	return fmt.Sprintf("%d record(s)", a.Records)
 }
 
-// refusals prints how each source refused.
-func (s *stage) refusals(a *answer) {
-	rows := [][]string{{"AGENCY", "OUTCOME", "CHECK", "MESSAGE"}}
+// endings prints how each source ended.
+func (s *stage) endings(a *answer) {
 	for _, src := range a.Sources {
-		rows = append(rows, []string{src.Agency, src.Outcome, src.Reason, src.Message})
+		switch src.Outcome {
+		case "OK":
+			s.out.line("     %s  %s", src.Agency, src.short())
+		default:
+			s.out.refusal(fmt.Sprintf("%s  %s by check %q", src.Agency, src.Outcome, src.Reason), src.Message)
+		}
 	}
-	s.out.table(rows)
 }
 
 // refused says whether every source refused at home, by a check, with a term that ends so.

@@ -94,6 +94,14 @@ func (p *printer) table(rows [][]string) {
 	}
 }
 
+// refusal prints who refused, and in its own words why.
+func (p *printer) refusal(who, message string) {
+	p.line("     %s", who)
+	for _, l := range wrap(message, 92) {
+		p.line("       %s", p.paint(dim, l))
+	}
+}
+
 // expect says what had to come out, and whether it did.
 func (p *printer) expect(ok bool, format string, args ...any) {
 	mark := p.paint(green, "✓")
@@ -108,7 +116,7 @@ func (p *printer) expect(ok bool, format string, args ...any) {
 
 func (p *printer) summary() string {
 	if p.wrong == 0 {
-		return p.paint(green, fmt.Sprintf("✓ %d of %d as expected", p.right, p.right))
+		return p.paint(green, fmt.Sprintf("✓ all %d as expected", p.right))
 	}
 	return p.paint(red, fmt.Sprintf("✗ %d of %d otherwise than expected", p.wrong, p.right+p.wrong))
 }

@@ -80,7 +80,7 @@ func records(ctx context.Context, s *stage) error {
 	p := data.Marisol()
 	q := about(p)
 	who := s.people[police]
-	s.out.command(police, who.curl(q))
+	s.out.command(police, who.curl(q, "people/"+police))
 	a, err := who.ask(ctx, q)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func records(ctx context.Context, s *stage) error {
 			s.disclosure = r.Source.DisclosureID
 		}
 	}
-	wages := map[string]any{"employer": p.Job.Employer, "employer_number": p.Job.EmployerID, "trade": p.Job.Trade, "monthly_wage": "412.5", "employed_since": p.Job.Since.Format(time.DateOnly)}
+	wages := map[string]any{"employer": p.Job.Employer, "employer_number": p.Job.EmployerID, "trade": p.Job.Trade, "monthly_wage": "412.50", "employed_since": p.Job.Since.Format(time.DateOnly)}
 	crossings := map[string]any{"permit": p.Border.Permit, "permit_until": p.Border.Until.Format(time.DateOnly), "last_crossing": p.Border.Crossing.Format(time.RFC3339), "crossing_point": p.Border.Point}
 	s.out.expect(a.Status == 200 && len(a.Records) == 2, "two sources, one record each")
 	s.out.expect(maps.Equal(got[labor], wages), "%s: where she works, since when, for how much; no name, no bank account", labor)
@@ -128,25 +128,23 @@ func hiddenField(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	s.refusals(a)
+	s.endings(a)
 	s.out.expect(refused(a, "fields", `"bank_account"`), "refused, by name: the field is not dropped in silence")
 	s.out.command(police, q.line("explain"))
 	e, err := s.explain(ctx, police, q)
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"CLAUSE", "CHECK", "", "TERM", "MESSAGE"}}
 	named := false
 	for _, c := range e.Clauses {
 		for _, k := range c.Checks {
 			if k.Passed {
 				continue
 			}
-			rows = append(rows, []string{c.Agreement + " " + c.Clause, k.Name, "✗", k.Term, k.Message})
+			s.out.refusal(fmt.Sprintf("%s  %s: check %q does not pass; term %s", c.Agency, c.Agreement, k.Name, k.Term), k.Message)
 			named = named || c.Clause == "wages" && k.Name == "fields" && k.Term == "clauses[wages].fields"
 		}
 	}
-	s.out.table(rows)
 	s.out.expect(named, "explain names the term: clauses[wages].fields of %s", agreement)
 	return nil
 }
@@ -159,7 +157,7 @@ func wrongPurpose(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	s.refusals(a)
+	s.endings(a)
 	s.out.expect(len(a.Sources) == 2 && refused(a, "purpose", ".purposes"), "refused for both sources, by the purposes of their clauses, before anyone was asked")
 	return nil
 }
@@ -172,7 +170,7 @@ func fishing(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	s.refusals(a)
+	s.endings(a)
 	s.out.expect(len(a.Sources) == 2 && refused(a, "selectors", ".requireSelectors"), "refused for both sources: the filter fixes no person")
 	return nil
 }
@@ -210,11 +208,7 @@ func suspension(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.out.line("   %s", s.out.paint(dim, "the same question again, as "+police+":"))
-	rows := [][]string{{"AGENCY", "OUTCOME", "RECORDS", "MESSAGE"}}
-	for _, src := range after.Sources {
-		rows = append(rows, []string{src.Agency, src.Outcome, fmt.Sprint(src.Records), src.Message})
-	}
-	s.out.table(rows)
+	s.endings(after)
 	took := d.at.Sub(file.ModTime())
 	s.out.expect(after.of(border).Outcome == "DENIED" && !after.of(border).RefusedLocally, "%s refuses, by itself", border)
 	s.out.expect(after.of(labor).Outcome == "OK" && len(after.Records) == 1, "%s answers as before", labor)
@@ -349,7 +343,7 @@ func (s *stage) invite() {
 		rows = append(rows, []string{a.Name, "https://" + a.Ports.REST, a.Ports.GRPC, "http://" + a.Ports.Health + "/readyz"})
 	}
 	s.out.table(rows)
-	s.out.command("", who.curl(q))
+	s.out.command("", who.curl(q, who.dir))
 	s.out.command("", ". "+who.dir+"/env\n"+q.line("query"))
 	s.out.note("The border service suspended the agreement above. To let it answer again:")
 	s.out.command("", fmt.Sprintf("%s agreement decide %s --resume --decided-by you --config %s", s.Binary, agreement, s.agency(border).dir))
