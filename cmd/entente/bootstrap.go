@@ -59,7 +59,8 @@ VAULT_NAMESPACE, as for the vault command):
 It compares before it writes: run it again to see that nothing changed, or to mend what did. --dry-run only compares.
 
 The user of a database connection needs CREATEROLE, membership in pg_signal_backend, and the ownership of the shared relations
-or SELECT on them WITH GRANT OPTION. It need not be a superuser.`,
+or SELECT on them WITH GRANT OPTION. It need not be a superuser. PostgreSQL 14 or
+later.`,
 		Example: `  # See what would be done
   entente bootstrap vault --agency state-police --trust-domain police.example.gov --kubeconfig ~/.kube/config \
     --gateway-name entente-gateway.state-police.svc --dry-run

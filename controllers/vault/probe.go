@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
 // probePrefix has an underscore, which no agreement's id has: a probe's role can never be an agreement's.
 const probePrefix = "entente_probe."
+
+// probeTTL is time enough to read a catalogue.
+const probeTTL = 5 * time.Minute
 
 // ProbeRole names the database role by which the operator reads the catalogue of a connection.
 func ProbeRole(connection string) string { return probePrefix + connection }
@@ -20,10 +24,10 @@ func (c *Client) EnsureProbeRole(ctx context.Context, connection string) error {
 	if !connectionRE.MatchString(connection) {
 		return fmt.Errorf("%w: database connection %q", ErrName, connection)
 	}
-	return c.ensureRole(ctx, c.sourceRolePath(ProbeRole(connection)), databaseRoleFields(connection, loginStatements(2)))
+	return c.ensureRole(ctx, c.sourceRolePath(ProbeRole(connection)), databaseRoleFields(connection, loginStatements(2), probeTTL))
 }
 
-// ProbeCredential makes a user of the probe's role. Revoke it with RevokeProbe when done; it ends by itself after an hour.
+// ProbeCredential makes a user of the probe's role. Revoke it with RevokeProbe when done; it ends by itself after five minutes.
 func (c *Client) ProbeCredential(ctx context.Context, connection string) (gwvault.Credential, error) {
 	if err := c.EnsureProbeRole(ctx, connection); err != nil {
 		return gwvault.Credential{}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/entente-dev/entente/controllers/compile"
 )
@@ -22,11 +23,11 @@ func (c *Client) EnsureSourceRole(ctx context.Context, cred compile.Credential) 
 	if err != nil {
 		return fmt.Errorf("database role %s: %w", cred.Role, err)
 	}
-	return c.ensureRole(ctx, c.sourceRolePath(cred.Role), databaseRoleFields(s.Connection, create))
+	return c.ensureRole(ctx, c.sourceRolePath(cred.Role), databaseRoleFields(s.Connection, create, MaxCredentialTTL))
 }
 
 // databaseRoleFields is every field of a database role.
-func databaseRoleFields(connection string, creation []string) map[string]any {
+func databaseRoleFields(connection string, creation []string, ttl time.Duration) map[string]any {
 	return map[string]any{
 		"db_name":               connection,
 		"credential_type":       "password",
@@ -34,8 +35,8 @@ func databaseRoleFields(connection string, creation []string) map[string]any {
 		"revocation_statements": []string{revocationStatement},
 		"rollback_statements":   []string{revocationStatement},
 		"renew_statements":      []string{},
-		"default_ttl":           "3600s",
-		"max_ttl":               "3600s",
+		"default_ttl":           ttl.String(),
+		"max_ttl":               ttl.String(),
 	}
 }
 
