@@ -41,8 +41,8 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 	flags.StringVar(&o.Host, "host", "127.0.0.1", "host to listen on, and a name that local clients use")
 	flags.StringVar(&o.Listen.REST, "rest-address", "", "listen address of REST for local users (default: host:8443)")
 	flags.StringVar(&o.Listen.GRPC, "grpc-address", "", "listen address of gRPC for local users (default: host:8444)")
-	flags.StringVar(&o.Listen.Peer, "peer-address", "", "listen address for peer gateways (default: host:9443)")
-	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host:9444)")
+	flags.StringVar(&o.Listen.Peer, "peer-address", "", "listen address for peer gateways (default: host, with the port that the Agency publishes)")
+	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host, with the port that the Agency publishes)")
 	flags.StringVar(&o.Listen.Health, "metrics-address", "", "listen address of metrics and health (default: host:8080)")
 	cmd.AddCommand(newStandaloneUserCommand())
 	return cmd

@@ -7,7 +7,9 @@
 //
 //   - A decision (AgreementDecision) is recorded in the state folder when it is first read, with that time, and counts from
 //     then on. Removing its file undoes nothing, changing its file is an error: a decision is changed by another decision.
+//
 //   - A file that is removed removes what it held: without its agreement, agency, schema or dataset nothing is disclosed.
+//
 //   - A file that cannot be read any more gives no permission: what it held is treated as removed, and every agreement that
 //     it mentions by name, now or when it could last be read, is refused until the file is mended or removed. It might have
 //     held a suspension. Other files go on working.

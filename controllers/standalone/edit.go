@@ -40,6 +40,9 @@ func (f Folder) stateDir() string {
 
 // prepareState makes the state folder, and keeps git from taking keys along.
 func (f Folder) prepareState() (string, error) {
+	if _, err := os.Stat(f.ConfigDir); err != nil {
+		return "", err // a misspelt folder is not made
+	}
 	dir := f.stateDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -55,6 +58,9 @@ func (f Folder) prepareState() (string, error) {
 
 // read reads the folder; every file must be readable.
 func (f Folder) read() (*contents, error) {
+	if _, err := os.Stat(f.ConfigDir); err != nil {
+		return nil, err
+	}
 	c, err := newFolder(f.ConfigDir).read()
 	if err != nil {
 		return nil, err
@@ -64,9 +70,6 @@ func (f Folder) read() (*contents, error) {
 
 // open gives this installation's agency and its keys, which are made when there are none yet.
 func (f Folder) open() (*v1alpha1.Agency, *local.Store, error) {
-	if _, err := os.Stat(f.ConfigDir); err != nil {
-		return nil, nil, err
-	}
 	c, err := f.read()
 	if err != nil {
 		return nil, nil, err

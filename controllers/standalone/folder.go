@@ -60,7 +60,13 @@ type file struct {
 
 func newFolder(dir string) *folder { return &folder{dir: dir, good: map[string]file{}} }
 
-// names lists the files that count: *.yaml and *.yml, hidden ones (editors' swap files) left out.
+// counts says whether a file is one of resources: *.yaml and *.yml, hidden ones (editors' swap files) left out.
+func counts(name string) bool {
+	ext := filepath.Ext(name)
+	return (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(name, ".")
+}
+
+// names lists the files that count.
 func (f *folder) names() ([]string, error) {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) { // a folder that was removed holds nothing
@@ -68,11 +74,9 @@ func (f *folder) names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" {
-			continue
+		if !e.IsDir() && counts(e.Name()) {
+			names = append(names, e.Name())
 		}
-		names = append(names, e.Name())
 	}
 	return names, nil
 }

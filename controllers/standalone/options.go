@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"strconv"
 
+	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway"
 )
 
@@ -15,7 +15,8 @@ type Options struct {
 	Folder
 	// Host that the listeners bind, and a name that local clients may use; default 127.0.0.1.
 	Host string
-	// Listen has the gateway's addresses, and Exchange that of the exchange; each by default on Host, with its usual port.
+	// Listen has the gateway's addresses, and Exchange that of the exchange; each by default on Host, with its usual port,
+	// or the one that the Agency publishes.
 	Listen   gateway.Addrs
 	Exchange string
 	// Ready is called once everything is bound.
@@ -32,11 +33,11 @@ type Bound struct {
 
 // The usual ports.
 const (
-	portREST     = 8443
-	portGRPC     = 8444
-	portPeer     = 9443
-	portExchange = 9444
-	portHealth   = 8080
+	portREST     = "8443"
+	portGRPC     = "8444"
+	portPeer     = "9443"
+	portExchange = "9444"
+	portHealth   = "8080"
 )
 
 func (o *Options) setDefaults() error {
@@ -47,15 +48,26 @@ func (o *Options) setDefaults() error {
 		o.Logger = slog.Default()
 	}
 	o.Host = cmp.Or(o.Host, "127.0.0.1")
+	return nil
+}
+
+// setAddresses fills in the addresses that were not given.
+func (o *Options) setAddresses(published v1alpha1.AgencyEndpoints) {
+	port := func(endpoint, usual string) string {
+		if _, port, err := net.SplitHostPort(endpoint); err == nil {
+			return port
+		}
+		return usual
+	}
 	for _, a := range []struct {
 		address *string
-		port    int
+		port    string
 	}{
-		{&o.Listen.REST, portREST}, {&o.Listen.GRPC, portGRPC}, {&o.Listen.Peer, portPeer}, {&o.Exchange, portExchange}, {&o.Listen.Health, portHealth},
+		{&o.Listen.REST, portREST}, {&o.Listen.GRPC, portGRPC}, {&o.Listen.Health, portHealth},
+		{&o.Listen.Peer, port(published.Gateway, portPeer)}, {&o.Exchange, port(published.Exchange, portExchange)},
 	} {
-		*a.address = cmp.Or(*a.address, net.JoinHostPort(o.Host, strconv.Itoa(a.port)))
+		*a.address = cmp.Or(*a.address, net.JoinHostPort(o.Host, a.port))
 	}
-	return nil
 }
 
 // names are those that local clients know the gateway by.

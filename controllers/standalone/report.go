@@ -58,7 +58,7 @@ func (e *engine) reportAgreement(a *v1alpha1.SharingAgreement, r compile.Result,
 	status.Conditions = append(slices.Clone(status.Conditions), e.observed(r.Route, len(status.Routes) > 0)...)
 	status.Conditions = e.kept("SharingAgreement", a.Name, status.Conditions)
 	if before := e.state.agreements[a.Name]; before == nil || before.Status.State != status.State {
-		e.log.Info("agreement", "name", a.Name, "state", status.State, "message", message(status.Conditions, v1alpha1.ConditionInForce))
+		e.log.Info("agreement", "name", a.Name, "state", status.State, "message", foremost(status.Conditions))
 	}
 	a.TypeMeta = typeMeta("SharingAgreement")
 	a.Status = status
@@ -118,6 +118,18 @@ func condition(kind string, ok bool, reason, message string) metav1.Condition {
 		status = metav1.ConditionTrue
 	}
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+}
+
+// foremost is what has to be done next, or that it is in force.
+func foremost(conditions []metav1.Condition) string {
+	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionSigned} {
+		for _, c := range conditions {
+			if c.Type == kind && c.Status != metav1.ConditionTrue {
+				return c.Message
+			}
+		}
+	}
+	return message(conditions, v1alpha1.ConditionInForce)
 }
 
 func message(conditions []metav1.Condition, kind string) string {

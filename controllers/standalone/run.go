@@ -45,34 +45,40 @@ type installation struct {
 	engine    *engine
 }
 
-func open(o Options) (i *installation, err error) {
+func open(o Options) (*installation, error) {
+	var err error
 	if o.ConfigDir, err = filepath.Abs(o.ConfigDir); err != nil {
 		return nil, err
 	}
-	i = &installation{Options: o}
+	i := &installation{Options: o}
 	if i.stateDir, err = o.prepareState(); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	if i.lock, err = lock(filepath.Join(i.stateDir, "lock")); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			i.lock.Close()
-		}
-	}()
-	if i.self, i.keys, err = o.open(); err != nil {
+	if err := i.load(); err != nil {
+		i.lock.Close()
 		return nil, err
 	}
+	return i, nil
+}
+
+// load reads the folder and the state.
+func (i *installation) load() (err error) {
+	if i.self, i.keys, err = i.open(); err != nil {
+		return err
+	}
+	i.setAddresses(i.self.Spec.Endpoints)
 	s, err := openState(i.stateDir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	i.table = route.NewTable(route.Party{Agency: i.self.Name, TrustDomain: i.self.Spec.TrustDomain})
 	i.directory = &directory{table: i.table}
-	i.engine = newEngine(i.ConfigDir, s, i.self.Name, i.keys, o.Logger)
+	i.engine = newEngine(i.ConfigDir, s, i.self.Name, i.keys, i.Logger)
 	i.engine.serve, i.engine.gathered = i.table.Put, i.directory.follow
-	return i, nil
+	return nil
 }
 
 func (i *installation) run(ctx context.Context) error {

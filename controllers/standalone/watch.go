@@ -54,7 +54,7 @@ func look(ctx context.Context, dir string, events <-chan fsnotify.Event, changed
 		case e, ok := <-events:
 			if !ok {
 				events = nil
-			} else if !strings.HasPrefix(filepath.Base(e.Name), ".") {
+			} else if counts(filepath.Base(e.Name)) {
 				quiet.Reset(settle)
 			}
 		case <-tick.C:
@@ -79,7 +79,7 @@ func listing(dir string) string {
 	}
 	var b strings.Builder
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
+		if !counts(e.Name()) {
 			continue
 		}
 		if info, err := e.Info(); err == nil {

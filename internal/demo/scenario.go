@@ -61,7 +61,9 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 		"NotBefore": day.AddDate(0, 0, -1).Format(time.RFC3339), "NotAfter": day.AddDate(0, 6, 0).Format(time.RFC3339),
 		"ReviewBy": day.AddDate(0, 5, 0).Format(time.RFC3339),
 	}
-	if err := render("README.txt.tmpl", filepath.Join(root, "README.txt"), map[string]any{"People": data.Population}); err != nil {
+	if err := render("README.txt.tmpl", filepath.Join(root, "README.txt"), map[string]any{
+		"People": data.Population, "Agreement": agreement, "Agencies": agencies, "Root": root,
+	}); err != nil {
 		return err
 	}
 	for _, a := range agencies {
