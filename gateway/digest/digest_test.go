@@ -1,0 +1,42 @@
+package digest
+
+import (
+	"testing"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+)
+
+// TestDigestsStay has values that must never change: logs of years ago are compared with them.
+func TestDigestsStay(t *testing.T) {
+	q := Query(&gatewayv1.RetrieveRequest{
+		Agreement: "agr", Version: 1, Clause: "persons", Schema: "person.v1", Filter: `a == "b"`, Fields: []string{"a", "b"},
+		Granularity: gatewayv1.Granularity_GRANULARITY_RECORDS, Purpose: "x:y", Justification: &gatewayv1.Justification{CaseReference: "C"}, Limit: 5,
+		DisclosureId: "not part of it", User: "nor this",
+	})
+	if want := "sha256:cN4XM3JjSt6JR_LHfiDJwNbVBkG-63EtF76IBvLRQb8"; q != want {
+		t.Errorf("query %s, want %s", q, want)
+	}
+	r := NewResponse()
+	r.Record("people", &gatewayv1.Record{Values: []*gatewayv1.Value{
+		{Kind: &gatewayv1.Value_Text{Text: "x"}}, {Kind: &gatewayv1.Value_Integer{Integer: -5}}, {Kind: &gatewayv1.Value_Boolean{Boolean: true}}, {},
+	}})
+	yes := true
+	if got, want := r.Sum(&gatewayv1.SourceStatus{Exists: &yes}), "sha256:_LkzitMEVmOtgeRusVIOtfdFfsMc_jNQjCcQi3EhHRc"; got != want {
+		t.Errorf("answer %s, want %s", got, want)
+	}
+}
+
+// TestDistinct: neighbours that a careless encoding would confuse.
+func TestDistinct(t *testing.T) {
+	seen := map[string]int{}
+	for i, r := range []*gatewayv1.RetrieveRequest{
+		{}, {Agreement: "ab"}, {Agreement: "a", Clause: "b"}, {Fields: []string{"ab"}}, {Fields: []string{"a", "b"}}, {Fields: []string{""}}, {Limit: 1}, {Version: 1},
+		{Justification: &gatewayv1.Justification{Aim: "x"}}, {Justification: &gatewayv1.Justification{SubjectRole: "x"}},
+	} {
+		d := Query(r)
+		if j, ok := seen[d]; ok {
+			t.Errorf("requests %d and %d have one digest", i, j)
+		}
+		seen[d] = i
+	}
+}
