@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,7 +46,7 @@ func (s *Source) Close() error {
 // dialect reads every field in the one type that decode knows, whatever the type of its column.
 var dialect = statement.Dialect{
 	Filter:        filter.PostgreSQL,
-	Quote:         func(name string) string { return pgx.Identifier{name}.Sanitize() },
+	Quote:         quote,
 	DefaultSchema: "public", // not whatever the search path of the login says
 	Select: func(f *route.Field, column string) string {
 		switch f.Type {
@@ -74,6 +75,14 @@ var dialect = statement.Dialect{
 		}
 	},
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) + "::int8" },
+}
+
+// quote is pgx.Identifier.Sanitize for names that need nothing done, which are all that a dataset may have.
+func quote(name string) string {
+	if strings.ContainsAny(name, "\"\x00") {
+		return pgx.Identifier{name}.Sanitize()
+	}
+	return `"` + name + `"`
 }
 
 // binaryResults asks for all columns in binary, which decode reads without parsing.

@@ -31,14 +31,16 @@ type Dialect struct {
 // The order is by the subject key, if it is among the fields, and then by the fields in their order: the same query gives
 // the same records, whatever the database's plan, and records that compare equal are equal. Fields that are not disclosed
 // do not order, since their order would tell of them. Sorting costs little: answers are bounded by the limit, so the
-// database keeps only that many while it reads.
+// database keeps only that many while it reads; fields that a filter fixes are left out.
 func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route.Field, err error) {
 	if len(q.Fields) == 0 || q.Limit < 1 {
 		return "", nil, nil, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
 	}
 	var b strings.Builder
 	b.WriteString("SELECT ")
+	b.Grow(64 * len(q.Fields)) // most of what it becomes, so that it grows once or twice
 	order := make([]string, 0, len(q.Fields))
+	fields = make([]*route.Field, 0, len(q.Fields))
 	for i, name := range q.Fields {
 		at := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == name })
 		column, ok := q.Dataset.Columns[name]
@@ -50,12 +52,14 @@ func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(d.Select(f, d.Quote(column)))
-		by := d.Order(f, d.Quote(column))
-		if name == q.Dataset.SubjectKey {
-			order = slices.Insert(order, 0, by)
-		} else {
-			order = append(order, by)
+		quoted := d.Quote(column)
+		b.WriteString(d.Select(f, quoted))
+		switch {
+		case isFixed(q.Filter, name) || isFixed(q.RowFilter, name):
+		case name == q.Dataset.SubjectKey:
+			order = slices.Insert(order, 0, d.Order(f, quoted))
+		default:
+			order = append(order, d.Order(f, quoted))
 		}
 	}
 	args, err = from(&b, d, q)
@@ -63,8 +67,22 @@ func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route
 		return "", nil, nil, err
 	}
 	args = append(args, q.Limit+1)
-	b.WriteString(" ORDER BY " + strings.Join(order, ", ") + " LIMIT " + d.Placeholder(len(args)))
+	for i, by := range order {
+		if i == 0 {
+			b.WriteString(" ORDER BY ")
+		} else {
+			b.WriteString(", ")
+		}
+		b.WriteString(by)
+	}
+	b.WriteString(" LIMIT ")
+	b.WriteString(d.Placeholder(len(args)))
 	return b.String(), args, fields, nil
+}
+
+// isFixed says that the filter lets one value of the field through, which orders nothing.
+func isFixed(f *filter.Filter, field string) bool {
+	return f != nil && slices.Contains(f.EqualityFields(), field)
 }
 
 // Count counts the records.
@@ -100,7 +118,8 @@ func from(b *strings.Builder, d Dialect, q source.Query) (args []any, err error)
 		if condition, args, err = f.SQL(d.Filter, column, args); err != nil {
 			return nil, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, err)
 		}
-		b.WriteString(word + condition)
+		b.WriteString(word)
+		b.WriteString(condition)
 		word = " AND "
 	}
 	return args, nil

@@ -1,0 +1,58 @@
+package statement
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
+)
+
+var dialect = Dialect{
+	Filter: filter.PostgreSQL, DefaultSchema: "public",
+	Quote:       func(n string) string { return `"` + n + `"` },
+	Select:      func(_ *route.Field, c string) string { return "sel(" + c + ")" },
+	Order:       func(_ *route.Field, c string) string { return "ord(" + c + ")" },
+	Placeholder: func(n int) string { return "$" + string(rune('0'+n)) },
+}
+
+func TestStatements(t *testing.T) {
+	schema := &route.Schema{Name: "s", Version: 1, Fields: []route.Field{{Name: "id", Type: "int"}, {Name: "name", Type: "string"}, {Name: "unit", Type: "string"}}}
+	compile := func(text string) *filter.Filter {
+		f, err := filter.Compile(schema, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	q := source.Query{
+		Schema: schema, Fields: []string{"name", "unit", "id"}, Limit: 5,
+		Dataset:   &route.Dataset{Name: "d", Relation: "hr.staff", SubjectKey: "id", Columns: map[string]string{"id": "c_id", "name": "c_name", "unit": "c_unit"}},
+		Filter:    compile(`name.startsWith("a")`),
+		RowFilter: compile(`unit == "x"`),
+	}
+	sql, args, fields, err := Records(dialect, q)
+	want := `SELECT sel("c_name"), sel("c_unit"), sel("c_id") FROM "hr"."staff" WHERE "c_unit"::text = $1::text AND "c_name"::text LIKE $2::text ORDER BY ord("c_id"), ord("c_name") LIMIT $3`
+	if err != nil || sql != want || !reflect.DeepEqual(args, []any{"x", "a%", int64(6)}) || len(fields) != 3 || fields[0].Name != "name" {
+		t.Errorf("records\n got %s\nwant %s\n%v, %v, %v", sql, want, args, fields, err)
+	}
+	q.Dataset.Relation, q.Filter = "staff", nil
+	if sql, args, err := Count(dialect, q); err != nil || sql != `SELECT count(*) FROM "public"."staff" WHERE "c_unit"::text = $1::text` || len(args) != 1 {
+		t.Errorf("count %s, %v, %v", sql, args, err)
+	}
+	q.RowFilter = nil
+	if sql, args, err := Exists(dialect, q); err != nil || sql != `SELECT EXISTS (SELECT 1 FROM "public"."staff")` || len(args) != 0 {
+		t.Errorf("exists %s, %v, %v", sql, args, err)
+	}
+	q.Fields, q.RowFilter = []string{"unit"}, compile(`unit == "x"`)
+	if sql, _, _, err := Records(dialect, q); err != nil || strings.Contains(sql, "ORDER") {
+		t.Errorf("nothing to order by: %s, %v", sql, err)
+	}
+	q.RowFilter = compile(`id > 3`)
+	delete(q.Dataset.Columns, "id")
+	if _, _, err := Count(dialect, q); err == nil || !strings.Contains(err.Error(), "'id'") {
+		t.Errorf("a row filter over a field without a column must not be left out: %v", err)
+	}
+}
