@@ -20,7 +20,11 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 // TestHostileBodies: all are refused early, and memory stays flat.
@@ -95,13 +99,18 @@ func TestHostileBodies(t *testing.T) {
 	// A peer that is authenticated and hostile.
 	certificate := src.ca.issue(t, "spiffe://border-service.example/agreement/agr/recipient/state-police", pkix.Name{}, time.Now().Add(time.Hour))
 	for name, change := range map[string]func(*gatewayv1.RetrieveRequest){
-		"deep filter":   func(r *gatewayv1.RetrieveRequest) { r.Filter = deep },
-		"many fields":   func(r *gatewayv1.RetrieveRequest) { r.Fields = make([]string, 10000) },
-		"huge purpose":  func(r *gatewayv1.RetrieveRequest) { r.Purpose = strings.Repeat("x", 500_000) },
-		"no id":         func(r *gatewayv1.RetrieveRequest) { r.DisclosureId = "" },
-		"a sly id":      func(r *gatewayv1.RetrieveRequest) { r.DisclosureId = "{01920000-0000-7000-8000-000000000000}" },
-		"granularity 9": func(r *gatewayv1.RetrieveRequest) { r.Granularity = 9 },
-		"huge user":     func(r *gatewayv1.RetrieveRequest) { r.User = strings.Repeat("x", 500_000); r.Filter = "" },
+		"deep filter":    func(r *gatewayv1.RetrieveRequest) { r.Filter = deep },
+		"many fields":    func(r *gatewayv1.RetrieveRequest) { r.Fields = make([]string, 10000) },
+		"huge purpose":   func(r *gatewayv1.RetrieveRequest) { r.Purpose = strings.Repeat("x", 500_000) },
+		"no id":          func(r *gatewayv1.RetrieveRequest) { r.DisclosureId = "" },
+		"a sly id":       func(r *gatewayv1.RetrieveRequest) { r.DisclosureId = "{01920000-0000-7000-8000-000000000000}" },
+		"granularity 9":  func(r *gatewayv1.RetrieveRequest) { r.Granularity = 9 },
+		"huge agreement": func(r *gatewayv1.RetrieveRequest) { r.Agreement = strings.Repeat("x", 500_000) },
+		"huge clause":    func(r *gatewayv1.RetrieveRequest) { r.Clause = strings.Repeat("x", 500_000) },
+		"unknown member": func(r *gatewayv1.RetrieveRequest) {
+			r.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
+		},
+		"huge user": func(r *gatewayv1.RetrieveRequest) { r.User = strings.Repeat("x", 500_000); r.Filter = "" },
 	} {
 		t.Run("peer "+name, func(t *testing.T) {
 			before := len(src.records())
@@ -246,4 +255,54 @@ func TestNDJSON(t *testing.T) {
 	if !strings.HasPrefix(lines[0], `{"source":{"agency":"border-service","dataset":"people",`) || !strings.HasPrefix(lines[1000], `{"status":`) || !strings.HasPrefix(lines[1001], `{"summary":`) {
 		t.Errorf("%s\n%s\n%s", lines[0], lines[1000], lines[1001])
 	}
+}
+
+// TestPeerThatDoesNotRead: it holds neither the source's connection nor an agreement that ended.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	src, _ := pair(t, options{people: 50000})
+	certificate := src.ca.issue(t, "spiffe://border-service.example/agreement/agr/recipient/state-police", pkix.Name{}, time.Now().Add(time.Hour))
+	conn, err := grpc.NewClient(src.addrs.Peer, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})))
+	must(t, err)
+	defer conn.Close()
+	r := request("agr")
+	r.Filter = `family_name == "f1"`
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stream, err := gatewayv1.NewSourceServiceClient(conn).Retrieve(ctx, r)
+	must(t, err)
+	_, err = stream.Recv()
+	must(t, err)
+	time.Sleep(300 * time.Millisecond) // the window is full by now
+	done := make(chan struct{})
+	go func() {
+		src.apply("agr", &route.Tombstone{Reason: "Terminated", At: time.Now()})
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the revocation waits for the peer")
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		if log := src.records(); log[len(log)-1].Kind == audit.Outcome {
+			if log[len(log)-1].Records >= 5000 {
+				t.Errorf("log %+v", log[len(log)-1])
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the disclosure goes on")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	n := 0
+	for {
+		f, err := stream.Recv()
+		if err != nil || f.GetResult() != nil {
+			break
+		}
+		n += len(f.GetRecords().GetRecords())
+	}
+	t.Logf("%d more records were in flight", n)
 }

@@ -61,6 +61,9 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 		d.id = uuid.Must(uuid.NewV7()).String()
 		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7"}
 	}
+	if hasUnknown(d.req) {
+		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "the request has members that this gateway does not know: what they would restrict, it could not keep"}
+	}
 	granularity, ok := granularities[d.req.GetGranularity()]
 	if !ok {
 		granularity = d.req.GetGranularity().String() // enforce refuses it
@@ -78,6 +81,11 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 		Now:        d.started,
 		Compile:    d.core.Compile,
 	})
+}
+
+// hasUnknown says whether a request was made by a newer gateway, or a stranger one, than this one understands.
+func hasUnknown(r *gatewayv1.RetrieveRequest) bool {
+	return len(r.ProtoReflect().GetUnknown()) > 0 || len(r.GetJustification().ProtoReflect().GetUnknown()) > 0
 }
 
 // recipient is the party of the agreement that the credential means. The credential was issued by this agency's own
@@ -243,8 +251,9 @@ func (d *disclosure) failed(ctx, reading context.Context, err error) *gatewayv1.
 
 func (d *disclosure) result(outcome gatewayv1.Outcome, reason, message string) *gatewayv1.SourceStatus {
 	s := &gatewayv1.SourceStatus{
-		Agency: d.core.Table.Self().Agency, Outcome: outcome, Reason: reason, Message: message,
-		Agreement: d.req.GetAgreement(), Clause: d.req.GetClause(), DisclosureId: d.id,
+		Agency: d.core.Table.Self().Agency, Outcome: outcome, Reason: reason,
+		// Some messages repeat what the request said, at whatever length.
+		Message: Cut(message, 1024), Agreement: Cut(d.req.GetAgreement(), 64), Clause: Cut(d.req.GetClause(), 64), DisclosureId: d.id,
 	}
 	if d.plan != nil {
 		s.Agreement = d.agreement()

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
@@ -165,12 +167,26 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
 		return refusal
 	}
-	if err := send(&gatewayv1.RetrieveResponse{Records: d.frame()}); err != nil {
-		return &sendError{err}
-	}
-	d.released += int64(len(d.batch.records))
+	n := int64(len(d.batch.records))
+	frame := &gatewayv1.RetrieveResponse{Records: d.frame()}
 	d.batch.clear()
-	return nil
+	d.released += n // from here on some of it may be with the caller
+	// A caller that does not read would hold the source's connection for as long as it likes, and an agreement that ends
+	// meanwhile would go on: when the reading's time is over, the frame is given up with the stream.
+	sent := make(chan error, 1)
+	go func() { sent <- send(frame) }()
+	select {
+	case err := <-sent:
+		if err != nil {
+			return &sendError{err}
+		}
+		return nil
+	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), errCut) {
+			return &sendError{status.Error(codes.PermissionDenied, errCut.Error())}
+		}
+		return &sendError{status.Error(codes.DeadlineExceeded, "the caller does not read its answer")}
+	}
 }
 
 func (d *disclosure) frame() *gatewayv1.RecordBatch {

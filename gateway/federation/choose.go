@@ -48,6 +48,8 @@ func bounds(req *gatewayv1.QueryRequest) *Error {
 		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf(format, args...)}
 	}
 	switch {
+	case len(req.ProtoReflect().GetUnknown()) > 0 || len(req.GetJustification().ProtoReflect().GetUnknown()) > 0:
+		return invalid("the request has members that this gateway does not know: what they would restrict, it could not keep")
 	case req.GetSchema() == "":
 		return invalid("schema is empty: name the exchange schema, for example person")
 	case len(req.GetAgencies()) > maxAgencies:
@@ -89,20 +91,20 @@ func (c *Core) input(req *gatewayv1.QueryRequest, o offer, now time.Time) enforc
 // offers gives the clauses to look at, by agency: of the agencies that the query names, or of all that are in force.
 // Named agencies are there even if there is no clause.
 func (c *Core) offers(req *gatewayv1.QueryRequest, now time.Time) map[string][]offer {
-	out := map[string][]offer{}
+	found := c.index.lookup(req.GetSchema(), req.GetAgencies())
+	out := make(map[string][]offer, len(found))
 	for _, a := range req.GetAgencies() {
-		out[a] = nil
+		out[a] = found[a]
 	}
-	for _, o := range c.index.lookup(req.GetSchema()) {
-		if len(req.GetAgencies()) > 0 {
-			if _, named := out[o.agency]; named {
-				out[o.agency] = append(out[o.agency], o)
+	if len(req.GetAgencies()) > 0 {
+		return out
+	}
+	for agency, list := range found {
+		for _, o := range list {
+			// What is suspended stays visible, so that the user learns why an agency is missing from the answer.
+			if r := c.Table.Get(o.agreement); o.suspended || (r != nil && r.Current(now) != nil) {
+				out[agency] = append(out[agency], o)
 			}
-			continue
-		}
-		// What is suspended stays visible, so that the user learns why an agency is missing from the answer.
-		if r := c.Table.Get(o.agreement); o.suspended || (r != nil && r.Current(now) != nil) {
-			out[o.agency] = append(out[o.agency], o)
 		}
 	}
 	return out

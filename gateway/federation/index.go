@@ -17,37 +17,50 @@ type offer struct {
 	agency    string
 	agreement string
 	clause    string
-	// ended: the agreement has a tombstone. The offer is kept so that a query can be told why it is refused.
-	ended bool
-	// suspended: the tombstone may be lifted.
+	// suspended: the agreement has a tombstone that may be lifted. The offers of an agreement that ended are kept, so that
+	// a query that names the agency can be told why it is refused; those of a suspended one for every query.
 	suspended bool
 }
 
-// index finds offers by schema. It follows the table, so that a query among ten thousand agreements looks at few.
+// index finds offers by schema and agency. It follows the table, so that a query among ten thousand agreements looks at few,
+// and a change costs what it touches.
 type index struct {
-	mu          sync.RWMutex
-	bySchema    map[string][]offer            // sorted; replaced, never changed
-	byAgreement map[string]map[string][]offer // what each agreement contributes to each schema
-	self        route.Party
+	self route.Party
+
+	mu sync.RWMutex
+	// bySchema: schema → agency → offers, sorted; a list is replaced, never changed.
+	bySchema map[string]map[string][]offer
+	// byAgreement is what each agreement has in there.
+	byAgreement map[string]map[slot][]offer
 }
+
+// slot is one list of the index.
+type slot struct{ schema, agency string }
 
 func newIndex(self route.Party) *index {
-	return &index{self: self, bySchema: map[string][]offer{}, byAgreement: map[string]map[string][]offer{}}
+	return &index{self: self, bySchema: map[string]map[string][]offer{}, byAgreement: map[string]map[slot][]offer{}}
 }
 
-// lookup gives the offers for a schema, asked for as a name or as name.vN.
-func (x *index) lookup(schema string) []offer {
+// lookup gives the offers for a schema, asked for as a name or as name.vN, by agency: of the agencies named, or of all.
+func (x *index) lookup(schema string, agencies []string) map[string][]offer {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if found := x.bySchema[schema]; found != nil {
-		return found
-	}
-	if i := strings.LastIndex(schema, ".v"); i > 0 {
+	found := x.bySchema[schema]
+	if i := strings.LastIndex(schema, ".v"); found == nil && i > 0 {
 		if _, err := strconv.ParseInt(schema[i+2:], 10, 64); err == nil {
-			return x.bySchema[schema[:i]]
+			found = x.bySchema[schema[:i]]
 		}
 	}
-	return nil
+	if len(agencies) == 0 {
+		return maps.Clone(found)
+	}
+	out := make(map[string][]offer, len(agencies))
+	for _, a := range agencies {
+		if list, ok := found[a]; ok {
+			out[a] = list
+		}
+	}
+	return out
 }
 
 // all gives every offer.
@@ -55,49 +68,35 @@ func (x *index) all() []offer {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var out []offer
-	for _, name := range slices.Sorted(maps.Keys(x.bySchema)) {
-		out = append(out, x.bySchema[name]...)
+	for _, schema := range slices.Sorted(maps.Keys(x.bySchema)) {
+		for _, agency := range slices.Sorted(maps.Keys(x.bySchema[schema])) {
+			out = append(out, x.bySchema[schema][agency]...)
+		}
 	}
 	return out
 }
 
 // follow is told of every change of the table.
 func (x *index) follow(old, new *route.Route) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	var agreement string
-	var next map[string][]offer
+	var next map[slot][]offer
 	switch {
 	case new == nil:
 		agreement = old.Agreement
 	case new.Tombstone != nil:
 		agreement = new.Agreement
-		x.mu.RLock()
 		next = ended(x.byAgreement[agreement], new.Tombstone.Reason)
-		x.mu.RUnlock()
 	default:
 		agreement = new.Agreement
 		next = x.offersOf(new)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	touched := map[string]bool{}
-	for name := range x.byAgreement[agreement] {
-		touched[name] = true
+	for s := range x.byAgreement[agreement] {
+		x.replace(s, agreement, next[s])
 	}
-	for name := range next {
-		touched[name] = true
-	}
-	for name := range touched {
-		list := slices.Clone(x.bySchema[name])
-		list = slices.DeleteFunc(list, func(o offer) bool { return o.agreement == agreement })
-		list = append(list, next[name]...)
-		slices.SortFunc(list, func(a, b offer) int {
-			return cmp.Or(cmp.Compare(a.agency, b.agency), cmp.Compare(a.agreement, b.agreement), cmp.Compare(a.clause, b.clause))
-		})
-		if len(list) == 0 {
-			delete(x.bySchema, name)
-		} else {
-			x.bySchema[name] = list
-		}
+	for s := range next {
+		x.replace(s, agreement, next[s])
 	}
 	if len(next) == 0 {
 		delete(x.byAgreement, agreement)
@@ -106,9 +105,29 @@ func (x *index) follow(old, new *route.Route) {
 	}
 }
 
+// replace puts an agreement's offers into a list in place of those it has there.
+func (x *index) replace(s slot, agreement string, next []offer) {
+	list := slices.DeleteFunc(slices.Clone(x.bySchema[s.schema][s.agency]), func(o offer) bool { return o.agreement == agreement })
+	list = append(list, next...)
+	slices.SortFunc(list, func(a, b offer) int {
+		return cmp.Or(cmp.Compare(a.agreement, b.agreement), cmp.Compare(a.clause, b.clause))
+	})
+	switch {
+	case len(list) > 0 && x.bySchema[s.schema] == nil:
+		x.bySchema[s.schema] = map[string][]offer{s.agency: list}
+	case len(list) > 0:
+		x.bySchema[s.schema][s.agency] = list
+	default:
+		delete(x.bySchema[s.schema], s.agency)
+		if len(x.bySchema[s.schema]) == 0 {
+			delete(x.bySchema, s.schema)
+		}
+	}
+}
+
 // offersOf gives the clauses of every version of the route under which this agency is a recipient.
-func (x *index) offersOf(r *route.Route) map[string][]offer {
-	out := map[string][]offer{}
+func (x *index) offersOf(r *route.Route) map[slot][]offer {
+	out := map[slot][]offer{}
 	for i := range r.Versions {
 		for j := range r.Versions[i].Clauses {
 			c := &r.Versions[i].Clauses[j]
@@ -116,8 +135,9 @@ func (x *index) offersOf(r *route.Route) map[string][]offer {
 				continue
 			}
 			o := offer{agency: c.Source.Agency, agreement: r.Agreement, clause: c.Name}
-			if !slices.Contains(out[c.Schema.Name], o) {
-				out[c.Schema.Name] = append(out[c.Schema.Name], o)
+			at := slot{c.Schema.Name, o.agency}
+			if !slices.Contains(out[at], o) {
+				out[at] = append(out[at], o)
 			}
 		}
 	}
@@ -125,15 +145,14 @@ func (x *index) offersOf(r *route.Route) map[string][]offer {
 }
 
 // ended marks the offers of an agreement that has a tombstone.
-func ended(offers map[string][]offer, reason string) map[string][]offer {
-	out := make(map[string][]offer, len(offers))
-	for name, list := range offers {
+func ended(offers map[slot][]offer, reason string) map[slot][]offer {
+	out := make(map[slot][]offer, len(offers))
+	for at, list := range offers {
 		list = slices.Clone(list)
 		for i := range list {
-			list[i].ended = true
 			list[i].suspended = reason == "Suspended"
 		}
-		out[name] = list
+		out[at] = list
 	}
 	return out
 }
