@@ -261,7 +261,8 @@ func TestNDJSON(t *testing.T) {
 func TestPeerThatDoesNotRead(t *testing.T) {
 	src, _ := pair(t, options{people: 50000})
 	certificate := src.ca.issue(t, "spiffe://border-service.example/agreement/agr/recipient/state-police", pkix.Name{}, time.Now().Add(time.Hour))
-	conn, err := grpc.NewClient(src.addrs.Peer, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})))
+	conn, err := grpc.NewClient(src.addrs.Peer, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})),
+		grpc.WithStaticStreamWindowSize(65535), grpc.WithStaticConnWindowSize(65535))
 	must(t, err)
 	defer conn.Close()
 	r := request("agr")
