@@ -19,6 +19,6 @@ const (
 	// leaseDuration is how long a report holds. A replica renews well before.
 	leaseDuration = 15 * time.Second
 	renewEvery    = 4 * time.Second
-	// maxRejected bounds the report.
-	maxRejected = 32
+	// MaxRejected bounds the routes that a report names as rejected. A report that names so many may leave some out.
+	MaxRejected = 32
 )

@@ -205,6 +205,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// stateTombstone is spec.state of a route that ends an agreement.
+const stateTombstone = "Tombstone"
+
 // take verifies a route and serves it, or says why not. It is called with mu held.
 func (f *Feed) take(g *v1alpha1.GatewayRoute) {
 	f.names[g.Name] = true
@@ -212,6 +215,11 @@ func (f *Feed) take(g *v1alpha1.GatewayRoute) {
 		if errors.Is(err, route.ErrUnknownKey) {
 			f.waiting[g.Name] = g
 			f.report.wantKeys()
+		}
+		if g.Spec.State == stateTombstone {
+			// An operator that cannot sign, because Vault is away, still ends what must end. Whoever can write this could as
+			// well remove the route.
+			f.Table.Remove(g.Name)
 		}
 		f.Logger.Error("route refused", "route", g.Name, "error", err)
 		f.report.reject(g.Name, err)

@@ -64,7 +64,7 @@ func (r *report) annotations() (map[string]string, error) {
 	out := map[string]string{AnnotationServes: r.resourceVersion, AnnotationRejected: "{}"}
 	rejected := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(r.rejected)) {
-		if i == maxRejected {
+		if i == MaxRejected {
 			break
 		}
 		rejected[name] = r.rejected[name]

@@ -1,0 +1,63 @@
+package controllers
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// doorbell is the source by which one part of the operator calls for another's reconcile. It never blocks. What is rung before
+// the controller starts is kept.
+type doorbell struct {
+	mu      sync.Mutex
+	queue   workqueue.TypedRateLimitingInterface[reconcile.Request]
+	waiting []ring
+}
+
+type ring struct {
+	name   string
+	urgent bool
+}
+
+// urgentPriority is before everything else: what takes permissions away.
+const urgentPriority = 100
+
+func (d *doorbell) source() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.queue = q
+		for _, r := range d.waiting {
+			r.add(q)
+		}
+		d.waiting = nil
+		return nil
+	})
+}
+
+func (d *doorbell) ring(name string)       { d.press(ring{name, false}) }
+func (d *doorbell) ringUrgent(name string) { d.press(ring{name, true}) }
+
+func (d *doorbell) press(r ring) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.queue == nil {
+		d.waiting = append(d.waiting, r)
+		return
+	}
+	r.add(d.queue)
+}
+
+func (r ring) add(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	request := reconcile.Request{NamespacedName: client.ObjectKey{Name: r.name}}
+	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok && r.urgent {
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: new(urgentPriority)}, request)
+		return
+	}
+	q.Add(request)
+}

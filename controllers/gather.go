@@ -1,0 +1,143 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
+)
+
+// gatherer collects from the cache what compile needs to know of one agreement.
+type gatherer struct {
+	reader    client.Reader
+	namespace string
+	self      string
+}
+
+// agreement gathers all versions of the agreement, what their terms name, and this agency's decisions on them.
+func (g *gatherer) agreement(ctx context.Context, id string) (*compile.Index, error) {
+	x := g.empty()
+	var agreements v1alpha1.SharingAgreementList
+	if err := g.list(ctx, &agreements, agreementByID, id); err != nil {
+		return nil, err
+	}
+	if err := g.agency(ctx, x, g.self); err != nil {
+		return nil, err
+	}
+	for i := range agreements.Items {
+		a := &agreements.Items[i]
+		x.Agreements[id] = append(x.Agreements[id], a)
+		if err := g.terms(ctx, x, &a.Spec.Terms); err != nil {
+			return nil, err
+		}
+	}
+	var decisions v1alpha1.AgreementDecisionList
+	if err := g.list(ctx, &decisions, decisionByID, id); err != nil {
+		return nil, err
+	}
+	for i := range decisions.Items {
+		d := &decisions.Items[i]
+		x.Decisions[d.Spec.Agreement] = append(x.Decisions[d.Spec.Agreement], d)
+	}
+	return x, nil
+}
+
+// terms gathers what the terms name.
+func (g *gatherer) terms(ctx context.Context, x *compile.Index, t *v1alpha1.AgreementTerms) error {
+	for _, p := range t.Parties {
+		if err := g.agency(ctx, x, p.Agency); err != nil {
+			return err
+		}
+	}
+	for i := range t.Clauses {
+		c := &t.Clauses[i]
+		name := schemaName(v1alpha1.SchemaVersion{Name: c.Schema.Name, Version: c.Schema.Version})
+		if _, ok := x.Schemas[name]; !ok {
+			if err := g.schema(ctx, x, name); err != nil {
+				return err
+			}
+		}
+		if c.Source != g.self {
+			continue
+		}
+		if err := g.datasets(ctx, x, name); err != nil {
+			return err
+		}
+		if c.Dataset != "" && x.Datasets[c.Dataset] == nil {
+			d := &v1alpha1.Dataset{}
+			if found, err := g.get(ctx, c.Dataset, d); err != nil {
+				return err
+			} else if found {
+				x.Datasets[c.Dataset] = d
+			}
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) empty() *compile.Index {
+	return &compile.Index{
+		Self:       g.self,
+		Agencies:   map[string]*v1alpha1.Agency{},
+		Schemas:    map[string]*v1alpha1.ExchangeSchema{},
+		Datasets:   map[string]*v1alpha1.Dataset{},
+		Agreements: map[string][]*v1alpha1.SharingAgreement{},
+		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
+	}
+}
+
+func (g *gatherer) agency(ctx context.Context, x *compile.Index, name string) error {
+	if x.Agencies[name] != nil {
+		return nil
+	}
+	a := &v1alpha1.Agency{}
+	found, err := g.get(ctx, name, a)
+	if found {
+		x.Agencies[name] = a
+	}
+	return err
+}
+
+func (g *gatherer) schema(ctx context.Context, x *compile.Index, name string) error {
+	s := &v1alpha1.ExchangeSchema{}
+	found, err := g.get(ctx, name, s)
+	if found {
+		x.Schemas[name] = s
+	}
+	return err
+}
+
+// datasets gathers the local agency's datasets of a schema.
+func (g *gatherer) datasets(ctx context.Context, x *compile.Index, schema string) error {
+	var list v1alpha1.DatasetList
+	if err := g.list(ctx, &list, datasetBySchema, schema); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		x.Datasets[list.Items[i].Name] = &list.Items[i]
+	}
+	return nil
+}
+
+// get says whether there is an object of that name. A name that cannot be an object's is of none.
+func (g *gatherer) get(ctx context.Context, name string, into client.Object) (bool, error) {
+	err := g.reader.Get(ctx, client.ObjectKey{Namespace: g.namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get %T %s: %w", into, name, err)
+	}
+	return true, nil
+}
+
+func (g *gatherer) list(ctx context.Context, into client.ObjectList, field, value string) error {
+	if err := g.reader.List(ctx, into, client.InNamespace(g.namespace), client.MatchingFields{field: value}); err != nil {
+		return fmt.Errorf("list %T by %s: %w", into, field, err)
+	}
+	return nil
+}

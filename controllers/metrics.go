@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+// operatorMetrics are gauges that are computed when they are read. Labels are words from a fixed list.
+type operatorMetrics struct {
+	plans          *plans
+	vault          *vaultWatch
+	agreements, up *prometheus.Desc
+	unsettled      *prometheus.Desc
+}
+
+var states = []v1alpha1.AgreementState{
+	v1alpha1.StateRejected, v1alpha1.StateProposed, v1alpha1.StateSigned, v1alpha1.StatePending, v1alpha1.StateInForce,
+	v1alpha1.StateSuspended, v1alpha1.StateTerminated, v1alpha1.StateSuperseded, v1alpha1.StateExpired,
+}
+
+func registerMetrics(p *plans, w *vaultWatch) error {
+	err := metrics.Registry.Register(&operatorMetrics{
+		plans: p, vault: w,
+		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
+		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
+		up:         prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),
+	})
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		return nil // another manager in this process, as tests have
+	}
+	return err
+}
+
+// Describe implements prometheus.Collector.
+func (m *operatorMetrics) Describe(out chan<- *prometheus.Desc) {
+	out <- m.agreements
+	out <- m.unsettled
+	out <- m.up
+}
+
+// Collect implements prometheus.Collector.
+func (m *operatorMetrics) Collect(out chan<- prometheus.Metric) {
+	counts := m.plans.states()
+	for _, s := range states {
+		out <- prometheus.MustNewConstMetric(m.agreements, prometheus.GaugeValue, float64(counts[s]), string(s))
+	}
+	out <- prometheus.MustNewConstMetric(m.unsettled, prometheus.GaugeValue, float64(m.plans.unsettled()))
+	up := 1.0
+	if m.vault.away() != nil {
+		up = 0
+	}
+	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
+}

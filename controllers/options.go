@@ -1,0 +1,55 @@
+package controllers
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+// A reconcile that fails is tried again after 50 ms, then twice as long, up to 15 s: Vault or the API server may be away for long,
+// and what must be revoked must not wait for minutes once they are back.
+const (
+	firstRetry   = 50 * time.Millisecond
+	longestRetry = 15 * time.Second
+)
+
+func options(workers int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: workers,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, longestRetry),
+	}
+}
+
+// changed lets updates through in which what input reads is another: not those that only a reconciler's own status makes.
+func changed(input func(client.Object) any) builder.WatchesOption {
+	return builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !equality.Semantic.DeepEqual(input(e.ObjectOld), input(e.ObjectNew))
+	}})
+}
+
+func generation(o client.Object) any { return o.GetGeneration() }
+
+// agreementInput is what compile reads of an agreement, and whether it may go.
+func agreementInput(o client.Object) any {
+	a := o.(*v1alpha1.SharingAgreement)
+	return []any{a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Digest, a.UID}
+}
+
+func agencyInput(o client.Object) any {
+	a := o.(*v1alpha1.Agency)
+	return []any{a.Generation, a.Status.TrustBundle, a.Status.SigningKeys, a.UID}
+}
+
+func datasetInput(o client.Object) any {
+	d := o.(*v1alpha1.Dataset)
+	return []any{d.Generation, d.Status.Columns, d.Status.ColumnsGeneration, d.UID}
+}

@@ -1,0 +1,160 @@
+package controllers
+
+import (
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
+)
+
+// plan is what the agreement reconciler leaves for those behind it: the part of a compile.Result that is still to be done.
+type plan struct {
+	// number grows with every plan of any agreement.
+	number uint64
+	// sequence of the route; 0: there is none.
+	sequence  int64
+	tombstone bool
+	// unpublished says why the route could not be published; nothing may be done before it is.
+	unpublished error
+	// credentials that must exist; every other of the agreement must not.
+	credentials []compile.Credential
+	versions    []plannedVersion
+}
+
+// plannedVersion is one SharingAgreement of a plan.
+type plannedVersion struct {
+	name       string
+	generation int64
+	state      v1alpha1.AgreementState
+	// carried: the route carries it, so it has or will have credentials and is served.
+	carried bool
+	// deleting: the object waits for its finalizer.
+	deleting bool
+	// sign digest, decided at decided.
+	sign    bool
+	digest  string
+	decided []v1alpha1.DecisionRecord
+}
+
+// deleting says whether objects wait to go.
+func (p *plan) deleting() bool {
+	return slices.ContainsFunc(p.versions, func(v plannedVersion) bool { return v.deleting })
+}
+
+// says whether both plans say the same.
+func (p *plan) says(o *plan) bool {
+	a, b := *p, *o
+	a.number, b.number = 0, 0
+	if a.unpublished != nil && b.unpublished != nil && a.unpublished.Error() == b.unpublished.Error() {
+		a.unpublished, b.unpublished = nil, nil
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func (p *plan) signs() bool {
+	return slices.ContainsFunc(p.versions, func(v plannedVersion) bool { return v.sign })
+}
+
+// plans holds the latest plan of each agreement, and rings for those who work on it. Plans are only made by the leader, and
+// all are made anew when it starts.
+type plans struct {
+	signer, credentials, programmed, finalizer doorbell
+
+	mu     sync.Mutex
+	latest map[string]*plan
+	// settled is the number of the plan whose credentials were last made so.
+	settled map[string]uint64
+	number  uint64
+}
+
+func newPlans() *plans { return &plans{latest: map[string]*plan{}, settled: map[string]uint64{}} }
+
+// put takes over the plan of an agreement. One that says the same as the last changes nothing: whoever works on that goes on.
+func (p *plans) put(id string, next *plan) {
+	p.mu.Lock()
+	before := p.latest[id]
+	if before != nil && before.says(next) {
+		p.mu.Unlock()
+		return
+	}
+	p.number++
+	next.number = p.number
+	p.latest[id] = next
+	p.mu.Unlock()
+
+	if next.signs() {
+		p.signer.ring(id)
+	}
+	if before != nil && len(next.credentials) < len(before.credentials) {
+		p.credentials.ringUrgent(id)
+	} else {
+		p.credentials.ring(id)
+	}
+	p.programmed.ring(id)
+}
+
+func (p *plans) get(id string) *plan {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.latest[id]
+}
+
+// settle notes that the credentials are as the plan wants them. An agreement of which nothing is left is forgotten.
+func (p *plans) settle(id string, done *plan) {
+	p.mu.Lock()
+	p.settled[id] = done.number
+	if len(done.versions) == 0 && p.latest[id] == done {
+		delete(p.latest, id)
+		delete(p.settled, id)
+	}
+	p.mu.Unlock()
+	if done.deleting() {
+		p.finalizer.ring(id)
+	}
+}
+
+// isSettled says whether the credentials are as this plan wants them.
+func (p *plans) isSettled(id string, of *plan) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.settled[id] == of.number
+}
+
+// ids of all agreements that have a plan.
+func (p *plans) ids() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]string, 0, len(p.latest))
+	for id := range p.latest {
+		out = append(out, id)
+	}
+	return out
+}
+
+// states counts versions by state, for metrics.
+func (p *plans) states() map[v1alpha1.AgreementState]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[v1alpha1.AgreementState]int{}
+	for _, pl := range p.latest {
+		for _, v := range pl.versions {
+			out[v.state]++
+		}
+	}
+	return out
+}
+
+// unsettled counts agreements whose credentials are not yet as their plan wants them.
+func (p *plans) unsettled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for id, pl := range p.latest {
+		if p.settled[id] != pl.number {
+			n++
+		}
+	}
+	return n
+}
