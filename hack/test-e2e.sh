@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 # The servers are built before, so that no test's time-out has to allow for it.
 hack/tools/servers.sh
 
-mapfile -t packages < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -lE 'testing\.Short\(\)|testenv\.(Require|Start)' | xargs -n1 dirname | sort -u | sed 's|^|./|')
+mapfile -t packages < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -lE 'testing\.Short\(\)|(testenv|vaulttest)\.' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 # One package at a time: each brings up servers of its own, and the machine may be small.
 go test -p 1 -count=1 -timeout 45m "$@" "${packages[@]}"

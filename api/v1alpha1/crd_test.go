@@ -83,8 +83,6 @@ func many(n int, f func(i int) any) []any {
 	return out
 }
 
-var digest43 = "sha256:" + strings.Repeat("A", 43)
-
 var crdCases = []crdCase{
 	// Agency.
 	{name: "agency: accepted", base: "agency"},

@@ -64,7 +64,7 @@ Start with:
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
 		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand()},
 		"show":  {newAuditCommand()},
-		"run":   {newBootstrapCommand(), newStandaloneCommand(), newDemoCommand()},
+		"run":   {newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

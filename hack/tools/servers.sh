@@ -23,7 +23,7 @@ cache=${ENTENTE_TOOLS_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME, XDG_CACHE_HOME 
 kube_version=v1.37.2         # as in kube/go.mod; a test of hack/testenv compares them
 kube_minor_min=33            # the oldest API server that the tests are meant for
 vault_minor_min=15
-postgres_major_min=13
+postgres_major_min=14
 
 say() { printf 'servers: %s\n' "$*" >&2; }
 die() { printf 'servers: error: %s\n' "$*" >&2; exit 1; }
