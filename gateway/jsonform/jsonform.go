@@ -95,6 +95,9 @@ type Batch struct {
 func NewBatch(b *gatewayv1.RecordBatch) *Batch {
 	p := b.GetProvenance()
 	o := p.GetObligations()
+	if o == nil {
+		o = &gatewayv1.Obligations{}
+	}
 	redisclosure := o.GetRedisclosure()
 	if redisclosure == "" {
 		redisclosure = "Prohibited" // 5 U.S.C. 552a(o)(1)(H)
