@@ -62,9 +62,9 @@ Start with:
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
-		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand()},
+		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newCredentialCommand()},
 		"show":  {newAuditCommand()},
-		"run":   {newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
+		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/entente-dev/entente/controllers"
+	"github.com/entente-dev/entente/controllers/vault"
+	"github.com/entente-dev/entente/gateway/identity"
+	"github.com/entente-dev/entente/gateway/kube"
+	gwvault "github.com/entente-dev/entente/gateway/vault"
+)
+
+type operatorFlags struct {
+	processFlags
+	exchangeAddress, metricsAddress, healthAddress string
+	leaderElect                                    bool
+	connectionLimit                                int
+	maxStale                                       time.Duration
+}
+
+func newOperatorCommand() *cobra.Command {
+	f := &operatorFlags{}
+	cmd := &cobra.Command{
+		Use:   "operator --agency NAME --trust-domain DOMAIN",
+		Short: "Run the operator of an agency in a cluster",
+		Long: `Runs the operator: it turns the agreements of its namespace into signed GatewayRoutes and into credentials in Vault, and ends both
+when an agreement ends. It serves the exchange, where peer agencies' gateways get their agreement credentials.`,
+		Example: `  entente operator --agency state-police --trust-domain police.example.gov --namespace state-police`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+	}
+	f.add(cmd, gwvault.RoleOperator)
+	fl := cmd.Flags()
+	fl.StringVar(&f.exchangeAddress, "exchange-address", ":9444", "where the exchange is served to peer agencies")
+	fl.StringVar(&f.metricsAddress, "metrics-address", ":8080", "where metrics are served, without TLS; empty: nowhere")
+	fl.StringVar(&f.healthAddress, "health-address", ":8081", "where /healthz and /readyz are served; empty: nowhere")
+	fl.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several replicas work; every replica serves the exchange")
+	fl.IntVar(&f.connectionLimit, "source-connection-limit", 0, "connections that one source credential may have open at its database (default 16)")
+	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "the gateways' --max-stale: a replica that is silent for longer refuses everything, and counts no more")
+	return cmd
+}
+
+func (f *operatorFlags) run(ctx context.Context) error {
+	log, err := f.complete()
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	klog.SetSlogLogger(log)
+	restConfig, err := f.restConfig()
+	if err != nil {
+		return err
+	}
+	session, err := gwvault.NewSession(f.vault)
+	if err != nil {
+		return err
+	}
+	client, err := vault.New(session, vault.Config{Agency: f.agency, TrustDomain: f.trustDomain, ConnectionLimit: f.connectionLimit})
+	if err != nil {
+		return err
+	}
+	own := gwvault.NewIdentity(session, gwvault.IdentityConfig{Role: gwvault.RoleOperator, SPIFFEID: identity.OperatorID(f.trustDomain), Log: log})
+	listener, err := net.Listen("tcp", f.exchangeAddress)
+	if err != nil {
+		return fmt.Errorf("exchange listener: %w", err)
+	}
+	defer listener.Close()
+	log.Info("listening", "exchange", listener.Addr().String())
+
+	manager, err := controllers.New(restConfig, controllers.Options{
+		Agency: f.agency, TrustDomain: f.trustDomain, Namespace: cmp.Or(f.namespace, f.agency),
+		Keys: client, Roles: client, Catalogue: &controllers.VaultCatalogue{Vault: client},
+		VaultCheck: func(ctx context.Context) error {
+			_, err := session.Read(ctx, "auth/token/lookup-self")
+			return err
+		},
+		Own: own, Exchange: listener, MaxStale: f.maxStale,
+		MetricsAddress: f.metricsAddress, HealthAddress: f.healthAddress, LeaderElection: f.leaderElect, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	// The session outlives the reconcilers, which may still be ending a credential.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = session.Run(background) })
+	wg.Go(func() { _ = own.Run(background) })
+	defer wg.Wait()
+	defer stop()
+	return manager.Start(ctx)
+}
