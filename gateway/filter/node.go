@@ -119,9 +119,11 @@ func (v value) cel() string {
 	}
 }
 
+var celEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
 // quoteCEL escapes only what has to be: the two languages' other escapes differ.
 func quoteCEL(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+	return `"` + celEscaper.Replace(s) + `"`
 }
 
 // join makes a conjunction or a disjunction, flat.
