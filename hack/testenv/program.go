@@ -3,47 +3,55 @@ package testenv
 import (
 	"context"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// Program is a process of what is tested. It ends with Stop, and when this process dies.
-type Program struct{ process *process }
+// Program is a process of what is tested, which can be started several times. It ends when this process dies.
+type Program struct {
+	// Path of the program, its arguments and environment (nil: this process's), and the folder that it runs in.
+	Path string
+	Args []string
+	Env  []string
+	Dir  string
+	// LogFile gets its output, appended.
+	LogFile string
 
-// StartProgram starts a program whose output is appended to a file. env nil: this process's.
-func StartProgram(path string, args, env []string, logFile string) (*Program, error) {
-	p := &process{path: path, args: args, env: env, logFile: logFile, orphaned: syscall.SIGKILL}
-	if err := p.start(); err != nil {
-		return nil, err
-	}
-	return &Program{p}, nil
+	mu      sync.Mutex
+	process *process
 }
 
-// LogFile is where its output is.
-func (p *Program) LogFile() string { return p.process.logFile }
+// Start starts it unless it runs.
+func (p *Program) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process.running() {
+		return nil
+	}
+	p.process = &process{path: p.Path, args: p.Args, env: p.Env, dir: p.Dir, logFile: p.LogFile, orphaned: syscall.SIGKILL}
+	return p.process.start()
+}
 
-// Running says whether it has not ended.
-func (p *Program) Running() bool { return p.process.running() }
+func (p *Program) current() *process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process
+}
+
+// Running says whether it was started and has not ended.
+func (p *Program) Running() bool { return p.current().running() }
 
 // WaitReady calls ready until it succeeds, and fails when the program ends or does not get ready, with the end of its log.
 func (p *Program) WaitReady(ctx context.Context, ready func(context.Context) error) error {
-	return p.process.waitReady(ctx, ready)
+	return p.current().waitReady(ctx, ready)
 }
 
 // Stop asks it to end, and kills it when it has not ended after the grace.
-func (p *Program) Stop(grace time.Duration) error { return p.process.stop(syscall.SIGTERM, grace) }
+func (p *Program) Stop(grace time.Duration) error { return p.current().stop(syscall.SIGTERM, grace) }
 
 // Kill ends it without asking.
-func (p *Program) Kill() error { return p.process.stop(os.Kill, time.Second) }
+func (p *Program) Kill() error { return p.current().stop(os.Kill, time.Second) }
 
-// Restart starts it again, after it has ended, with the same arguments.
-func (p *Program) Restart() error { return p.process.start() }
-
-// Addr is a host and port of 127.0.0.1 that nobody else who uses this package gets until release.
-func Addr() (addr string, release func() error, err error) {
-	p, err := freePort()
-	if err != nil {
-		return "", nil, err
-	}
-	return p.addr(), p.release, nil
-}
+// LogTail is the end of its output.
+func (p *Program) LogTail(lines int) string { return tail(p.LogFile, lines) }
