@@ -32,6 +32,7 @@ const (
 	ReasonUnknownField      = "UnknownField"
 	ReasonInvalid           = "Invalid"
 	ReasonUnenforceableTerm = "UnenforceableTerm"
+	ReasonProfileViolation  = "ProfileViolation"
 	ReasonNotAParty         = "NotAParty"
 	ReasonRejected          = "Rejected"
 
@@ -46,6 +47,7 @@ const (
 	ReasonFieldNotMapped      = "FieldNotMapped"
 	ReasonUnknownColumn       = "UnknownColumn"
 	ReasonUnknownPurpose      = "UnknownPurposeNamespace"
+	ReasonUnknownProfile      = "UnknownProfile"
 
 	ReasonSigned            = "Signed"
 	ReasonAwaitingDecision  = "AwaitingDecision"

@@ -83,6 +83,18 @@ func many(n int, f func(i int) any) []any {
 	return out
 }
 
+func profileRule(i int) any {
+	return map[string]any{"name": fmt.Sprintf("r%d", i), "rule": "true", "severity": "Error", "message": "m", "field": "title", "citation": "c"}
+}
+
+func profileRuleWith(value any, member string) func(object) {
+	return func(o object) { o.at(0, func(r object) { r.set(value, member) }, "spec", "rules") }
+}
+
+func profileRuleWithout(member string) func(object) {
+	return func(o object) { o.at(0, func(r object) { r.del(member) }, "spec", "rules") }
+}
+
 var crdCases = []crdCase{
 	// Agency.
 	{name: "agency: accepted", base: "agency"},
@@ -208,6 +220,37 @@ var crdCases = []crdCase{
 	{name: "decision: no digest", base: "agreementdecision", edit: unspec("digest"), want: "digest"},
 	{name: "decision: by nobody", base: "agreementdecision", edit: spec("", "decidedBy"), want: "decidedBy"},
 	{name: "decision: changed", base: "agreementdecision", update: spec("Reject", "decision"), want: "create-only"},
+
+	// AgreementProfile.
+	{name: "profile: accepted", base: "agreementprofile"},
+	{name: "profile: name too long", base: "agreementprofile", edit: rename(strings.Repeat("a", 64)), want: "at most 63"},
+	{name: "profile: longest name", base: "agreementprofile", edit: rename(strings.Repeat("a", 63))},
+	{name: "profile: name with a dot", base: "agreementprofile", edit: rename("us.cmppa"), want: "lower-case letters"},
+	{name: "profile: no title", base: "agreementprofile", edit: unspec("title"), want: "title"},
+	{name: "profile: title too long", base: "agreementprofile", edit: spec(long(201), "title"), want: "title"},
+	{name: "profile: no citation", base: "agreementprofile", edit: unspec("citation"), want: "citation"},
+	{name: "profile: citation too long", base: "agreementprofile", edit: spec(long(301), "citation"), want: "citation"},
+	{name: "profile: no description", base: "agreementprofile", edit: unspec("description")},
+	{name: "profile: description too long", base: "agreementprofile", edit: spec(long(4001), "description"), want: "description"},
+	{name: "profile: no rules", base: "agreementprofile", edit: spec([]any{}, "rules"), want: "rules"},
+	{name: "profile: 64 rules", base: "agreementprofile", edit: spec(many(64, profileRule), "rules")},
+	{name: "profile: 65 rules", base: "agreementprofile", edit: spec(many(65, profileRule), "rules"), want: "rules"},
+	{name: "profile: rule twice", base: "agreementprofile", edit: func(o object) { o.add(profileRule(0), "spec", "rules"); o.add(profileRule(0), "spec", "rules") }, want: "Duplicate"},
+	{name: "profile: rule without a name", base: "agreementprofile", edit: profileRuleWithout("name"), want: "name"},
+	{name: "profile: rule's name with upper case", base: "agreementprofile", edit: profileRuleWith("OneYear", "name"), want: "rules[0].name"},
+	{name: "profile: rule's name too long", base: "agreementprofile", edit: profileRuleWith(long(64), "name"), want: "rules[0].name"},
+	{name: "profile: rule without an expression", base: "agreementprofile", edit: profileRuleWith("", "rule"), want: "rules[0].rule"},
+	{name: "profile: expression too long", base: "agreementprofile", edit: profileRuleWith(long(2001), "rule"), want: "rules[0].rule"},
+	{name: "profile: unknown severity", base: "agreementprofile", edit: profileRuleWith("Info", "severity"), want: "severity"},
+	{name: "profile: no severity", base: "agreementprofile", edit: profileRuleWithout("severity"), want: "severity"},
+	{name: "profile: no message", base: "agreementprofile", edit: profileRuleWithout("message"), want: "message"},
+	{name: "profile: message too long", base: "agreementprofile", edit: profileRuleWith(long(1001), "message"), want: "message"},
+	{name: "profile: no field", base: "agreementprofile", edit: profileRuleWithout("field"), want: "field"},
+	{name: "profile: field is no path", base: "agreementprofile", edit: profileRuleWith("clauses[0].fields", "field"), want: "rules[0].field"},
+	{name: "profile: field too long", base: "agreementprofile", edit: profileRuleWith(long(201), "field"), want: "rules[0].field"},
+	{name: "profile: rule without a citation", base: "agreementprofile", edit: profileRuleWithout("citation"), want: "rules[0].citation"},
+	{name: "profile: rule's citation too long", base: "agreementprofile", edit: profileRuleWith(long(301), "citation"), want: "rules[0].citation"},
+	{name: "profile: changed", base: "agreementprofile", update: profileRuleWith("Warning", "severity")},
 
 	// GatewayRoute.
 	{name: "route: accepted", base: "gatewayroute"},

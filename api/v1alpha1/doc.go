@@ -27,6 +27,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Dataset{}, &DatasetList{},
 		&SharingAgreement{}, &SharingAgreementList{},
 		&AgreementDecision{}, &AgreementDecisionList{},
+		&AgreementProfile{}, &AgreementProfileList{},
 		&GatewayRoute{}, &GatewayRouteList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)

@@ -161,7 +161,7 @@ type DecisionRecord struct {
 }
 
 // Control is what keeps a promise of the terms.
-// +kubebuilder:validation:Enum=Gateway;SourceDatabase;Vault;Attested
+// +kubebuilder:validation:Enum=Gateway;SourceDatabase;Vault;Operator;Attested
 type Control string
 
 // Controls.
@@ -172,6 +172,8 @@ const (
 	ControlSourceDatabase Control = "SourceDatabase"
 	// ControlVault: the credential's content and lifetime enforce it.
 	ControlVault Control = "Vault"
+	// ControlOperator: each party's operator enforces it before it accepts or signs, or tells people when it is due.
+	ControlOperator Control = "Operator"
 	// ControlAttested: a party promises it; software cannot enforce it.
 	ControlAttested Control = "Attested"
 )

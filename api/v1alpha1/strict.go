@@ -73,8 +73,22 @@ func (s *SharingAgreementSpec) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// UnmarshalJSON decodes strictly: see UnknownFields.
+func (s *AgreementProfileSpec) UnmarshalJSON(data []byte) error {
+	type plain AgreementProfileSpec
+	var p plain
+	unknown, err := decodeStrict(data, &p)
+	if err != nil {
+		return err
+	}
+	*s = AgreementProfileSpec(p)
+	s.UnknownFields = unknown
+	return nil
+}
+
 var (
 	_ json.Unmarshaler = (*ExchangeSchemaSpec)(nil)
 	_ json.Unmarshaler = (*DatasetSpec)(nil)
 	_ json.Unmarshaler = (*SharingAgreementSpec)(nil)
+	_ json.Unmarshaler = (*AgreementProfileSpec)(nil)
 )

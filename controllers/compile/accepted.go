@@ -16,12 +16,17 @@ var acceptance = []check{
 	weAreParty,
 	everyTermEnforceable,
 	rowFiltersCompile,
+	profilesKept,
 }
 
 // judge decides whether the version is acceptable.
 func (c *compiler) judge(v *version) {
 	v.coverage = c.cover(v)
 	v.accepted = c.first(v, acceptance, v1alpha1.ReasonAccepted, "every term is understood and can be kept")
+	if v.accepted.ok && len(v.warnings) > 0 {
+		// A warning is no condition of its own, which would ask for something to wait for: it stands where people look.
+		v.accepted.message += "; warnings: " + list(v.warnings, "; ")
+	}
 }
 
 // everyFieldKnown: a misspelt restriction would be a permission that nobody gave.

@@ -37,17 +37,20 @@ type compiler struct {
 	self    *v1alpha1.Agency
 	schemas map[string]*schema
 	peers   map[string]error
+	// profiles of this compilation by name.
+	profiles map[string]*framework
 	// datasets of the local agency in the order of their names.
 	datasets []*v1alpha1.Dataset
 }
 
 func newCompiler(index *Index, now time.Time) *compiler {
 	c := &compiler{
-		index:   index,
-		now:     now.UTC(),
-		self:    index.Agencies[index.Self],
-		schemas: map[string]*schema{},
-		peers:   map[string]error{},
+		index:    index,
+		now:      now.UTC(),
+		self:     index.Agencies[index.Self],
+		schemas:  map[string]*schema{},
+		peers:    map[string]error{},
+		profiles: map[string]*framework{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(index.Datasets)) {
 		c.datasets = append(c.datasets, index.Datasets[name])
@@ -91,7 +94,8 @@ type version struct {
 	terms  *v1alpha1.AgreementTerms
 	digest string
 
-	accepted verdict // judge, relate
+	accepted verdict  // judge, relate
+	warnings []string // judge
 	coverage []v1alpha1.TermCoverage
 	resolved verdict // resolve
 	clauses  []clause

@@ -24,6 +24,7 @@ var (
 	byDatabase       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlSourceDatabase, v1alpha1.ControlGateway}}
 	byCredential     = keeping{controls: []v1alpha1.Control{v1alpha1.ControlVault, v1alpha1.ControlGateway}}
 	byGatewayInTime  = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway, v1alpha1.ControlVault}}
+	byOperator       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlOperator}}
 	attested         = keeping{controls: []v1alpha1.Control{v1alpha1.ControlAttested}}
 	notInThisRelease = func(instead string) keeping { return keeping{instead: instead} }
 )
@@ -37,7 +38,7 @@ var terms = map[string]keeping{
 	"supersedes": byGateway, // the switch is in the route
 	"title":      promisesNothing,
 	"type":       promisesNothing,
-	"profiles":   notInThisRelease("AgreementProfile is not in this release: remove profiles, and check the rules by hand"),
+	"profiles":   byOperator, // before it accepts the terms
 
 	"parties":            promisesNothing,
 	"legalAuthority":     attested,
@@ -47,8 +48,8 @@ var terms = map[string]keeping{
 
 	"term.notBefore":    byGatewayInTime,
 	"term.notAfter":     byGatewayInTime,
-	"term.reviewBy":     attested,
-	"requiredDecisions": attested, // each party's operator keeps its own; its signature attests it to the others
+	"term.reviewBy":     byOperator, // it tells people when the review is due
+	"requiredDecisions": byOperator, // each party's own signs only with them
 
 	"clauses[].name":                   promisesNothing,
 	"clauses[].source":                 promisesNothing,

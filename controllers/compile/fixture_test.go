@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/keys"
 	"github.com/entente-dev/entente/controllers/signature"
 )
@@ -51,6 +52,7 @@ type fixture struct {
 	datasets   map[string]*v1alpha1.Dataset
 	agreements map[string]*v1alpha1.SharingAgreement
 	decisions  map[string]*v1alpha1.AgreementDecision
+	profiles   map[string]*v1alpha1.AgreementProfile
 }
 
 const goneAnnotation = "test.entente.dev/gone"
@@ -81,6 +83,7 @@ func parseFixture(path string, data []byte) (*fixture, error) {
 		datasets:   map[string]*v1alpha1.Dataset{},
 		agreements: map[string]*v1alpha1.SharingAgreement{},
 		decisions:  map[string]*v1alpha1.AgreementDecision{},
+		profiles:   map[string]*v1alpha1.AgreementProfile{},
 	}
 	if err := yaml.UnmarshalStrict(header, f); err != nil {
 		return nil, err
@@ -136,6 +139,8 @@ func (f *fixture) load(document string) error {
 		return into(f.agreements, document, func(o *v1alpha1.SharingAgreement) string { return o.Name })
 	case "AgreementDecision":
 		return into(f.decisions, document, func(o *v1alpha1.AgreementDecision) string { return o.Name })
+	case "AgreementProfile":
+		return into(f.profiles, document, func(o *v1alpha1.AgreementProfile) string { return o.Name })
 	}
 	return fmt.Errorf("unknown kind %q", kind.Kind)
 }
@@ -203,6 +208,7 @@ func (f *fixture) index(now time.Time) *Index {
 	ix := &Index{
 		Self: f.Self, Agencies: f.agencies, Schemas: f.schemas, Datasets: f.datasets,
 		Agreements: map[string][]*v1alpha1.SharingAgreement{}, Decisions: map[string][]*v1alpha1.AgreementDecision{},
+		Profiles: f.profiles, ProfileCache: profiles,
 	}
 	for _, a := range f.agreements {
 		if existsAt(a, now) {
@@ -301,6 +307,9 @@ func sign(agency, key, digest string, now time.Time) string {
 	}
 	return jws
 }
+
+// profiles are compiled once for all tests.
+var profiles = profile.NewCache()
 
 var bundles sync.Map
 

@@ -17,6 +17,7 @@ var resolution = []check{
 	trustDomainsMatch,
 	agenciesComplete,
 	purposesKnown,
+	profilesKnown,
 	schemasKnown,
 	schemaDigestsMatch,
 	schemaFieldsKnown,

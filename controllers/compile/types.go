@@ -9,11 +9,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
 // Index is what an agency's operator knows. Whoever gathers it needs to put in only what the agreement at hand refers to.
-// Nothing in it is changed by compiling.
+// Nothing in it is changed by compiling but the cache, which makes no difference to the result.
 type Index struct {
 	// Self is the name of the local agency.
 	Self string
@@ -27,6 +28,10 @@ type Index struct {
 	Agreements map[string][]*v1alpha1.SharingAgreement
 	// Decisions of the local agency by agreement object name, <id>.v<version>.
 	Decisions map[string][]*v1alpha1.AgreementDecision
+	// Profiles by name: the legal frameworks that terms may name.
+	Profiles map[string]*v1alpha1.AgreementProfile
+	// ProfileCache remembers compiled profiles from one call to the next; nil: nothing is remembered.
+	ProfileCache *profile.Cache
 }
 
 // Prior is what was decided before, so that sequences grow and transition times are kept.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,12 +25,14 @@ var agreementTypes = []string{
 }
 
 const (
-	maxParties = 32
-	maxClauses = 32
-	maxFields  = 256
-	maxVersion = 100_000
-	maxPattern = 256
-	maxLimit   = 1_000_000_000
+	maxParties  = 32
+	maxClauses  = 32
+	maxFields   = 256
+	maxPaper    = 4000
+	maxProfiles = 8
+	maxVersion  = 100_000
+	maxPattern  = 256
+	maxLimit    = 1_000_000_000
 )
 
 // checkTerms lists what is wrong with the terms by themselves.
@@ -123,23 +126,60 @@ func checkWindow(f *faults, t v1alpha1.Term) {
 }
 
 func checkPaper(f *faults, t *v1alpha1.AgreementTerms) {
-	if t.Title == "" {
-		f.add("title", "missing")
-	}
+	checkTexts(f, t)
+	checkProfiles(f, t.Profiles)
 	if !slices.Contains(agreementTypes, t.Type) {
 		f.add("type", "%q is not one of %s", t.Type, list(agreementTypes, ", "))
 	}
-	if t.PurposeStatement == "" {
-		f.add("purposeStatement", "missing")
-	}
 	for i, a := range t.LegalAuthority {
-		if a.Citation == "" {
-			f.add(fmt.Sprintf("legalAuthority[%d].citation", i), "missing")
-		}
+		checkText(f, fmt.Sprintf("legalAuthority[%d].citation", i), a.Citation, 1, 500)
 		if a.Covers != "Disclosure" && a.Covers != "Use" {
 			f.add(fmt.Sprintf("legalAuthority[%d].covers", i), "%q is not Disclosure or Use", a.Covers)
 		}
 	}
+}
+
+// checkTexts bounds what people wrote. Lengths count characters, as the API server does.
+func checkTexts(f *faults, t *v1alpha1.AgreementTerms) {
+	checkText(f, "title", t.Title, 1, 200)
+	checkText(f, "purposeStatement", t.PurposeStatement, 1, maxPaper)
+	for _, paper := range []struct{ path, text string }{
+		{"justification", t.Justification},
+		{"anticipatedResults", t.AnticipatedResults},
+		{"noticeProcedure", t.NoticeProcedure},
+		{"verificationProcedure", t.VerificationProcedure},
+		{"accuracyAssessment", t.AccuracyAssessment},
+		{"security", t.Security},
+		{"oversightAccess", t.OversightAccess},
+	} {
+		checkText(f, paper.path, paper.text, 0, maxPaper)
+	}
+	checkText(f, "publicationRef", t.PublicationRef, 0, 500)
+	for i, c := range t.Contacts {
+		checkText(f, fmt.Sprintf("contacts[%d].name", i), c.Name, 1, 200)
+		checkText(f, fmt.Sprintf("contacts[%d].address", i), c.Address, 0, 500)
+	}
+}
+
+func checkText(f *faults, path, text string, least, most int) {
+	switch n := utf8.RuneCountInString(text); {
+	case n == 0 && least > 0:
+		f.add(path, "missing")
+	case n > most:
+		f.add(path, "%d characters; at most %d are possible", n, most)
+	}
+}
+
+func checkProfiles(f *faults, names []string) {
+	if n := len(names); n > maxProfiles {
+		f.add("profiles", "%d profiles; at most %d are possible", n, maxProfiles)
+	}
+	for _, name := range names {
+		if !isName(name, 63) {
+			f.add("profiles", "%q is not the name of a profile: lower-case letters, digits and hyphens", name)
+		}
+	}
+	checkUnique(f, "profiles", names)
 }
 
 // clausePaths names each clause for messages: by its name when it has a good one.

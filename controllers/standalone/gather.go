@@ -68,6 +68,9 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 		Datasets:   map[string]*v1alpha1.Dataset{},
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
+		Profiles:   map[string]*v1alpha1.AgreementProfile{},
+
+		ProfileCache: e.profiles,
 	}
 	for _, d := range c.documents {
 		switch o := d.object.(type) {
@@ -77,6 +80,8 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 			x.Schemas[o.Name] = o.DeepCopy()
 		case *v1alpha1.Dataset:
 			x.Datasets[o.Name] = e.dataset(ctx, o)
+		case *v1alpha1.AgreementProfile:
+			x.Profiles[o.Name] = o.DeepCopy()
 		case *v1alpha1.SharingAgreement:
 			e.addAgreement(x, o, c.mentions(o.Name))
 		}

@@ -28,6 +28,7 @@ var kinds = map[string]func() metav1.Object{
 	"Dataset":           func() metav1.Object { return &v1alpha1.Dataset{} },
 	"SharingAgreement":  func() metav1.Object { return &v1alpha1.SharingAgreement{} },
 	"AgreementDecision": func() metav1.Object { return &v1alpha1.AgreementDecision{} },
+	"AgreementProfile":  func() metav1.Object { return &v1alpha1.AgreementProfile{} },
 }
 
 // nameForm is what the API server takes as a name; names become file names here.
@@ -94,7 +95,7 @@ func parseDocument(text []byte) (document, error) {
 	}
 	empty, ok := kinds[meta.Kind]
 	if !ok {
-		return document{}, fmt.Errorf("kind %q is none that a folder holds (Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision)", meta.Kind)
+		return document{}, fmt.Errorf("kind %q is none that a folder holds (Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision, AgreementProfile)", meta.Kind)
 	}
 	object := empty()
 	strict, err := kjson.UnmarshalStrict(data, object)
@@ -135,6 +136,8 @@ func unknownFields(o metav1.Object) []string {
 		fields = o.Spec.UnknownFields
 	case *v1alpha1.SharingAgreement:
 		fields = o.Spec.UnknownFields
+	case *v1alpha1.AgreementProfile:
+		fields = o.Spec.UnknownFields
 	}
 	fields = slices.Clone(fields)
 	for i := range fields {
@@ -162,5 +165,7 @@ func forget(o metav1.Object) {
 		o.Status = v1alpha1.DatasetStatus{}
 	case *v1alpha1.SharingAgreement:
 		o.Status = v1alpha1.SharingAgreementStatus{}
+	case *v1alpha1.AgreementProfile:
+		o.Status = v1alpha1.AgreementProfileStatus{}
 	}
 }

@@ -38,6 +38,12 @@ func (e *engine) report(x *compile.Index, results map[string]compile.Result, now
 		d.Status.Conditions = e.kept("Dataset", d.Name, append(compile.DatasetConditions(x, d, nil, now), d.Status.Conditions...))
 		put("Dataset", d)
 	}
+	for _, p := range x.Profiles {
+		p.TypeMeta = typeMeta("AgreementProfile")
+		p.Status.Rules = int64(len(p.Spec.Rules))
+		p.Status.Conditions = e.kept("AgreementProfile", p.Name, compile.ProfileConditions(p, x.ProfileCache, nil, now))
+		put("AgreementProfile", p)
+	}
 	for id, versions := range x.Agreements {
 		for _, a := range versions {
 			i := slices.IndexFunc(results[id].Versions, func(v compile.VersionResult) bool { return v.Name == a.Name })
