@@ -22,6 +22,7 @@ const (
 	ownerSchema  = "entente-schema"
 	ownerDataset = "entente-dataset"
 	ownerProbe   = "entente-probe"
+	ownerProfile = "entente-profile"
 )
 
 // applyStatus applies the whole of what owner has to say in an object's status. That the object is gone is no error.

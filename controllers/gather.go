@@ -9,6 +9,7 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
+	"github.com/entente-dev/entente/controllers/compile/profile"
 )
 
 // gatherer collects from the cache what compile needs to know of one agreement.
@@ -16,6 +17,8 @@ type gatherer struct {
 	reader    client.Reader
 	namespace string
 	self      string
+	// profiles that were compiled before.
+	profiles *profile.Cache
 }
 
 // agreement gathers all versions of the agreement, what their terms name, and this agency's decisions on them.
@@ -53,6 +56,11 @@ func (g *gatherer) terms(ctx context.Context, x *compile.Index, t *v1alpha1.Agre
 			return err
 		}
 	}
+	for _, name := range t.Profiles {
+		if err := g.profile(ctx, x, name); err != nil {
+			return err
+		}
+	}
 	for i := range t.Clauses {
 		c := &t.Clauses[i]
 		name := schemaName(v1alpha1.SchemaVersion{Name: c.Schema.Name, Version: c.Schema.Version})
@@ -87,6 +95,9 @@ func (g *gatherer) empty() *compile.Index {
 		Datasets:   map[string]*v1alpha1.Dataset{},
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
+		Profiles:   map[string]*v1alpha1.AgreementProfile{},
+
+		ProfileCache: g.profiles,
 	}
 }
 
@@ -107,6 +118,15 @@ func (g *gatherer) schema(ctx context.Context, x *compile.Index, name string) er
 	found, err := g.get(ctx, name, s)
 	if found {
 		x.Schemas[name] = s
+	}
+	return err
+}
+
+func (g *gatherer) profile(ctx context.Context, x *compile.Index, name string) error {
+	p := &v1alpha1.AgreementProfile{}
+	found, err := g.get(ctx, name, p)
+	if found {
+		x.Profiles[name] = p
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 const (
 	// agreementByID: terms.id.
 	agreementByID = "terms.id"
-	// agreementByRef: what the terms name, as agency/NAME, schema/NAME.vN, dataset/NAME.
+	// agreementByRef: what the terms name, as agency/NAME, schema/NAME.vN, dataset/NAME, profile/NAME.
 	agreementByRef = "terms.refs"
 	// decisionByID: the id of the agreement that is decided on.
 	decisionByID = "spec.agreement.id"
@@ -67,12 +67,16 @@ func schemaName(s v1alpha1.SchemaVersion) string { return fmt.Sprintf("%s.v%d", 
 func agencyRef(name string) string  { return "agency/" + name }
 func schemaRef(name string) string  { return "schema/" + name }
 func datasetRef(name string) string { return "dataset/" + name }
+func profileRef(name string) string { return "profile/" + name }
 
 // references lists what the terms name.
 func references(t *v1alpha1.AgreementTerms) []string {
 	var out []string
 	for _, p := range t.Parties {
 		out = append(out, agencyRef(p.Agency))
+	}
+	for _, name := range t.Profiles {
+		out = append(out, profileRef(name))
 	}
 	for i := range t.Clauses {
 		c := &t.Clauses[i]

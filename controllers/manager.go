@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/controllers/keys"
 	"github.com/entente-dev/entente/gateway/identity"
@@ -127,7 +128,7 @@ func orNone(address string) string {
 func assemble(m manager.Manager, o Options) error {
 	c := m.GetClient()
 	now := time.Now
-	gather := &gatherer{reader: c, namespace: o.Namespace, self: o.Agency}
+	gather := &gatherer{reader: c, namespace: o.Namespace, self: o.Agency, profiles: profile.NewCache()}
 	verify := &routeKeys{holder: o.Keys}
 	p := newPlans()
 	compileDoor := &doorbell{}
@@ -155,6 +156,7 @@ func assemble(m manager.Manager, o Options) error {
 		&programmed{client: c, namespace: o.Namespace, plans: p, gateways: gws, now: now},
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
 		&schemas{client: c, gather: gather, now: now},
+		&profiles{client: c, gather: gather, now: now},
 		&datasets{client: c, gather: gather, now: now},
 		&probes{client: c, gather: gather, catalogue: o.Catalogue, now: now},
 	} {
