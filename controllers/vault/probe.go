@@ -18,14 +18,23 @@ const probeTTL = 5 * time.Minute
 // ProbeRole names the database role by which the operator reads the catalogue of a connection.
 func ProbeRole(connection string) string { return probePrefix + connection }
 
-// EnsureProbeRole writes the database role whose users can log in and nothing else: enough to read in pg_catalog which columns
+// EnsureProbeRole writes the database role whose users can log in to the database and nothing else: enough to read in pg_catalog which columns
 // a relation has.
 func (c *Client) EnsureProbeRole(ctx context.Context, connection string) error {
 	if !connectionRE.MatchString(connection) {
 		return fmt.Errorf("%w: database connection %q", ErrName, connection)
 	}
-	return c.ensureRole(ctx, c.sourceRolePath(ProbeRole(connection)), databaseRoleFields(connection, loginStatements(2), probeTTL))
+	return c.ensureRole(ctx, c.sourceRolePath(ProbeRole(connection)), databaseRoleFields(connection, append(loginStatements(2), mayConnect), probeTTL))
 }
+
+// mayConnect lets a user into the database where not everybody may.
+const mayConnect = `DO $entente$
+BEGIN
+  IF NOT has_database_privilege('{{name}}', current_database(), 'CONNECT') THEN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), '{{name}}');
+  END IF;
+END
+$entente$`
 
 // ProbeCredential makes a user of the probe's role. Revoke it with RevokeProbe when done; it ends by itself after five minutes.
 func (c *Client) ProbeCredential(ctx context.Context, connection string) (gwvault.Credential, error) {
