@@ -15,11 +15,11 @@ const (
 	// ConditionProgrammed: every gateway replica serves the route.
 	ConditionProgrammed = "Programmed"
 
-	// ConditionSuspended: this agency suspended the agreement.
+	// ConditionSuspended: a party suspended the agreement.
 	ConditionSuspended = "Suspended"
-	// ConditionExpiring: the agreement ends soon.
+	// ConditionExpiring: the agreement ends within 90 days; the reason says how soon.
 	ConditionExpiring = "Expiring"
-	// ConditionReviewDue: the review date is past.
+	// ConditionReviewDue: the review is due within 90 days, or was; the reason says which.
 	ConditionReviewDue = "ReviewDue"
 
 	// ConditionSourceReachable: the operator could read the source's catalogue (Dataset).
@@ -65,6 +65,13 @@ const (
 	ReasonNotResolved = "NotResolved"
 	ReasonDeleted     = "Deleted"
 
+	ReasonOtherTerms = "OtherTermsStand"
+
+	ReasonWithin90Days = "Within90Days"
+	ReasonWithin30Days = "Within30Days"
+	ReasonWithin7Days  = "Within7Days"
+	ReasonOverdue      = "Overdue"
+
 	ReasonReady         = "Ready"
 	ReasonPending       = "Pending"
 	ReasonNotInForce    = "NotInForce"
@@ -81,6 +88,12 @@ const (
 	OwnerCompile = "entente-compile"
 	// OwnerSigner applies the local signature.
 	OwnerSigner = "entente-signer"
+	// OwnerStatements applies this agency's statements beside its signature.
+	OwnerStatements = "entente-statements"
+	// OwnerReceived applies what other parties sent by the exchange.
+	OwnerReceived = "entente-received"
+	// OwnerDelivered applies what other parties were told.
+	OwnerDelivered = "entente-delivered"
 	// OwnerCredentials applies credentials and CredentialsReady.
 	OwnerCredentials = "entente-credentials"
 	// OwnerProgrammed applies Programmed.

@@ -67,7 +67,7 @@ type AgreementState string
 
 // States of an agreement as this agency sees it.
 const (
-	// StateRejected: the resource is not acceptable, or an authorised person said Reject.
+	// StateRejected: the resource is not acceptable, or a party said Reject.
 	StateRejected AgreementState = "Rejected"
 	// StateProposed: waits for this agency's decisions.
 	StateProposed AgreementState = "Proposed"
@@ -77,9 +77,9 @@ const (
 	StatePending AgreementState = "Pending"
 	// StateInForce: every party signed and the window is open.
 	StateInForce AgreementState = "InForce"
-	// StateSuspended: this agency suspended it.
+	// StateSuspended: a party suspended it; the condition Suspended says which.
 	StateSuspended AgreementState = "Suspended"
-	// StateTerminated: this agency ended it for good.
+	// StateTerminated: a party ended it for good.
 	StateTerminated AgreementState = "Terminated"
 	// StateSuperseded: a later version is in force.
 	StateSuperseded AgreementState = "Superseded"
@@ -117,6 +117,27 @@ type SharingAgreementStatus struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +optional
 	Decisions []DecisionRecord `json:"decisions,omitempty"`
+
+	// Statements of this agency beside its signature, for the other parties: Reject, Suspend, Resume, Terminate, and an Accept
+	// that came after a Reject.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	// +optional
+	Statements []AgreementStatement `json:"statements,omitempty"`
+
+	// Received are the statements of other parties that came by the exchange: the latest Accept or Reject, and the latest
+	// Suspend, Resume or Terminate of each.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Received []AgreementStatement `json:"received,omitempty"`
+
+	// Delivered says what each other party was told.
+	// +listType=map
+	// +listMapKey=agency
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Delivered []AgreementDelivery `json:"delivered,omitempty"`
 
 	// Coverage ties each term that promises something to the control that keeps the promise.
 	// +listType=atomic

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ var (
 type Claims struct {
 	// Digest of the terms.
 	Digest string
-	// Decision is always Accept.
+	// Decision that was taken: Accept, but for a Statement.
 	Decision v1alpha1.Decision
 	// Agency that decided.
 	Agency string
@@ -80,6 +81,14 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Sign makes the compact JWS over the claims with the agency's current key.
 func Sign(ctx context.Context, signer keys.AgreementSigner, c Claims) (string, error) {
+	if err := c.accepts(); err != nil {
+		return "", fmt.Errorf("signing for agency %q: %w", c.Agency, err)
+	}
+	return SignStatement(ctx, signer, c)
+}
+
+// SignStatement is Sign of any decision.
+func SignStatement(ctx context.Context, signer keys.AgreementSigner, c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", fmt.Errorf("signing for agency %q: %w", c.Agency, err)
 	}
@@ -108,9 +117,21 @@ func Sign(ctx context.Context, signer keys.AgreementSigner, c Claims) (string, e
 	return jws, nil
 }
 
-// Verify checks that the JWS is a signature of the agency with one of its keys, and returns what it says. Whether the digest
+// Verify checks that the JWS is an acceptance by the agency with one of its keys, and returns what it says. Whether the digest
 // is that of the terms at hand is for the caller to compare.
 func Verify(jws, agency string, set *v1alpha1.KeySet) (Claims, error) {
+	c, err := VerifyStatement(jws, agency, set)
+	if err != nil {
+		return Claims{}, err
+	}
+	if err := c.accepts(); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+// VerifyStatement is Verify of any decision: the caller looks at which it is.
+func VerifyStatement(jws, agency string, set *v1alpha1.KeySet) (Claims, error) {
 	h, body, raw, err := split(jws)
 	if err != nil {
 		return Claims{}, err
@@ -137,6 +158,15 @@ func Verify(jws, agency string, set *v1alpha1.KeySet) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: signed as agency %q, not %q", ErrClaims, c.Agency, agency)
 	}
 	return c, nil
+}
+
+// Read says what a JWS claims, without verifying who made it: to find out what to verify it against, and to name it.
+func Read(jws string) (Claims, error) {
+	_, body, _, err := split(jws)
+	if err != nil {
+		return Claims{}, err
+	}
+	return decodeClaims(body)
 }
 
 func signingInput(h header, c Claims) (string, error) {
@@ -225,11 +255,24 @@ var (
 	agencyForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 )
 
+// accepts refuses what does not say Accept: what verifies as a signature must never be a statement of something else.
+func (c Claims) accepts() error {
+	if c.Decision != v1alpha1.DecisionAccept {
+		return fmt.Errorf("%w: decision is %q; a signature on an agreement says Accept", ErrClaims, c.Decision)
+	}
+	return nil
+}
+
+// decisions that an agency can state.
+var decisions = []v1alpha1.Decision{
+	v1alpha1.DecisionAccept, v1alpha1.DecisionReject, v1alpha1.DecisionSuspend, v1alpha1.DecisionResume, v1alpha1.DecisionTerminate,
+}
+
 // check refuses claims that nobody should sign or believe.
 func (c Claims) check() error {
 	switch {
-	case c.Decision != v1alpha1.DecisionAccept:
-		return fmt.Errorf("%w: decision is %q; only Accept is signed", ErrClaims, c.Decision)
+	case !slices.Contains(decisions, c.Decision):
+		return fmt.Errorf("%w: decision is %q, which no agency can take", ErrClaims, c.Decision)
 	case !agencyForm.MatchString(c.Agency):
 		return fmt.Errorf("%w: %q is not the name of an agency", ErrClaims, c.Agency)
 	case !digestForm.MatchString(c.Digest):

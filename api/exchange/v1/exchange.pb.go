@@ -5,6 +5,10 @@
 // source: api/exchange/v1/exchange.proto
 
 // Package entente.exchange.v1 is how the operators of two agencies speak: agreements and credentials, never records.
+//
+// Every message is bound to the digest of the terms that it is about, and may be sent any number of times. Members that a
+// server does not know make it refuse a message: what it cannot understand it cannot agree to. A refusal carries a
+// google.rpc.ErrorInfo of the domain entente.dev whose reason is one of those in docs/exchange.md.
 
 package exchangev1
 
@@ -134,6 +138,500 @@ func (x *IssueCertificateResponse) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+// ProposeRequest proposes terms.
+type ProposeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Format of this message: 1.
+	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	// Terms as JSON: spec.terms of a SharingAgreement, at most 256 KiB.
+	Terms []byte `protobuf:"bytes,2,opt,name=terms,proto3" json:"terms,omitempty"`
+	// Digest of the terms, sha256:<base64url>.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Signature of the caller on the digest: a compact JWS that says Accept.
+	Signature     string `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeRequest) Reset() {
+	*x = ProposeRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeRequest) ProtoMessage() {}
+
+func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
+func (*ProposeRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ProposeRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *ProposeRequest) GetTerms() []byte {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
+func (x *ProposeRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ProposeRequest) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+// ProposeResponse acknowledges: the terms and the signature are kept.
+type ProposeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeResponse) Reset() {
+	*x = ProposeResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeResponse) ProtoMessage() {}
+
+func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeResponse.ProtoReflect.Descriptor instead.
+func (*ProposeResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{3}
+}
+
+// RecordDecisionRequest hands over a statement.
+type RecordDecisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Format of this message: 1.
+	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	// Agreement and version, <id>.v<version>.
+	Agreement string `protobuf:"bytes,2,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	// Statement of the caller: a compact JWS over {digest, decision, agency, decidedAt}. The decision is Accept, Reject,
+	// Suspend, Resume or Terminate.
+	Statement     string `protobuf:"bytes,3,opt,name=statement,proto3" json:"statement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordDecisionRequest) Reset() {
+	*x = RecordDecisionRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordDecisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordDecisionRequest) ProtoMessage() {}
+
+func (x *RecordDecisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordDecisionRequest.ProtoReflect.Descriptor instead.
+func (*RecordDecisionRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RecordDecisionRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *RecordDecisionRequest) GetAgreement() string {
+	if x != nil {
+		return x.Agreement
+	}
+	return ""
+}
+
+func (x *RecordDecisionRequest) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+// RecordDecisionResponse acknowledges: the statement is kept, or was before.
+type RecordDecisionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordDecisionResponse) Reset() {
+	*x = RecordDecisionResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordDecisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordDecisionResponse) ProtoMessage() {}
+
+func (x *RecordDecisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordDecisionResponse.ProtoReflect.Descriptor instead.
+func (*RecordDecisionResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{5}
+}
+
+// GetRequest asks for one version of an agreement.
+type GetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement and version, <id>.v<version>.
+	Agreement     string `protobuf:"bytes,1,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRequest) Reset() {
+	*x = GetRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRequest) ProtoMessage() {}
+
+func (x *GetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
+func (*GetRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetRequest) GetAgreement() string {
+	if x != nil {
+		return x.Agreement
+	}
+	return ""
+}
+
+// GetResponse is what the called agency holds of it.
+type GetResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Agreement *Agreement             `protobuf:"bytes,1,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	// Terms as JSON.
+	Terms         []byte `protobuf:"bytes,2,opt,name=terms,proto3" json:"terms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetResponse) Reset() {
+	*x = GetResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetResponse) ProtoMessage() {}
+
+func (x *GetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
+func (*GetResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetResponse) GetAgreement() *Agreement {
+	if x != nil {
+		return x.Agreement
+	}
+	return nil
+}
+
+func (x *GetResponse) GetTerms() []byte {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
+// ListRequest asks for a page of agreements.
+type ListRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Token of the page: next_page_token of the page before; empty for the first.
+	PageToken string `protobuf:"bytes,1,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Most agreements to give; 0 and more than 200 mean 200.
+	PageSize      uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequest) Reset() {
+	*x = ListRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequest) ProtoMessage() {}
+
+func (x *ListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
+func (*ListRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+// ListResponse is a page of agreements, by name.
+type ListResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Agreements []*Agreement           `protobuf:"bytes,1,rep,name=agreements,proto3" json:"agreements,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListResponse) Reset() {
+	*x = ListResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListResponse) ProtoMessage() {}
+
+func (x *ListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
+func (*ListResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListResponse) GetAgreements() []*Agreement {
+	if x != nil {
+		return x.Agreements
+	}
+	return nil
+}
+
+func (x *ListResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Agreement is one version of an agreement, as the called agency knows it.
+type Agreement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement and version, <id>.v<version>.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Digest of its terms.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What the called agency has said of it: compact JWS.
+	Statements []string `protobuf:"bytes,3,rep,name=statements,proto3" json:"statements,omitempty"`
+	// What the called agency has heard from the caller: compact JWS.
+	Received      []string `protobuf:"bytes,4,rep,name=received,proto3" json:"received,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Agreement) Reset() {
+	*x = Agreement{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Agreement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Agreement) ProtoMessage() {}
+
+func (x *Agreement) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
+func (*Agreement) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Agreement) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Agreement) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Agreement) GetStatements() []string {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *Agreement) GetReceived() []string {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
 var File_api_exchange_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_api_exchange_v1_exchange_proto_rawDesc = "" +
@@ -144,9 +642,46 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\"w\n" +
 	"\x18IssueCertificateResponse\x12\"\n" +
 	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x127\n" +
-	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter2\x82\x01\n" +
+	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"t\n" +
+	"\x0eProposeRequest\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
+	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\tR\tsignature\"\x11\n" +
+	"\x0fProposeResponse\"k\n" +
+	"\x15RecordDecisionRequest\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
+	"\tagreement\x18\x02 \x01(\tR\tagreement\x12\x1c\n" +
+	"\tstatement\x18\x03 \x01(\tR\tstatement\"\x18\n" +
+	"\x16RecordDecisionResponse\"*\n" +
+	"\n" +
+	"GetRequest\x12\x1c\n" +
+	"\tagreement\x18\x01 \x01(\tR\tagreement\"a\n" +
+	"\vGetResponse\x12<\n" +
+	"\tagreement\x18\x01 \x01(\v2\x1e.entente.exchange.v1.AgreementR\tagreement\x12\x14\n" +
+	"\x05terms\x18\x02 \x01(\fR\x05terms\"I\n" +
+	"\vListRequest\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x01 \x01(\tR\tpageToken\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"v\n" +
+	"\fListResponse\x12>\n" +
+	"\n" +
+	"agreements\x18\x01 \x03(\v2\x1e.entente.exchange.v1.AgreementR\n" +
+	"agreements\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"s\n" +
+	"\tAgreement\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1e\n" +
+	"\n" +
+	"statements\x18\x03 \x03(\tR\n" +
+	"statements\x12\x1a\n" +
+	"\breceived\x18\x04 \x03(\tR\breceived2\xda\x03\n" +
 	"\x0fExchangeService\x12o\n" +
-	"\x10IssueCertificate\x12,.entente.exchange.v1.IssueCertificateRequest\x1a-.entente.exchange.v1.IssueCertificateResponseB;Z9github.com/entente-dev/entente/api/exchange/v1;exchangev1b\x06proto3"
+	"\x10IssueCertificate\x12,.entente.exchange.v1.IssueCertificateRequest\x1a-.entente.exchange.v1.IssueCertificateResponse\x12T\n" +
+	"\aPropose\x12#.entente.exchange.v1.ProposeRequest\x1a$.entente.exchange.v1.ProposeResponse\x12i\n" +
+	"\x0eRecordDecision\x12*.entente.exchange.v1.RecordDecisionRequest\x1a+.entente.exchange.v1.RecordDecisionResponse\x12H\n" +
+	"\x03Get\x12\x1f.entente.exchange.v1.GetRequest\x1a .entente.exchange.v1.GetResponse\x12K\n" +
+	"\x04List\x12 .entente.exchange.v1.ListRequest\x1a!.entente.exchange.v1.ListResponseB;Z9github.com/entente-dev/entente/api/exchange/v1;exchangev1b\x06proto3"
 
 var (
 	file_api_exchange_v1_exchange_proto_rawDescOnce sync.Once
@@ -160,21 +695,40 @@ func file_api_exchange_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_api_exchange_v1_exchange_proto_rawDescData
 }
 
-var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_api_exchange_v1_exchange_proto_goTypes = []any{
 	(*IssueCertificateRequest)(nil),  // 0: entente.exchange.v1.IssueCertificateRequest
 	(*IssueCertificateResponse)(nil), // 1: entente.exchange.v1.IssueCertificateResponse
-	(*timestamppb.Timestamp)(nil),    // 2: google.protobuf.Timestamp
+	(*ProposeRequest)(nil),           // 2: entente.exchange.v1.ProposeRequest
+	(*ProposeResponse)(nil),          // 3: entente.exchange.v1.ProposeResponse
+	(*RecordDecisionRequest)(nil),    // 4: entente.exchange.v1.RecordDecisionRequest
+	(*RecordDecisionResponse)(nil),   // 5: entente.exchange.v1.RecordDecisionResponse
+	(*GetRequest)(nil),               // 6: entente.exchange.v1.GetRequest
+	(*GetResponse)(nil),              // 7: entente.exchange.v1.GetResponse
+	(*ListRequest)(nil),              // 8: entente.exchange.v1.ListRequest
+	(*ListResponse)(nil),             // 9: entente.exchange.v1.ListResponse
+	(*Agreement)(nil),                // 10: entente.exchange.v1.Agreement
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
 }
 var file_api_exchange_v1_exchange_proto_depIdxs = []int32{
-	2, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
-	0, // 1: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
-	1, // 2: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	11, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
+	10, // 1: entente.exchange.v1.GetResponse.agreement:type_name -> entente.exchange.v1.Agreement
+	10, // 2: entente.exchange.v1.ListResponse.agreements:type_name -> entente.exchange.v1.Agreement
+	0,  // 3: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
+	2,  // 4: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
+	4,  // 5: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
+	6,  // 6: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
+	8,  // 7: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
+	1,  // 8: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
+	3,  // 9: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
+	5,  // 10: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
+	7,  // 11: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
+	9,  // 12: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
+	8,  // [8:13] is the sub-list for method output_type
+	3,  // [3:8] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_api_exchange_v1_exchange_proto_init() }
@@ -188,7 +742,7 @@ func file_api_exchange_v1_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_exchange_v1_exchange_proto_rawDesc), len(file_api_exchange_v1_exchange_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -5,6 +5,10 @@
 // source: api/exchange/v1/exchange.proto
 
 // Package entente.exchange.v1 is how the operators of two agencies speak: agreements and credentials, never records.
+//
+// Every message is bound to the digest of the terms that it is about, and may be sent any number of times. Members that a
+// server does not know make it refuse a message: what it cannot understand it cannot agree to. A refusal carries a
+// google.rpc.ErrorInfo of the domain entente.dev whose reason is one of those in docs/exchange.md.
 
 package exchangev1
 
@@ -22,17 +26,33 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ExchangeService_IssueCertificate_FullMethodName = "/entente.exchange.v1.ExchangeService/IssueCertificate"
+	ExchangeService_Propose_FullMethodName          = "/entente.exchange.v1.ExchangeService/Propose"
+	ExchangeService_RecordDecision_FullMethodName   = "/entente.exchange.v1.ExchangeService/RecordDecision"
+	ExchangeService_Get_FullMethodName              = "/entente.exchange.v1.ExchangeService/Get"
+	ExchangeService_List_FullMethodName             = "/entente.exchange.v1.ExchangeService/List"
 )
 
 // ExchangeServiceClient is the client API for ExchangeService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ExchangeService is served by every operator to its peers, over mutual TLS with SPIFFE IDs.
+// ExchangeService is served by every operator to its peers, over mutual TLS with SPIFFE IDs. Operators may call all of it,
+// gateways only IssueCertificate.
 type ExchangeServiceClient interface {
 	// IssueCertificate signs a recipient's request for an agreement credential. The caller is the gateway or the operator
 	// of an agency that is a recipient of an agreement in force; the key never leaves the caller.
 	IssueCertificate(ctx context.Context, in *IssueCertificateRequest, opts ...grpc.CallOption) (*IssueCertificateResponse, error)
+	// Propose shows the terms of one version of an agreement together with the caller's signature on them. They await the
+	// decisions of the agency that is called: nothing takes effect by being proposed. Proposing what is known already hands
+	// over the signature only.
+	Propose(ctx context.Context, in *ProposeRequest, opts ...grpc.CallOption) (*ProposeResponse, error)
+	// RecordDecision hands over one statement of the caller about an agreement that the called agency knows.
+	RecordDecision(ctx context.Context, in *RecordDecisionRequest, opts ...grpc.CallOption) (*RecordDecisionResponse, error)
+	// Get gives one version of an agreement to which the caller is a party.
+	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
+	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
+	// lost messages or its state finds out.
+	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 }
 
 type exchangeServiceClient struct {
@@ -53,15 +73,67 @@ func (c *exchangeServiceClient) IssueCertificate(ctx context.Context, in *IssueC
 	return out, nil
 }
 
+func (c *exchangeServiceClient) Propose(ctx context.Context, in *ProposeRequest, opts ...grpc.CallOption) (*ProposeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposeResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_Propose_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) RecordDecision(ctx context.Context, in *RecordDecisionRequest, opts ...grpc.CallOption) (*RecordDecisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordDecisionResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_RecordDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_Get_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_List_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ExchangeServiceServer is the server API for ExchangeService service.
 // All implementations must embed UnimplementedExchangeServiceServer
 // for forward compatibility.
 //
-// ExchangeService is served by every operator to its peers, over mutual TLS with SPIFFE IDs.
+// ExchangeService is served by every operator to its peers, over mutual TLS with SPIFFE IDs. Operators may call all of it,
+// gateways only IssueCertificate.
 type ExchangeServiceServer interface {
 	// IssueCertificate signs a recipient's request for an agreement credential. The caller is the gateway or the operator
 	// of an agency that is a recipient of an agreement in force; the key never leaves the caller.
 	IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error)
+	// Propose shows the terms of one version of an agreement together with the caller's signature on them. They await the
+	// decisions of the agency that is called: nothing takes effect by being proposed. Proposing what is known already hands
+	// over the signature only.
+	Propose(context.Context, *ProposeRequest) (*ProposeResponse, error)
+	// RecordDecision hands over one statement of the caller about an agreement that the called agency knows.
+	RecordDecision(context.Context, *RecordDecisionRequest) (*RecordDecisionResponse, error)
+	// Get gives one version of an agreement to which the caller is a party.
+	Get(context.Context, *GetRequest) (*GetResponse, error)
+	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
+	// lost messages or its state finds out.
+	List(context.Context, *ListRequest) (*ListResponse, error)
 	mustEmbedUnimplementedExchangeServiceServer()
 }
 
@@ -74,6 +146,18 @@ type UnimplementedExchangeServiceServer struct{}
 
 func (UnimplementedExchangeServiceServer) IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueCertificate not implemented")
+}
+func (UnimplementedExchangeServiceServer) Propose(context.Context, *ProposeRequest) (*ProposeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Propose not implemented")
+}
+func (UnimplementedExchangeServiceServer) RecordDecision(context.Context, *RecordDecisionRequest) (*RecordDecisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecordDecision not implemented")
+}
+func (UnimplementedExchangeServiceServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedExchangeServiceServer) List(context.Context, *ListRequest) (*ListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
 }
 func (UnimplementedExchangeServiceServer) mustEmbedUnimplementedExchangeServiceServer() {}
 func (UnimplementedExchangeServiceServer) testEmbeddedByValue()                         {}
@@ -114,6 +198,78 @@ func _ExchangeService_IssueCertificate_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExchangeService_Propose_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).Propose(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_Propose_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).Propose(ctx, req.(*ProposeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_RecordDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordDecisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).RecordDecision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_RecordDecision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).RecordDecision(ctx, req.(*RecordDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_Get_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).Get(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_Get_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).Get(ctx, req.(*GetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).List(ctx, req.(*ListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ExchangeService_ServiceDesc is the grpc.ServiceDesc for ExchangeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +280,22 @@ var ExchangeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "IssueCertificate",
 			Handler:    _ExchangeService_IssueCertificate_Handler,
+		},
+		{
+			MethodName: "Propose",
+			Handler:    _ExchangeService_Propose_Handler,
+		},
+		{
+			MethodName: "RecordDecision",
+			Handler:    _ExchangeService_RecordDecision_Handler,
+		},
+		{
+			MethodName: "Get",
+			Handler:    _ExchangeService_Get_Handler,
+		},
+		{
+			MethodName: "List",
+			Handler:    _ExchangeService_List_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
