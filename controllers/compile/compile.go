@@ -66,6 +66,7 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 		c.resolve(v)
 		c.count(v)
 		c.verify(v)
+		c.hear(v)
 	}
 	relate(versions)
 	for _, v := range versions {
@@ -82,6 +83,7 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 			Name:   v.name,
 			Status: c.status(v, route, prior.Conditions[v.name]),
 			Sign:   v.sign,
+			Say:    v.say(),
 		})
 	}
 	return result
@@ -90,11 +92,12 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 // version is one version of an agreement while it is compiled. Each step of agreement fills in its part.
 type version struct {
 	object *v1alpha1.SharingAgreement
+	self   string // the local agency
 	name   string
 	terms  *v1alpha1.AgreementTerms
 	digest string
 
-	accepted verdict  // judge, relate
+	accepted verdict  // judge, hear, relate
 	warnings []string // judge
 	coverage []v1alpha1.TermCoverage
 	resolved verdict // resolve
@@ -102,6 +105,7 @@ type version struct {
 
 	decided    decisions  // count
 	signatures signatures // verify
+	voices     []voice    // hear
 
 	// notBefore and end are the window in which the version can be in force: its term, cut where a signed later version
 	// replaces it (relate).
@@ -121,6 +125,7 @@ func (c *compiler) versions(id string) []*version {
 	for _, o := range objects {
 		out = append(out, &version{
 			object:    o,
+			self:      c.index.Self,
 			name:      o.Name,
 			terms:     &o.Spec.Terms,
 			notBefore: o.Spec.Terms.Term.NotBefore.UTC(),

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,8 @@ import (
 // creationTimestamp, is being deleted from its deletionTimestamp, and is gone from its annotation test.entente.dev/gone.
 //
 // What nobody wants to write by hand is written as ${bundle AGENCY}, ${keys AGENCY}, ${digest OBJECT}, and
-// ${sign AGENCY AGREEMENT [with AGENCY] [over AGREEMENT]}.
+// ${sign AGENCY AGREEMENT [with AGENCY] [over AGREEMENT]}, ${said AGENCY DECISION AGREEMENT TIME [with AGENCY]}. What was said
+// arrives at its time.
 type fixture struct {
 	// Self is the local agency.
 	Self string `json:"self"`
@@ -184,9 +186,33 @@ func (f *fixture) expand(document string) string {
 				return m
 			}
 			return sign(args[0], key, f.digest(over), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		case "said":
+			return f.said(args)
 		}
 		return m
 	})
+}
+
+// said makes a statement: AGENCY DECISION AGREEMENT TIME [with AGENCY].
+func (f *fixture) said(args []string) string {
+	if len(args) < 4 {
+		return "{}"
+	}
+	at, err := time.Parse(time.RFC3339, args[3])
+	if err != nil {
+		panic(err)
+	}
+	key, decision := args[0], v1alpha1.Decision(args[1])
+	if len(args) == 6 {
+		key = args[5]
+	}
+	jws, err := signature.SignStatement(context.Background(), testSigner{args[0] + "-1", key}, signature.Claims{
+		Digest: f.digest(args[2]), Decision: decision, Agency: args[0], DecidedAt: at,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return mustJSON(v1alpha1.AgreementStatement{Agency: args[0], Decision: decision, DecidedAt: metav1.NewTime(at), JWS: jws})
 }
 
 // digest of a schema or an agreement, or of nothing while that is not loaded.
@@ -214,6 +240,7 @@ func (f *fixture) index(now time.Time) *Index {
 		if existsAt(a, now) {
 			a = a.DeepCopy()
 			deletingAt(a, now)
+			a.Status.Received = slices.DeleteFunc(a.Status.Received, func(s v1alpha1.AgreementStatement) bool { return s.DecidedAt.After(now) })
 			ix.Agreements[a.Spec.Terms.ID] = append(ix.Agreements[a.Spec.Terms.ID], a)
 		}
 	}

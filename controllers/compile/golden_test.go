@@ -81,6 +81,7 @@ type versionShown struct {
 	Decisions  []string                `json:"decisions,omitempty"`
 	Coverage   []string                `json:"coverage,omitempty"`
 	Routes     []string                `json:"routes,omitempty"`
+	Say        []string                `json:"say,omitempty"`
 	Conditions []string                `json:"conditions"`
 }
 
@@ -161,6 +162,11 @@ func showVersion(v VersionResult, last v1alpha1.SharingAgreementStatus) versionS
 	for _, d := range v.Status.Decisions {
 		out.Decisions = append(out.Decisions, strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", d.Name, d.Decision, d.DecidedBy, d.Role)))
 	}
+	for _, s := range v.Say {
+		if s.Decision != v1alpha1.DecisionAccept { // which the signature shows
+			out.Say = append(out.Say, fmt.Sprintf("%s at %s", s.Decision, stamp(s.DecidedAt)))
+		}
+	}
 	for _, c := range v.Status.Coverage {
 		if !reflect.DeepEqual(last.Coverage, v.Status.Coverage) {
 			out.Coverage = append(out.Coverage, fmt.Sprintf("%s %v", c.Term, c.Controls))
@@ -184,7 +190,7 @@ func (f *fixture) writeBack(t testing.TB, r Result, now time.Time) Prior {
 	for _, v := range r.Versions {
 		status := v.Status
 		object := f.agreements[v.Name].DeepCopy()
-		status.Signatures = object.Status.Signatures
+		status.Signatures, status.Received = object.Status.Signatures, object.Status.Received
 		if v.Sign {
 			status.Signatures = []v1alpha1.AgreementSignature{{Agency: f.Self, JWS: sign(f.Self, f.Self, v.Status.Digest, now)}}
 		}

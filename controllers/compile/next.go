@@ -29,10 +29,10 @@ func (v *version) instants() []time.Time {
 	if v.signedByAll() {
 		out = append(out, v.notBefore.Add(-lead), v.notBefore)
 		if v.replacedBy == nil {
-			out = append(out, v.end.Add(-expiring))
+			out = append(out, ladder(v.end)...)
 		}
 		if due := v.terms.Term.ReviewBy; due != nil {
-			out = append(out, due.UTC())
+			out = append(out, append(ladder(due.UTC()), due.UTC())...)
 		}
 	}
 	return out

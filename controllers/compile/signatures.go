@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/signature"
@@ -16,19 +17,23 @@ type signatures struct {
 	verified, missing []string
 	// ours: our own signature is among verified. published: it is where the operator puts it, in status.
 	ours, published bool
+	// at is when each verified party accepted, by its own clock.
+	at map[string]time.Time
 	// problems are the signatures that do not verify: whose and why.
 	problems []string
 }
 
-// verify checks the union of the signatures that came by file and those that the operator keeps.
+// verify checks the union of the signatures that came by file, those that came by the exchange, and our own.
 func (c *compiler) verify(v *version) {
 	if v.digest == "" {
 		return
 	}
 	s := &v.signatures
+	s.at = map[string]time.Time{}
+	kept := slices.Concat(v.object.Status.Signatures, acceptances(v.object.Status.Received))
 	for _, name := range partyNames(v.terms) {
 		ok, problem := c.verified(v, name, v.object.Spec.Signatures)
-		inStatus, problemInStatus := c.verified(v, name, v.object.Status.Signatures)
+		inStatus, problemInStatus := c.verified(v, name, kept)
 		switch {
 		case ok || inStatus:
 			s.verified = append(s.verified, name)
@@ -43,7 +48,7 @@ func (c *compiler) verify(v *version) {
 		}
 	}
 	slices.Sort(s.verified)
-	for _, sig := range slices.Concat(v.object.Spec.Signatures, v.object.Status.Signatures) {
+	for _, sig := range slices.Concat(v.object.Spec.Signatures, kept) {
 		if party(v.terms, sig.Agency) == nil {
 			s.problems = append(s.problems, fmt.Sprintf("agency %q signed, which is not a party: remove its signature; ", sig.Agency))
 		}
@@ -61,7 +66,10 @@ func (c *compiler) verified(v *version, agency string, among []v1alpha1.Agreemen
 		claims, err := signature.Verify(s.JWS, agency, c.keysOf(c.index.Agencies[agency]))
 		switch {
 		case err == nil && claims.Digest == v.digest:
-			return true, ""
+			if claims.DecidedAt.After(v.signatures.at[agency]) {
+				v.signatures.at[agency] = claims.DecidedAt
+			}
+			ok = true
 		case err == nil:
 			problem += fmt.Sprintf("the signature of %s is over other terms (%s): %s; ", agency, claims.Digest, replaceIt)
 		case c.index.Agencies[agency] == nil:
@@ -72,7 +80,21 @@ func (c *compiler) verified(v *version, agency string, among []v1alpha1.Agreemen
 			problem += fmt.Sprintf("the signature of %s is not good (%v): %s; ", agency, err, replaceIt)
 		}
 	}
+	if ok {
+		return true, ""
+	}
 	return false, problem
+}
+
+// acceptances are the statements that are signatures, as such.
+func acceptances(statements []v1alpha1.AgreementStatement) []v1alpha1.AgreementSignature {
+	var out []v1alpha1.AgreementSignature
+	for _, s := range statements {
+		if s.Decision == v1alpha1.DecisionAccept {
+			out = append(out, v1alpha1.AgreementSignature{Agency: s.Agency, JWS: s.JWS})
+		}
+	}
+	return out
 }
 
 // signedByAll says whether every party signed exactly these terms.

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -9,9 +8,6 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway/route"
 )
-
-// expiring is how long before its end an agreement is said to be expiring.
-const expiring = 30 * 24 * time.Hour
 
 // status puts together what people are told of a version.
 func (c *compiler) status(v *version, r *route.Route, prior []metav1.Condition) v1alpha1.SharingAgreementStatus {
@@ -55,11 +51,10 @@ func (c *compiler) conditions(v *version, prior []metav1.Condition) []metav1.Con
 }
 
 func (c *compiler) suspended(v *version) verdict {
-	r := v.suspension()
-	if r == nil || v.state != v1alpha1.StateSuspended {
+	if v.state != v1alpha1.StateSuspended {
 		return verdict{}
 	}
-	return verdict{true, v1alpha1.ReasonSuspended, suspendedBy(v, r)}
+	return verdict{true, v1alpha1.ReasonSuspended, v.inForce.message}
 }
 
 // running: every party signed, and it has not ended.
@@ -69,22 +64,6 @@ func (v *version) running() bool {
 		return v.signedByAll()
 	}
 	return false
-}
-
-// expiring leaves out a version that another replaces before its end: the agreement goes on.
-func (c *compiler) expiring(v *version) verdict {
-	if !v.running() || v.replacedBy != nil || c.now.Before(v.end.Add(-expiring)) {
-		return verdict{}
-	}
-	return verdict{true, v1alpha1.ConditionExpiring, fmt.Sprintf("ends at %s: renew by a new version, or let it end", v.end.Format(time.RFC3339))}
-}
-
-func (c *compiler) reviewDue(v *version) verdict {
-	due := v.terms.Term.ReviewBy
-	if !v.running() || due.IsZero() || c.now.Before(due.Time) {
-		return verdict{}
-	}
-	return verdict{true, v1alpha1.ConditionReviewDue, fmt.Sprintf("the review was due by %s: review it, and renew by a new version with a later reviewBy", stamp(*due))}
 }
 
 // conditionList builds conditions of one object in the order in which they are set.

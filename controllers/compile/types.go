@@ -64,6 +64,9 @@ type VersionResult struct {
 	Status v1alpha1.SharingAgreementStatus
 	// Sign is true when the local agency has decided to accept and has not signed Digest yet.
 	Sign bool
+	// Say is what this agency has to tell the other parties: its latest Accept or Reject, and its latest Suspend, Resume or
+	// Terminate.
+	Say []v1alpha1.StatementRef
 }
 
 // Credential is one role that must exist in Vault while the agreement is in force and this agency is the source.

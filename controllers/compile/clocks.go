@@ -1,0 +1,64 @@
+package compile
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+)
+
+const day = 24 * time.Hour
+
+// rungs are how long before a date people are told of it, and what the condition's reason is then, the latest last.
+var rungs = []struct {
+	before time.Duration
+	reason string
+	words  string
+}{
+	{90 * day, v1alpha1.ReasonWithin90Days, "within 90 days"},
+	{30 * day, v1alpha1.ReasonWithin30Days, "within 30 days"},
+	{7 * day, v1alpha1.ReasonWithin7Days, "within 7 days"},
+}
+
+// rung is the last one that was reached before a date; ok is false when none was.
+func (c *compiler) rung(date time.Time) (reason, words string, ok bool) {
+	for _, r := range rungs {
+		if !c.now.Before(date.Add(-r.before)) {
+			reason, words, ok = r.reason, r.words, true
+		}
+	}
+	return reason, words, ok
+}
+
+// ladder are the instants at which a rung before a date is reached.
+func ladder(date time.Time) []time.Time {
+	out := make([]time.Time, len(rungs))
+	for i, r := range rungs {
+		out[i] = date.Add(-r.before)
+	}
+	return out
+}
+
+// expiring leaves out a version that another replaces before its end: the agreement goes on.
+func (c *compiler) expiring(v *version) verdict {
+	reason, words, ok := c.rung(v.end)
+	if !ok || !v.running() || v.replacedBy != nil {
+		return verdict{}
+	}
+	return verdict{true, reason, fmt.Sprintf("ends %s, at %s: renew by a new version, or let it end", words, v.end.Format(time.RFC3339))}
+}
+
+func (c *compiler) reviewDue(v *version) verdict {
+	due := v.terms.Term.ReviewBy
+	if !v.running() || due.IsZero() {
+		return verdict{}
+	}
+	if !c.now.Before(due.Time) {
+		return verdict{true, v1alpha1.ReasonOverdue, fmt.Sprintf("the review was due by %s: review it, and renew by a new version with a later reviewBy", stamp(*due))}
+	}
+	reason, words, ok := c.rung(due.UTC())
+	if !ok {
+		return verdict{}
+	}
+	return verdict{true, reason, fmt.Sprintf("the review is due %s, by %s: review it, and renew by a new version with a later reviewBy", words, stamp(*due))}
+}
