@@ -69,6 +69,14 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, readErr
 	}
 	result := compile.CompileAgreement(index, id, prior(index.Agreements[id], have), r.now())
+	if !have.stands(result.Route) && result.Route.Tombstone == nil && !r.plans.isWritten(id, result.Credentials) {
+		// A permission begins with its credentials and ends with its route. The credentials' reconciler calls back.
+		next := planOf(result, index.Agreements[id], readErr)
+		next.prepare = true
+		r.plans.put(id, next)
+		r.timers.set(id, result.Next)
+		return reconcile.Result{}, errors.Join(readErr, r.applyStatuses(ctx, index.Agreements[id], result))
+	}
 	routeErr := errors.Join(readErr, r.routes.publish(ctx, have, result.Route))
 	if apierrors.IsConflict(routeErr) || apierrors.IsAlreadyExists(routeErr) {
 		return reconcile.Result{RequeueAfter: 5 * time.Millisecond}, nil // the cache is behind

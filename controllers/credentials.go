@@ -25,7 +25,7 @@ type credentials struct {
 	roles     Roles
 	inventory *inventory
 	plans     *plans
-	// compile calls for an agreement that has roles in Vault and no plan.
+	// compile calls for an agreement whose roles are prepared, or that has roles in Vault and no plan.
 	compile *doorbell
 	vault   *vaultWatch
 	now     func() time.Time
@@ -45,12 +45,19 @@ func (r *credentials) Reconcile(ctx context.Context, request reconcile.Request) 
 	if p == nil {
 		return reconcile.Result{}, nil
 	}
-	if p.unpublished != nil && !p.tombstone {
+	if p.unpublished != nil && !p.tombstone && !p.prepare {
 		// Until the route stands, nothing is issued for it, and nothing that it may still carry ends.
 		return reconcile.Result{}, r.report(ctx, p, progress{blocked: p.unpublished})
 	}
 	done := r.makeSo(ctx, id, p)
-	if done.failed == nil {
+	if done.written && done.failed == nil {
+		r.plans.write(id, p.credentials)
+	}
+	switch {
+	case done.failed != nil:
+	case p.prepare:
+		r.compile.ringUrgent(id)
+	default:
 		r.plans.settle(id, p)
 	}
 	return reconcile.Result{}, errors.Join(done.failed, r.report(ctx, p, done))
@@ -69,7 +76,8 @@ type progress struct {
 	failed error
 }
 
-// makeSo ends the roles that the plan does not declare and writes those that it does, in this order.
+// makeSo ends the roles that the plan does not declare and writes those that it does, in this order. A plan that prepares a route
+// ends none.
 func (r *credentials) makeSo(ctx context.Context, id string, p *plan) progress {
 	if !r.inventory.isLoaded() {
 		if err := r.inventory.load(ctx, r.roles); err != nil {
@@ -87,6 +95,9 @@ func (r *credentials) makeSo(ctx context.Context, id string, p *plan) progress {
 		if declared[k] {
 			written[k] = true
 			continue
+		}
+		if p.prepare {
+			continue // the route that stands may still need it
 		}
 		if err := r.revoke(ctx, k); err != nil {
 			errs = append(errs, err)

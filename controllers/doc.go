@@ -10,7 +10,8 @@
 //	programmed   says which gateways serve the route, from the reports on their Leases
 //
 // The reconcilers behind agreement work from the plan that it leaves (plans.go), which it does only after the route is published:
-// so a tombstone always comes before credentials are ended. Agency, schema, dataset and probe stand beside.
+// so a tombstone always comes before credentials are ended. On the way up it is the other way round: a route follows its roles, so
+// that whoever asks as soon as it is there gets an answer. Agency, schema, dataset and probe stand beside.
 //
 // A request names an agreement's id, not one of its versions.
 package controllers

@@ -16,6 +16,9 @@ type plan struct {
 	// sequence of the route; 0: there is none.
 	sequence  int64
 	tombstone bool
+	// prepare: the roles are to be written first, so that who asks as soon as the route is there gets an answer; the route
+	// follows, and a plan that says so.
+	prepare bool
 	// unpublished says why the route could not be published; nothing may be done before it is.
 	unpublished error
 	// credentials that must exist; every other of the agreement must not.
@@ -66,10 +69,14 @@ type plans struct {
 	latest map[string]*plan
 	// settled is the number of the plan whose credentials were last made so.
 	settled map[string]uint64
+	// written are the credentials that were last made so.
+	written map[string][]compile.Credential
 	number  uint64
 }
 
-func newPlans() *plans { return &plans{latest: map[string]*plan{}, settled: map[string]uint64{}} }
+func newPlans() *plans {
+	return &plans{latest: map[string]*plan{}, settled: map[string]uint64{}, written: map[string][]compile.Credential{}}
+}
 
 // put takes over the plan of an agreement. One that says the same as the last changes nothing: whoever works on that goes on.
 func (p *plans) put(id string, next *plan) {
@@ -108,11 +115,26 @@ func (p *plans) settle(id string, done *plan) {
 	if len(done.versions) == 0 && p.latest[id] == done {
 		delete(p.latest, id)
 		delete(p.settled, id)
+		delete(p.written, id)
 	}
 	p.mu.Unlock()
 	if done.deleting() {
 		p.finalizer.ring(id)
 	}
+}
+
+// write notes that the roles of these credentials are written.
+func (p *plans) write(id string, done []compile.Credential) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written[id] = done
+}
+
+// isWritten says whether exactly these were the last to be written.
+func (p *plans) isWritten(id string, want []compile.Credential) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(want) == 0 || reflect.DeepEqual(p.written[id], want)
 }
 
 // isSettled says whether the credentials are as this plan wants them.
