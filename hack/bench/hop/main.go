@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == childArgument {
+		exit(load())
+		return
+	}
+	var o options
+	var callers string
+	flag.IntVar(&o.rounds, "rounds", 7, "paired rounds")
+	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a segment")
+	flag.StringVar(&callers, "callers", "1,16,64", "callers at once")
+	flag.StringVar(&o.dir, "dir", "", "where the logs are written, on a disk; default: a temporary folder, removed afterwards")
+	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
+	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the last round")
+	flag.BoolVar(&o.smoke, "smoke", false, "only see that it runs: one round of 0.2 s")
+	flag.Parse()
+	if o.smoke {
+		o.rounds, o.time, callers = 1, 200*time.Millisecond, "1,16"
+	}
+	for c := range strings.SplitSeq(callers, ",") {
+		n, err := strconv.Atoi(c)
+		if err != nil || n < 1 {
+			exit(fmt.Errorf("-callers: %q is no number of callers", c))
+		}
+		o.callers = append(o.callers, n)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	exit(run(ctx, o))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hop:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	rounds             int
+	time               time.Duration
+	callers            []int
+	dir, out, profiles string
+	smoke              bool
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "entente-hop-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.dir)
+	}
+	w, err := startWorld(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := w.stop(); err == nil {
+			err = e
+		}
+	}()
+	b := &bench{options: o, cells: map[cellKey]*cell{}}
+	if b.server, err = findPostmaster(w.postgres.SocketDir()); err != nil {
+		return err
+	}
+	targets, err := w.targets()
+	if err != nil {
+		return err
+	}
+	if b.child, err = startChild(targets); err != nil {
+		return err
+	}
+	defer func() { _ = b.child.stop() }()
+	for _, t := range targets {
+		if _, err := b.child.run(order{t.Name, max(16, o.callers[0]), o.time}); err != nil {
+			return err
+		}
+	}
+	for round := range o.rounds {
+		for _, callers := range o.callers {
+			for i := range targets {
+				// Each round starts at another target, every second one goes backwards.
+				at := (i + round) % len(targets)
+				if round%2 == 1 {
+					at = len(targets) - 1 - at
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := b.segment(targets[at].Name, callers); err != nil {
+					return err
+				}
+			}
+		}
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
+	}
+	return b.report(targets)
+}
+
+// targets in the order of doc.go.
+func (w *world) targets() ([]target, error) {
+	var out []target
+	for _, t := range []struct {
+		name, address string
+		users         bool
+	}{
+		{bareName, w.bare.plain, false},
+		{recordName, w.bare.recorded, false},
+		{governedName, w.source.addrs.Peer, false},
+		{aggregatorName, w.bare.aggregator, true},
+		{queryName, w.recipient.addrs.GRPC, true},
+	} {
+		own, authority := w.credential, w.source.ca.certificate
+		if t.users {
+			own, authority = w.user, w.recipient.ca.certificate
+		}
+		made, err := newTarget(t.name, t.address, t.users, own, authority)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, made)
+	}
+	return out, nil
+}
+
+const (
+	bareName       = "bare"
+	recordName     = "bare-record"
+	governedName   = "governed"
+	aggregatorName = "aggregator"
+	queryName      = "governed-query"
+)
+
+type bench struct {
+	options
+	child  *child
+	server serverCPU
+	cells  map[cellKey]*cell
+}
+
+type cellKey struct {
+	target  string
+	callers int
+}
+
+// cell is all rounds of one target at one number of callers.
+type cell struct {
+	rounds []round
+	share  *share
+}
+
+// round is one segment; CPU times are of one request.
+type round struct {
+	perSecond               float64
+	p50, p99                time.Duration
+	gateway, server, caller time.Duration
+}
+
+// segment loads a target and takes its time, its CPU time and its profile.
+func (b *bench) segment(name string, callers int) error {
+	c := b.cells[cellKey{name, callers}]
+	if c == nil {
+		c = &cell{share: newShare()}
+		b.cells[cellKey{name, callers}] = c
+	}
+	runtime.GC() // no target pays for the garbage of the one before
+	server, err := b.server.read()
+	if err != nil {
+		return err
+	}
+	var buf bytes.Buffer
+	if err := pprof.StartCPUProfile(&buf); err != nil {
+		return err
+	}
+	cpu := cpuTime()
+	r, err := b.child.run(order{name, callers, b.time})
+	cpu = cpuTime() - cpu
+	pprof.StopCPUProfile()
+	if err != nil {
+		return err
+	}
+	postgres, err := b.server.since(server)
+	if err != nil {
+		return err
+	}
+	if b.profiles != "" {
+		if err := os.WriteFile(filepath.Join(b.profiles, fmt.Sprintf("%s-%d.prof", name, callers)), buf.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	p, err := profile.Parse(&buf)
+	if err != nil {
+		return err
+	}
+	c.share.add(p)
+	n := time.Duration(r.Lookups)
+	c.rounds = append(c.rounds, round{float64(r.Lookups) / r.Elapsed.Seconds(), r.P50, r.P99, cpu / n, postgres / n, r.CPU / n})
+	return nil
+}
