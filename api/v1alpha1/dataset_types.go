@@ -7,7 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:path=datasets,shortName=ds,categories=entente
+// +kubebuilder:resource:path=datasets,shortName=dset,categories=entente
 // +kubebuilder:printcolumn:name="Schema",type=string,JSONPath=`.spec.schema.name`
 // +kubebuilder:printcolumn:name="Version",type=integer,JSONPath=`.spec.schema.version`
 // +kubebuilder:printcolumn:name="Relation",type=string,JSONPath=`.spec.relation`

@@ -13,7 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Parties",type=string,JSONPath=`.spec.terms.parties[*].agency`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
-// +kubebuilder:printcolumn:name="Not after",type=date,JSONPath=`.spec.terms.term.notAfter`
+// +kubebuilder:printcolumn:name="Not after",type=string,JSONPath=`.spec.terms.term.notAfter`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9-]+[.]v[1-9][0-9]{0,5}$') && self.metadata.name.startsWith(self.spec.terms.id + '.v') && int(self.metadata.name.substring(size(self.spec.terms.id) + 2)) == self.spec.terms.version",message="a sharing agreement's object name is <terms.id>.v<terms.version>"
 type SharingAgreement struct {
