@@ -18,12 +18,12 @@ func newAgreementCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "agreement",
 		Aliases: []string{"agr"},
-		Short:   "Digest, decide on and sign sharing agreements",
+		Short:   "Check, digest, decide on and sign sharing agreements",
 	}
 	where.add(cmd)
 	signature := &cobra.Command{Use: "signature", Short: "Carry signatures between the parties by file"}
 	signature.AddCommand(newSignatureExportCommand(&where), newSignatureImportCommand(&where))
-	cmd.AddCommand(newAgreementDigestCommand(), newAgreementDecideCommand(&where), signature)
+	cmd.AddCommand(newAgreementLintCommand(&where), newAgreementDigestCommand(), newAgreementDecideCommand(&where), signature)
 	return cmd
 }
 
