@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,7 +62,9 @@ func (p *publisher) read(ctx context.Context, id string) (published, error) {
 		}
 		return published{prior: p.overwritten(id, floor)}, nil
 	}
-	r, err := p.keys.verify(ctx, g)
+	verifying, cancel := context.WithTimeout(ctx, tombstonePatience)
+	r, err := p.keys.verify(verifying, g)
+	cancel()
 	switch {
 	case err == nil && r.Agreement == id && r.Self == p.self && r.Sequence >= floor:
 		p.raise(id, r.Sequence)
@@ -78,6 +81,9 @@ func (p *publisher) overwritten(id string, sequence int64) *route.Route {
 	return &route.Route{Format: route.Format, Agreement: id, Sequence: sequence, Self: p.self}
 }
 
+// tombstonePatience is how long a tombstone waits for its signature before it is published without.
+const tombstonePatience = 500 * time.Millisecond
+
 // stands says whether there is nothing to publish.
 func (p published) stands(want *route.Route) bool {
 	return want == nil || p.route != nil && p.route.Sequence == want.Sequence
@@ -88,7 +94,12 @@ func (p *publisher) publish(ctx context.Context, have published, want *route.Rou
 	if have.stands(want) {
 		return nil
 	}
-	g, err := p.sign(ctx, want)
+	signing, cancel := ctx, func() {}
+	if want.Tombstone != nil {
+		signing, cancel = context.WithTimeout(ctx, tombstonePatience)
+	}
+	g, err := p.sign(signing, want)
+	cancel()
 	if err != nil {
 		err = fmt.Errorf("sign route %s: %w", want.Agreement, err)
 		if want.Tombstone == nil {

@@ -209,6 +209,9 @@ func (p *Pool) wantsIssue(l *link, now time.Time) bool {
 	return l.suspect && now.Sub(l.credential.notBefore) > minCredentialAge
 }
 
+// refusedWait is how soon a source that refused a credential is asked again, when somebody needs it.
+const refusedWait = 500 * time.Millisecond
+
 // renew gets a credential. One runs for a link at a time.
 func (p *Pool) renew(l *link, agreement string, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), issueTimeout)
@@ -227,6 +230,10 @@ func (p *Pool) renew(l *link, agreement string, done chan struct{}) {
 		l.failures++
 		// Jitter, so that the gateways of an agency do not ask an exchange that comes back all at once.
 		wait := min(250*time.Millisecond<<min(l.failures, 7), 30*time.Second)
+		if status.Code(err) == codes.PermissionDenied {
+			// The exchange is well, and the agreement is not in force there yet: it may be at any moment.
+			wait = refusedWait
+		}
 		l.retryAt = time.Now().Add(wait/2 + rand.N(wait/2))
 		return
 	}
