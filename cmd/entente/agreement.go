@@ -18,12 +18,14 @@ func newAgreementCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "agreement",
 		Aliases: []string{"agr"},
-		Short:   "Check, digest, decide on and sign sharing agreements",
+		Short:   "Read, compare, check, decide on and sign sharing agreements",
 	}
 	where.add(cmd)
 	signature := &cobra.Command{Use: "signature", Short: "Carry signatures between the parties by file"}
 	signature.AddCommand(newSignatureExportCommand(&where), newSignatureImportCommand(&where))
 	cmd.AddCommand(newAgreementLintCommand(&where), newAgreementDigestCommand(), newAgreementDecideCommand(&where), signature)
+	cmd.AddCommand(newAgreementShowCommand(&where), newAgreementDiffCommand(&where), newAgreementVerifyCommand(&where),
+		newAgreementCoverageCommand(&where), newWhoCanSeeCommand(&where), newAgreementExportCommand(&where))
 	return cmd
 }
 

@@ -19,11 +19,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/standalone"
 )
 
 // desk is where an agency keeps its resources: a namespace of a cluster, or a folder of `entente standalone`.
 type desk interface {
+	shelf
+	// Index gives everything that the agency has about agreements.
+	Index(ctx context.Context) (*compile.Index, error)
 	// ExportAgency gives the agency as peers apply it.
 	ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error)
 	// ExportSignature gives this agency's own signature on an agreement.

@@ -15,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRootCommand().ExecuteContext(ctx)
+	err := asInvoked(newRootCommand(), os.Args[0]).ExecuteContext(ctx)
 	stop()
 	if err == nil {
 		return

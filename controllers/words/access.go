@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -276,4 +277,27 @@ func (a *Access) sees(field string) string {
 		return and(a.Fields)
 	}
 	return learnt[v1alpha1.Granularity(a.Granularity)]
+}
+
+// AccessTable is a row for each access; -o text and -o json say more.
+func AccessTable(rows []Access, field string) string {
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 2, 8, 2, ' ', 0)
+	sees := "FIELDS"
+	if field != "" {
+		sees = strings.ToUpper(plain(field))
+	}
+	fmt.Fprintf(w, "AGENCY\tAGREEMENT\tCLAUSE\tGRANULARITY\t%s\tPURPOSES\tUNTIL\n", sees)
+	for _, r := range rows {
+		shown := cmp.Or(strings.Join(r.Fields, ","), "-")
+		switch {
+		case field != "" && slices.Contains(r.Fields, field):
+			shown = "shown"
+		case field != "":
+			shown = "filter only"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Agency, r.Agreement, r.Clause, r.Granularity, shown, strings.Join(r.Purposes, ","), when(r.NotAfter))
+	}
+	_ = w.Flush() // a strings.Builder does not fail
+	return out.String()
 }
