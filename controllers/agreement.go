@@ -129,7 +129,7 @@ func (r *agreements) applyStatuses(ctx context.Context, versions []*v1alpha1.Sha
 
 func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreement, want v1alpha1.SharingAgreementStatus) error {
 	have := v1alpha1.SharingAgreementStatus{
-		Digest: o.Status.Digest, State: o.Status.State, Verified: o.Status.Verified, Decisions: o.Status.Decisions,
+		Digest: o.Status.Digest, Parties: o.Status.Parties, State: o.Status.State, Verified: o.Status.Verified, Decisions: o.Status.Decisions,
 		Coverage: o.Status.Coverage, Routes: o.Status.Routes, Conditions: byType(only(o.Status.Conditions, compiledConditions...)),
 	}
 	sorted := want

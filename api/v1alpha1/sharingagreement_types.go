@@ -10,7 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=sharingagreements,shortName=agr,categories=entente
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.terms.type`
-// +kubebuilder:printcolumn:name="Parties",type=string,JSONPath=`.spec.terms.parties[*].agency`
+// +kubebuilder:printcolumn:name="Parties",type=string,JSONPath=`.status.parties`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
 // +kubebuilder:printcolumn:name="Not after",type=string,JSONPath=`.spec.terms.term.notAfter`
@@ -93,6 +93,10 @@ type SharingAgreementStatus struct {
 	// are bound to it.
 	// +optional
 	Digest string `json:"digest,omitempty"`
+
+	// Parties in one line, for kubectl get.
+	// +optional
+	Parties string `json:"parties,omitempty"`
 
 	// State in one word.
 	// +optional

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 func (c *compiler) status(v *version, r *route.Route, prior []metav1.Condition) v1alpha1.SharingAgreementStatus {
 	s := v1alpha1.SharingAgreementStatus{
 		Digest:     v.digest,
+		Parties:    strings.Join(partyNames(v.terms), ","),
 		State:      v.state,
 		Verified:   v.signatures.verified,
 		Decisions:  v.decided.records,
