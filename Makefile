@@ -51,6 +51,7 @@ generate: ## Regenerate CRDs, deep copies, protobuf and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd
 	$(TOOL) buf generate
 	go test ./gateway/enforce -run TestReference -update
+	go test ./config/profiles -run TestDocs -update
 
 .PHONY: verify
 verify: ## Check formatting, vet, staticcheck, generated code
