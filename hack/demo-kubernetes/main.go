@@ -104,7 +104,7 @@ func invite(ctx context.Context, s *stack.Stack, took time.Duration) error {
 	if len(answer.Records) != 2 {
 		return fmt.Errorf("two records were expected of two agencies: %+v", answer)
 	}
-	resources, err := s.Kubectl(ctx, "get", "agr,gwr,ds,agency", "-n", police.Name)
+	resources, err := s.Kubectl(ctx, "get", "agr,gwr,dset,agency", "-n", police.Name)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ To look around (kubectl is %s):
 
   export KUBECONFIG=%s PATH=%s:%s:$PATH
 
-  kubectl get agr,gwr,ds,agency -n %s
+  kubectl get agr,gwr,dset,agency -n %s
 
 %s
   kubectl describe agr %s -n %s
