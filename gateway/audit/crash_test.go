@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,20 +38,44 @@ func crashChild(dir string) error {
 	for w := range 8 {
 		go func() {
 			for i := 0; ; i++ {
-				r := sample(w<<20 | i)
-				rc, err := l.Append(context.Background(), r)
-				if err == nil {
-					err = rc.Wait(context.Background())
-				}
+				acked, err := appendSome(l, w, w<<20|i<<1)
 				if err != nil {
 					errs <- err
 					return
 				}
-				fmt.Printf("%d %s\n", rc.Seq(), r.Disclosure) // one write: it is whole in the pipe, or not there
+				for seq, id := range acked {
+					fmt.Printf("%d %s\n", seq, id) // one write: it is whole in the pipe, or not there
+				}
 			}
 		}()
 	}
 	return <-errs
+}
+
+// appendSome appends as a gateway does and waits: every second worker a record, the others a deferred one and its outcome.
+func appendSome(l *Log, worker, i int) (acked map[uint64]string, err error) {
+	ctx := context.Background()
+	var receipts []*Receipt
+	if worker%2 == 0 {
+		rc, err := l.AppendDeferred(ctx, sample(i))
+		if err != nil {
+			return nil, err
+		}
+		receipts = append(receipts, rc)
+	}
+	rc, err := l.Append(ctx, sample(i+1))
+	if err != nil {
+		return nil, err
+	}
+	receipts = append(receipts, rc)
+	acked = map[uint64]string{}
+	for k, rc := range slices.Backward(receipts) {
+		if err := rc.Wait(ctx); err != nil {
+			return nil, err
+		}
+		acked[rc.Seq()] = sample(i + 1 - (len(receipts) - 1 - k)).Disclosure
+	}
+	return acked, nil
 }
 
 // kill -9 at any moment, again and again on one log: every record that was acknowledged is there.
@@ -397,17 +423,13 @@ func powerCuts(t *testing.T, seed uint64, sick float64) {
 						return
 					default:
 					}
-					r := sample(life<<24 | w<<20 | i)
-					rc, err := l.Append(context.Background(), r)
-					if err == nil {
-						err = rc.Wait(context.Background())
-					}
+					some, err := appendSome(l, w, life<<24|w<<20|i<<1)
 					if err != nil {
 						time.Sleep(100 * time.Microsecond) // it mends itself, or the power is off
 						continue
 					}
 					mu.Lock()
-					acked[rc.Seq()] = r.Disclosure
+					maps.Copy(acked, some)
 					mu.Unlock()
 				}
 			})

@@ -29,7 +29,8 @@
 //
 // # Who calls what
 //
-// The gateway's core opens one Log, hands records over with Append before it asks a source and before it releases an
-// answer, and waits on the receipts; readiness asks Healthy. Anyone who may read the files may call Read, ReadFrom and
+// The gateway's core opens one Log, hands records over before it asks a source (AppendDeferred: an answer that comes at once
+// costs one sync for both its records) and before it releases an answer (Append), and waits on both receipts; readiness asks
+// Healthy. Anyone who may read the files may call Read, ReadFrom and
 // Verify, also while a gateway writes. A reader that feeds another log follows with ReadFrom and Log.Head.
 package audit

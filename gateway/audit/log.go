@@ -78,8 +78,11 @@ type Log struct {
 	done    chan struct{} // closed when the writer has ended
 	wake    chan struct{} // to the writer: cur has records
 
+	later *time.Timer // wakes the writer for deferred records
+
 	mu     sync.Mutex
 	cur    *batch
+	armed  bool          // later runs
 	space  chan struct{} // closed when the writer takes cur
 	failed error         // why nothing can be written; nil when healthy
 	closed bool
@@ -139,6 +142,8 @@ func Open(dir string, o Options) (*Log, error) {
 		space:   make(chan struct{}),
 	}
 	l.cur = l.newBatch()
+	l.later = time.AfterFunc(time.Hour, l.overdue)
+	l.later.Stop()
 	if err := l.w.open(l); err != nil {
 		lock.Close()
 		return nil, err
@@ -171,7 +176,20 @@ var scratches = sync.Pool{New: func() any {
 // Append hands a record over and returns at once, unless the queue is full. It does not wait for the disk: the caller
 // does, with the receipt, before it releases anything. It refuses when ctx ends, when the log cannot write, and when the
 // record is invalid. It keeps nothing of r.
-func (l *Log) Append(ctx context.Context, r Record) (*Receipt, error) {
+func (l *Log) Append(ctx context.Context, r Record) (*Receipt, error) { return l.append(ctx, r, true) }
+
+// MaxDelay is how long a deferred record waits for a sync at most, the sync itself and a failed log apart.
+const MaxDelay = 50 * time.Millisecond
+
+// AppendDeferred is Append for a record whose caller will soon append another, and will not wait for this one before: both
+// are synced together. What syncs it is whichever comes first: any later Append, Wait on its receipt, Close, or MaxDelay.
+// Its place in the order is that of the call, and a Receipt says of it what it says of any record: the caller still waits for
+// both.
+func (l *Log) AppendDeferred(ctx context.Context, r Record) (*Receipt, error) {
+	return l.append(ctx, r, false)
+}
+
+func (l *Log) append(ctx context.Context, r Record, prompt bool) (*Receipt, error) {
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
@@ -192,11 +210,27 @@ func (l *Log) Append(ctx context.Context, r Record) (*Receipt, error) {
 		return nil, err
 	}
 	it := item{length: frameHead + len(s.buf) - n, nanos: r.Time.UnixNano(), commitment: sha256.Sum256(s.buf)}
-	return l.enqueue(ctx, it, s.buf[n:])
+	return l.enqueue(ctx, it, s.buf[n:], prompt)
+}
+
+// tell wakes the writer.
+func (l *Log) tell() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// overdue is when a deferred record has waited long enough.
+func (l *Log) overdue() {
+	l.mu.Lock()
+	l.armed = false
+	l.mu.Unlock()
+	l.tell()
 }
 
 // enqueue adds the frame to the current batch when there is room.
-func (l *Log) enqueue(ctx context.Context, it item, salted []byte) (*Receipt, error) {
+func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt bool) (*Receipt, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -216,15 +250,22 @@ func (l *Log) enqueue(ctx context.Context, it item, salted []byte) (*Receipt, er
 			b.buf = append(b.buf, salted...)
 			b.items = append(b.items, it)
 			rc := &Receipt{batch: b, index: len(b.items) - 1, commitment: it.commitment}
+			if !prompt {
+				rc.deferred = l
+				if !l.armed {
+					l.armed = true
+					l.later.Reset(MaxDelay)
+				}
+			}
 			l.mu.Unlock()
-			select {
-			case l.wake <- struct{}{}:
-			default: // the writer has been told
+			if prompt {
+				l.tell()
 			}
 			return rc, nil
 		}
 		space := l.space
 		l.mu.Unlock()
+		l.tell() // all that there is may be deferred
 		select {
 		case <-space:
 		case <-ctx.Done():
@@ -264,6 +305,7 @@ func (l *Log) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
+	l.later.Stop()
 	close(l.closing)
 	<-l.done
 	return errors.Join(l.w.closeErr, l.lock.Close())
@@ -274,6 +316,7 @@ type Receipt struct {
 	batch      *batch
 	index      int
 	commitment Hash
+	deferred   *Log // nil: the writer has been told
 }
 
 // Wait returns nil once the record is durable, and an error when it may not be: then nothing may be released. When ctx
@@ -285,6 +328,14 @@ func (rc *Receipt) Wait(ctx context.Context) error {
 	case <-rc.batch.done:
 		return rc.batch.err
 	default:
+	}
+	if l := rc.deferred; l != nil {
+		l.mu.Lock()
+		waiting := l.cur == rc.batch
+		l.mu.Unlock()
+		if waiting {
+			l.tell()
+		}
 	}
 	select {
 	case <-rc.batch.done:

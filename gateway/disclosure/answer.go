@@ -137,8 +137,9 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 	if err != nil {
 		return d.logFailed(send, err)
 	}
-	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome.
-	if err := errors.Join(d.intent.Wait(ctx), receipt.Wait(ctx)); err != nil {
+	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome. The outcome first: it
+	// takes the intent along.
+	if err := errors.Join(receipt.Wait(ctx), d.intent.Wait(ctx)); err != nil {
 		if ctx.Err() != nil {
 			return status.FromContextError(ctx.Err()).Err()
 		}

@@ -65,8 +65,8 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	a.query = digest.Query(a.req)
 	started := q.core.Now()
 
-	// The log syncs while the source is asked; nothing is released before it has.
-	intent, err := q.core.Log.Append(ctx, a.record(audit.Intent))
+	// The log syncs while the source is asked, or with the outcome; nothing is released before it has.
+	intent, err := q.core.Log.AppendDeferred(ctx, a.record(audit.Intent))
 	if err != nil {
 		return a.logFailed(err)
 	}
@@ -98,8 +98,9 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	if logErr != nil {
 		return a.logFailed(logErr)
 	}
-	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome.
-	if logErr := errors.Join(a.intent.Wait(ctx), receipt.Wait(ctx)); logErr != nil {
+	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome. The outcome first: it
+	// takes the intent along.
+	if logErr := errors.Join(receipt.Wait(ctx), a.intent.Wait(ctx)); logErr != nil {
 		return a.logFailed(logErr)
 	}
 	if a.pending != nil {

@@ -35,6 +35,7 @@ const (
 // Log is what the core needs of the audit log.
 type Log interface {
 	Append(ctx context.Context, r audit.Record) (*audit.Receipt, error)
+	AppendDeferred(ctx context.Context, r audit.Record) (*audit.Receipt, error)
 	Healthy() error
 }
 
