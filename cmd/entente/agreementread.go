@@ -43,8 +43,7 @@ func (f *readFlags) addFiles(cmd *cobra.Command) {
 }
 
 func (f *readFlags) addAgencies(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.agencies, "agencies", nil, "files of Agency resources to verify signatures against, as `entente agency export` prints them")
-	cmd.Flags().Lookup("agencies").Usage = "files of Agency resources to verify signatures against, as 'entente agency export' prints them"
+	cmd.Flags().StringSliceVar(&f.agencies, "agencies", nil, "files of Agency resources to verify signatures against, as 'entente agency export' prints them")
 }
 
 // addOutput adds -o; the first of the forms is the default.

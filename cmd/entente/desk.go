@@ -47,8 +47,8 @@ type deskFlags struct {
 
 func (f *deskFlags) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&f.config, "config", "", "folder of `entente standalone`, instead of a cluster")
-	flags.StringVar(&f.state, "state", "", "state folder of `entente standalone` (default: .entente in the folder)")
+	flags.StringVar(&f.config, "config", "", "folder of 'entente standalone', instead of a cluster")
+	flags.StringVar(&f.state, "state", "", "state folder of 'entente standalone' (default: .entente in the folder)")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
 	flags.StringVar(&f.context, "context", "", "context of the kubeconfig file")
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the agency (default: the context's)")

@@ -24,7 +24,7 @@ func asInvoked(root *cobra.Command, argv0 string) *cobra.Command {
 	return root
 }
 
-// commandLine is a line of help that begins with the name of the command, or follows a pipe.
+// commandLine is an indented line of help that begins with the name of the command.
 var commandLine = regexp.MustCompile(`(?m)^(\s+)entente `)
 
 func speakOfPlugin(cmd *cobra.Command) {

@@ -272,7 +272,11 @@ func (a *Agreement) Text() string {
 		b.WriteString("\nConditions\n")
 	}
 	for _, c := range a.Conditions {
-		b.WriteString(wrap(c.Message, fmt.Sprintf("  %-17s %-6s %-18s ", c.Type, c.Status, c.Reason), strings.Repeat(" ", 45)))
+		message := c.Message
+		if message == a.Next {
+			message = "see Next, above"
+		}
+		b.WriteString(wrap(message, fmt.Sprintf("  %-17s %-6s %-18s ", c.Type, c.Status, c.Reason), strings.Repeat(" ", 46)))
 	}
 	return b.String()
 }
