@@ -209,8 +209,12 @@ func (p *Pool) wantsIssue(l *link, now time.Time) bool {
 	return l.suspect && now.Sub(l.credential.notBefore) > minCredentialAge
 }
 
-// refusedWait is how soon a source that refused a credential is asked again, when somebody needs it.
-const refusedWait = 500 * time.Millisecond
+// A source that refused a credential is asked again when somebody needs it: soon at first, since an agreement comes into force at its
+// parties within moments of each other, and then every refusedWait.
+const (
+	firstRefusedWait = 100 * time.Millisecond
+	refusedWait      = 500 * time.Millisecond
+)
 
 // renew gets a credential. One runs for a link at a time.
 func (p *Pool) renew(l *link, agreement string, done chan struct{}) {
@@ -232,7 +236,7 @@ func (p *Pool) renew(l *link, agreement string, done chan struct{}) {
 		wait := min(250*time.Millisecond<<min(l.failures, 7), 30*time.Second)
 		if status.Code(err) == codes.PermissionDenied {
 			// The exchange is well, and the agreement is not in force there yet: it may be at any moment.
-			wait = refusedWait
+			wait = min(firstRefusedWait<<min(l.failures-1, 7), refusedWait)
 		}
 		l.retryAt = time.Now().Add(wait/2 + rand.N(wait/2))
 		return
