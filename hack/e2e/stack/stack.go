@@ -10,10 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/hack/testenv"
@@ -43,8 +45,7 @@ type Stack struct {
 	// Kubeconfig of the admin.
 	Kubeconfig string
 
-	root     string // of the repository
-	began    time.Time
+	root     string          // of the repository
 	keep     context.Context // of what runs in the background
 	stopKeep context.CancelFunc
 	wait     sync.WaitGroup
@@ -56,7 +57,8 @@ type Stack struct {
 
 // Start brings the agencies up. Nothing is shared yet. When it fails, or when this process dies in whatever way, nothing stays up.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
-	s := &Stack{Options: o, began: time.Now()}
+	ctrllog.SetLogger(logr.Discard()) // errors say what there is to say
+	s := &Stack{Options: o}
 	if s.People == 0 {
 		s.People = 20_000
 	}
