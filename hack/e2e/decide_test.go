@@ -132,7 +132,7 @@ func whileAsking(t *testing.T, a *stack.Agency, q stack.Question, before, after 
 
 // fileBoth files each party's signature with the other, both at once.
 func fileBoth(t *testing.T, s *scene, name string) error {
-	patches := map[*stack.Agency]client.Object{}
+	patches := map[client.Object]client.Patch{}
 	for to, from := range map[*stack.Agency]*stack.Agency{s.police: s.labor, s.labor: s.police} {
 		theirs := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if err := from.Get(t.Context(), theirs); err != nil {
@@ -142,12 +142,13 @@ func fileBoth(t *testing.T, s *scene, name string) error {
 		if err := to.Get(t.Context(), ours); err != nil {
 			return err
 		}
+		before := ours.DeepCopy()
 		ours.Spec.Signatures = theirs.Status.Signatures
-		patches[to] = ours
+		patches[ours] = client.MergeFrom(before)
 	}
 	errs := make(chan error, len(patches))
-	for _, o := range patches {
-		go func() { errs <- s.Client.Update(t.Context(), o) }()
+	for o, patch := range patches {
+		go func() { errs <- s.Client.Patch(t.Context(), o, patch) }()
 	}
 	var all []error
 	for range patches {
@@ -168,7 +169,9 @@ func suspension(t *testing.T, s *scene) {
 	must(t, err)
 
 	// Another client asks throughout: after the first refusal there is never an answer again, and the other source never stops.
-	var refusedAt, answeredAfter, disturbed atomic.Int64
+	var refusedAt, answeredAfter atomic.Int64
+	var disturbed []string // by watched
+	suspended := time.Now() // about
 	watching, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {
@@ -190,8 +193,8 @@ func suspension(t *testing.T, s *scene) {
 					answeredAfter.Add(1)
 				}
 			}
-			if a.Of(stack.Labor).Outcome != "OK" {
-				disturbed.Add(1)
+			if other := a.Of(stack.Labor); other.Outcome != "OK" {
+				disturbed = append(disturbed, fmt.Sprintf("%v after the decision, status %d: %+v", time.Since(suspended), a.Status, other))
 			}
 		}
 		watched <- nil
@@ -252,8 +255,8 @@ func suspension(t *testing.T, s *scene) {
 	if n := answeredAfter.Load(); n > 0 {
 		t.Errorf("%d answers after the first refusal", n)
 	}
-	if n := disturbed.Load(); n > 0 {
-		t.Errorf("the other source failed %d times", n)
+	if len(disturbed) > 0 {
+		t.Errorf("the other source failed %d times, first %s", len(disturbed), disturbed[0])
 	}
 
 	// The suspending agency asks nothing either, and its resources say why.

@@ -100,8 +100,8 @@ func TestSamplesApply(t *testing.T) {
 		must(t, err)
 	}
 	const platform, officer = "platform@police.state.example", "privacy-officer@police.state.example"
-	try := func(path, as string) error {
-		args := []string{"apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", path}
+	try := func(path, as string, verb ...string) error {
+		args := append(verb, "--dry-run=server", "--validate=strict", "-n", namespace, "-f", path)
 		if as != "" {
 			args = append(args, "--as", as)
 		}
@@ -109,17 +109,17 @@ func TestSamplesApply(t *testing.T) {
 		return err
 	}
 	for name, path := range files {
-		as := platform
+		as, verb := platform, []string{"apply", "--server-side"}
 		switch {
 		case name == "people.yaml":
 			as = "" // roles are bound by an administrator
 		case filepath.Dir(name) == "decision":
-			as = officer
-			if err := try(path, ""); err == nil {
-				t.Errorf("%s: anybody may apply it", name)
+			as, verb = officer, []string{"create"}
+			if err := try(path, "", verb...); err == nil {
+				t.Errorf("%s: anybody may create it", name)
 			}
 		}
-		if err := try(path, as); err != nil {
+		if err := try(path, as, verb...); err != nil {
 			t.Errorf("%s, as %q: %v", name, as, err)
 		}
 	}
