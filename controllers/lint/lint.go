@@ -80,7 +80,7 @@ func Files(files []File, profiles []*v1alpha1.AgreementProfile) *Report {
 			report.Resources++
 			at := Finding{File: f.Name, Line: d.line, Resource: kind}
 			if err != nil {
-				report.add(at, compile.Finding{Severity: v1alpha1.SeverityError, Rule: RuleUnreadable, Message: firstLine(err)})
+				report.add(at, compile.Finding{Severity: v1alpha1.SeverityError, Rule: RuleUnreadable, Message: oneLine(err)})
 				continue
 			}
 			r := resource{f.Name, d.line, kind, object, unknown}
@@ -169,7 +169,5 @@ func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index
 	return x
 }
 
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
-}
+// oneLine is the error without the line breaks that YAML's has.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
