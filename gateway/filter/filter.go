@@ -26,6 +26,7 @@ package filter
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/entente-dev/entente/gateway/route"
@@ -33,11 +34,11 @@ import (
 
 // Filter is a compiled filter. It is immutable and safe for concurrent use.
 type Filter struct {
-	text      string
-	canonical string
-	fields    []string
-	equality  []string
-	root      node
+	text     string
+	fields   []string
+	equality []string
+	fixed    map[string]value // of the fields of equality
+	root     node
 }
 
 // Error says what is wrong with a filter, and where. It never quotes a literal of the filter, because a literal may be
@@ -68,11 +69,8 @@ func Compile(schema *route.Schema, text string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{text: text, root: root, canonical: canonical(root), fields: fieldsOf(root)}
-	for name := range fixed(root) {
-		f.equality = append(f.equality, name)
-	}
-	slices.Sort(f.equality)
+	f := &Filter{text: text, root: root, fields: fieldsOf(root), fixed: fixed(root)}
+	f.equality = slices.Sorted(maps.Keys(f.fixed))
 	return f, nil
 }
 
@@ -81,8 +79,8 @@ func (f *Filter) Text() string { return f.text }
 
 // Canonical is the filter in a normal form, for digests: spelling (white space, comments, parentheses, quotes, the side a
 // literal stands on, double negation) makes no difference. It compiles, and is its own canonical form. It holds the
-// filter's literals, so it is as confidential as Text.
-func (f *Filter) Canonical() string { return f.canonical }
+// filter's literals, so it is as confidential as Text. It is made at each call.
+func (f *Filter) Canonical() string { return canonical(f.root) }
 
 // Fields are the fields that the filter names, sorted. The slice is not to be changed.
 func (f *Filter) Fields() []string { return f.fields }

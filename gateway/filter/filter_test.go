@@ -458,6 +458,18 @@ func BenchmarkCompile(b *testing.B) {
 			}
 		}
 	})
+	b.Run("look-up", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			f, err := filter.Compile(person, `family_name == "Doe"`)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, ok := f.Constant("family_name"); !ok {
+				b.Fatal("no constant")
+			}
+		}
+	})
 	b.Run("cached", func(b *testing.B) {
 		c := filter.NewCache(16)
 		b.ReportAllocs()
