@@ -22,7 +22,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* Labels of a component's objects: (list $ "operator"). Every object has them, so whichever is rendered first checks the values. */}}
 {{- define "entente.labels" -}}
 {{- $root := index . 0 }}
-{{- include "entente.check" $root }}
+{{- $_ := include "entente.check" $root -}}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{ include "entente.selectorLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
@@ -30,6 +30,20 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 app.kubernetes.io/part-of: entente
 entente.dev/agency: {{ $root.Values.agency.name | quote }}
 {{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a component's pods: (list $ "operator"). Nothing that changes with the chart alone, which would restart them. */}}
+{{- define "entente.podLabels" -}}
+{{- $root := index . 0 }}{{ $component := index . 1 -}}
+{{ include "entente.selectorLabels" . }}
+app.kubernetes.io/part-of: entente
+entente.dev/agency: {{ $root.Values.agency.name | quote }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- with (index $root.Values $component).podLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

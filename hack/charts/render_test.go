@@ -1,0 +1,322 @@
+package charts
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+func TestLint(t *testing.T) {
+	needHelm(t)
+	h := helm{home: t.TempDir()}
+	for _, c := range []string{"entente-crds", "entente"} {
+		if out, err := h.run(t.Context(), "lint", "--strict", chart(t, c)); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	for name, file := range valueSets(t) {
+		if out, err := h.run(t.Context(), "lint", "--strict", chart(t, "entente"), "-f", file); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// What the values.yaml has, the schema has, and the reverse; no object of the schema takes what it does not know.
+func TestSchemaKnowsEveryValue(t *testing.T) {
+	for _, name := range []string{"entente", "entente-crds"} {
+		var values, schema map[string]any
+		for file, to := range map[string]*map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
+			data, err := os.ReadFile(filepath.Join(chart(t, name), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := yaml.Unmarshal(data, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		compareSchema(t, name, values, schema, schema)
+	}
+}
+
+func compareSchema(t *testing.T, path string, values, schema, whole map[string]any) {
+	t.Helper()
+	if ref, ok := schema["$ref"].(string); ok {
+		definitions, _ := whole["definitions"].(map[string]any)
+		schema, _ = definitions[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any)
+	}
+	properties, ok := schema["properties"].(map[string]any)
+	if !ok {
+		return // free
+	}
+	if schema["additionalProperties"] != false {
+		t.Errorf("%s: unknown members are taken", path)
+	}
+	for key := range properties {
+		if _, ok := values[key]; !ok {
+			t.Errorf("%s.%s is in the schema and not in values.yaml", path, key)
+		}
+	}
+	for key, value := range values {
+		p, ok := properties[key].(map[string]any)
+		if !ok {
+			t.Errorf("%s.%s is in values.yaml and not in the schema", path, key)
+			continue
+		}
+		if inner, ok := value.(map[string]any); ok {
+			compareSchema(t, path+"."+key, inner, p, whole)
+		}
+	}
+}
+
+func TestBadValuesAreRefused(t *testing.T) {
+	needHelm(t)
+	h := helm{home: t.TempDir()}
+	const on = "networkPolicy.enabled=true"
+	for _, c := range []struct {
+		set  []string
+		want []string
+	}{
+		{[]string{"gatway.replicas=2"}, []string{"additional properties 'gatway' not allowed"}},
+		{[]string{"gateway.oidc.issuerUrl=https://x"}, []string{"'/gateway/oidc'", "'issuerUrl' not allowed"}},
+		{[]string{"gateway.replicas=0"}, []string{"'/gateway/replicas'", "want 1"}},
+		{[]string{"gateway.replicas=two"}, []string{"'/gateway/replicas'", "got string, want integer"}},
+		{[]string{"log.level=loud"}, []string{"'/log/level'", "'debug', 'info', 'warn', 'error'"}},
+		{[]string{"agency.name=State Police"}, []string{"'/agency/name'", "State Police"}},
+		{[]string{"agency.trustDomain=spiffe://police.example.gov"}, []string{"'/agency/trustDomain'"}},
+		{[]string{"vault.address=vault.example.gov"}, []string{"'/vault/address'"}},
+		{[]string{"vault.tokenExpirationSeconds=60"}, []string{"'/vault/tokenExpirationSeconds'", "want 600"}},
+		{[]string{"gateway.oidc.issuerURL=http://login"}, []string{"'/gateway/oidc/issuerURL'"}},
+		{[]string{"gateway.persistence.accessModes[0]=ReadWriteMany"}, []string{"'/gateway/persistence/accessModes/0'"}},
+		{[]string{"maxStale=5 minutes"}, []string{"'/maxStale'", "5 minutes"}},
+		{[]string{"image.registry=https://registry.example.gov"}, []string{"'/image/registry'"}},
+		{[]string{"agency.name=", "agency.trustDomain=", "vault.address=", "image.registry="}, []string{
+			"these values are required", "agency.name: ", "agency.trustDomain: ", "vault.address: ", "image.registry: "}},
+		{[]string{on}, []string{"networkPolicy.apiServer.cidrs is required"}},
+		{[]string{on, "networkPolicy.apiServer.cidrs[0]=10.0.0.1/32"}, []string{"networkPolicy.vault.to is required"}},
+		{[]string{"gateway.oidc.issuerURL=https://login"}, []string{"gateway.oidc.clientID is required"}},
+		{[]string{"gateway.oidc.clientID=entente"}, []string{"gateway.oidc.issuerURL is required"}},
+		{[]string{"gateway.clientCA.secret=a", "gateway.clientCA.configMap=b"}, []string{"gateway.clientCA: give configMap or secret, not both"}},
+		{[]string{"gateway.serviceAccount.create=false"}, []string{"gateway.serviceAccount.name is required"}},
+		{[]string{"gateway.autoscaling.enabled=true", "gateway.autoscaling.minReplicas=9"}, []string{"greater than gateway.autoscaling.maxReplicas"}},
+		{[]string{"gateway.preStopSeconds=45"}, []string{"terminationGracePeriodSeconds must be greater"}},
+		{[]string{"gateway.ingress.enabled=true"}, []string{"gateway.ingress.hosts is required"}},
+		{[]string{"operator.exchange.tlsRoute.enabled=true"}, []string{"operator.exchange.tlsRoute.parentRefs is required"}},
+	} {
+		t.Run(strings.Join(c.set, ","), func(t *testing.T) {
+			out, err := h.run(t.Context(), "template", "entente", chart(t, "entente"), "-f", "testdata/values/minimal.yaml", "--set", strings.Join(c.set, ","))
+			if err == nil {
+				t.Fatalf("rendered:\n%.400s", out)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%v\ndoes not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func render(t *testing.T, set string, args ...string) []*unstructured.Unstructured {
+	t.Helper()
+	h := helm{home: t.TempDir()}
+	return objects(t, h.must(t, append([]string{"template", "entente", chart(t, "entente"), "-n", "state-police", "-f", valueSets(t)[set]}, args...)...))
+}
+
+// podSpecs of what runs pods, by kind and name.
+func podSpecs(t *testing.T, all []*unstructured.Unstructured) map[string]corev1.PodTemplateSpec {
+	t.Helper()
+	out := map[string]corev1.PodTemplateSpec{}
+	for _, o := range all {
+		switch o.GetKind() {
+		case "Pod":
+			out["Pod "+o.GetName()] = into[corev1.PodTemplateSpec](t, o.Object)
+		case "Deployment", "StatefulSet":
+			template, _, err := unstructured.NestedMap(o.Object, "spec", "template")
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[o.GetKind()+" "+o.GetName()] = into[corev1.PodTemplateSpec](t, template)
+		}
+	}
+	return out
+}
+
+func TestEveryRenderedObject(t *testing.T) {
+	needHelm(t)
+	namespaced := []string{
+		"Deployment", "StatefulSet", "Service", "ServiceAccount", "Role", "RoleBinding", "PodDisruptionBudget", "HorizontalPodAutoscaler",
+		"NetworkPolicy", "Ingress", "TLSRoute", "ServiceMonitor", "PrometheusRule", "Pod",
+	}
+	for set := range valueSets(t) {
+		t.Run(set, func(t *testing.T) {
+			seen := map[string]bool{}
+			all := render(t, set)
+			for _, o := range all {
+				id := o.GetKind() + " " + o.GetName()
+				if seen[id] {
+					t.Errorf("%s twice", id)
+				}
+				seen[id] = true
+				if !slices.Contains(namespaced, o.GetKind()) {
+					t.Errorf("%s: the agency's chart has objects of the namespace only", id)
+				}
+				if o.GetNamespace() != "state-police" {
+					t.Errorf("%s is in namespace %q", id, o.GetNamespace())
+				}
+				for _, l := range []string{"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component", "app.kubernetes.io/version", "helm.sh/chart"} {
+					if o.GetLabels()[l] == "" {
+						t.Errorf("%s has no label %s", id, l)
+					}
+				}
+				if hook := o.GetAnnotations()["helm.sh/hook"]; hook != "" && hook != "test" {
+					t.Errorf("%s is a %s hook: nothing essential is", id, hook)
+				}
+				if data := fmt.Sprint(o.Object); strings.Contains(data, "%!") || strings.Contains(data, "<no value>") {
+					t.Errorf("%s: %s", id, data)
+				}
+			}
+			for id, pod := range podSpecs(t, all) {
+				checkPod(t, id, pod)
+			}
+		})
+	}
+}
+
+func checkPod(t *testing.T, id string, pod corev1.PodTemplateSpec) {
+	t.Helper()
+	if pod.Spec.HostNetwork || pod.Spec.HostPID || pod.Spec.HostIPC {
+		t.Errorf("%s uses the host's namespaces", id)
+	}
+	for _, c := range pod.Spec.Containers {
+		s := c.SecurityContext
+		if s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+			t.Errorf("%s: the root is writable", id)
+			continue
+		}
+		if s.RunAsUser != nil || pod.Spec.SecurityContext.RunAsUser != nil {
+			t.Errorf("%s fixes a user", id)
+		}
+		if c.Resources.Requests.Cpu().IsZero() || c.Resources.Limits.Memory().IsZero() {
+			t.Errorf("%s: no request or no memory limit", id)
+		}
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.HostPath != nil {
+			t.Errorf("%s mounts the host's %s", id, v.HostPath.Path)
+		}
+	}
+}
+
+func TestReplicasAndDisruption(t *testing.T) {
+	needHelm(t)
+	count := func(all []*unstructured.Unstructured, kind string) (n int) {
+		for _, o := range all {
+			if o.GetKind() == kind {
+				n++
+			}
+		}
+		return n
+	}
+	t.Run("default", func(t *testing.T) {
+		all := render(t, "minimal")
+		if n := count(all, "PodDisruptionBudget"); n != 2 {
+			t.Errorf("%d disruption budgets, want 2", n)
+		}
+		for _, kind := range []string{"HorizontalPodAutoscaler", "NetworkPolicy", "Ingress", "TLSRoute", "ServiceMonitor", "PrometheusRule"} {
+			if count(all, kind) != 0 {
+				t.Errorf("%s is on by default", kind)
+			}
+		}
+	})
+	t.Run("one replica", func(t *testing.T) {
+		all := render(t, "single")
+		if n := count(all, "PodDisruptionBudget"); n != 0 {
+			t.Errorf("%d disruption budgets for single replicas: they block every drain", n)
+		}
+		for _, kind := range []string{"ServiceAccount", "Role", "RoleBinding"} {
+			if count(all, kind) != 0 {
+				t.Errorf("a %s although it is somebody else's", kind)
+			}
+		}
+		for id, pod := range podSpecs(t, all) {
+			const want = "mirror.example.gov/entente@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+			if got := pod.Spec.Containers[0].Image; got != want {
+				t.Errorf("%s: image %s", id, got)
+			}
+			if len(pod.Spec.ImagePullSecrets) != 1 {
+				t.Errorf("%s: no pull secret", id)
+			}
+			if pod.Spec.SecurityContext.FSGroup != nil {
+				t.Errorf("%s: fsGroup although it is null", id)
+			}
+		}
+	})
+	t.Run("autoscaled", func(t *testing.T) {
+		all := render(t, "autoscaled")
+		if _, found, _ := unstructured.NestedFieldNoCopy(find(t, all, "StatefulSet", "entente-gateway").Object, "spec", "replicas"); found {
+			t.Error("the chart sets replicas, and every upgrade would undo the autoscaler")
+		}
+		var names []string
+		for _, r := range find(t, all, "Role", "entente-gateway").Object["rules"].([]any) {
+			more, _, _ := unstructured.NestedStringSlice(r.(map[string]any), "resourceNames")
+			names = append(names, more...)
+		}
+		if len(names) != 5 || names[4] != "entente-gateway-entente-gateway-4" {
+			t.Errorf("Leases of %q, want those of maxReplicas", names)
+		}
+	})
+	t.Run("scaling down is off unless asked for", func(t *testing.T) {
+		all := render(t, "autoscaled", "--set", "gateway.autoscaling.scaleDown=false")
+		policy, _, _ := unstructured.NestedString(find(t, all, "HorizontalPodAutoscaler", "entente-gateway").Object, "spec", "behavior", "scaleDown", "selectPolicy")
+		if policy != "Disabled" {
+			t.Errorf("selectPolicy %q", policy)
+		}
+	})
+}
+
+// Alerts are on metrics that there are.
+func TestAlertsKnowTheirMetrics(t *testing.T) {
+	needHelm(t)
+	source := ""
+	for _, dir := range []string{"gateway", "controllers", "cmd/entente"} {
+		err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, d os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				data, rerr := os.ReadFile(path)
+				source, err = source+string(data), rerr
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups, _, _ := unstructured.NestedSlice(find(t, render(t, "full"), "PrometheusRule", "police-data").Object, "spec", "groups")
+	rules := groups[0].(map[string]any)["rules"].([]any)
+	if len(rules) == 0 {
+		t.Fatal("no alerts")
+	}
+	for _, r := range rules {
+		rule := r.(map[string]any)
+		names := regexp.MustCompile(`entente_[a-z_]+`).FindAllString(rule["expr"].(string), -1)
+		if len(names) == 0 {
+			t.Errorf("%s has no metric: %s", rule["alert"], rule["expr"])
+		}
+		for _, n := range names {
+			if !strings.Contains(source, `"`+n+`"`) {
+				t.Errorf("%s: nothing exports %s", rule["alert"], n)
+			}
+		}
+		want := "https://runbooks.example.gov/entente/" + rule["alert"].(string)
+		if got, _, _ := unstructured.NestedString(rule, "annotations", "runbook_url"); got != want {
+			t.Errorf("runbook %s, want %s", got, want)
+		}
+	}
+}
