@@ -118,6 +118,7 @@ func TestForbidden(t *testing.T) {
 		{"api/v1alpha1", append(slices.Clone(outside), module+"/controllers", module+"/gateway"), "the API types are for everyone"},
 		{"controllers/compile", outside, "what an agreement means depends on the resources and on nothing else"},
 		{"controllers/signature", outside, "verifying a signature needs the signature and the keys"},
+		{"controllers/words", outside, "what an agreement says is the same wherever it is read"},
 		{"controllers/keys", outside, "it says what is needed of a key holder, and is none"},
 		{"gateway/enforce", append(slices.Clone(outside), "k8s.io/apimachinery"), "a decision is a function of the request and the route"},
 		{"gateway/filter", append(slices.Clone(outside), "k8s.io/apimachinery"), "a filter becomes SQL by its text alone"},
