@@ -226,7 +226,8 @@ func (r *agreements) ofDataset(ctx context.Context, o client.Object) []reconcile
 // naming are the agreements whose terms name the reference.
 func (r *agreements) naming(ctx context.Context, ref string) []reconcile.Request {
 	var list v1alpha1.SharingAgreementList
-	if err := r.gather.list(ctx, &list, agreementByRef, ref); err != nil {
+	// Only ids are read: no copies of what may be ten thousand agreements.
+	if err := r.gather.list(ctx, &list, agreementByRef, ref, client.UnsafeDisableDeepCopy); err != nil {
 		// The cache answers; only a wrong index could fail.
 		panic(err)
 	}

@@ -235,10 +235,16 @@ func (r *credentials) sweep(ctx context.Context) error {
 	}
 }
 
-// ringAll calls for every agreement that has or had credentials.
+// ringAll calls for every agreement that has or had credentials, and for those whose route could not be signed.
 func (r *credentials) ringAll() {
 	for _, id := range r.plans.ids() {
-		if p := r.plans.get(id); p != nil && (len(p.credentials) > 0 || !r.plans.isSettled(id, p)) {
+		p := r.plans.get(id)
+		switch {
+		case p == nil:
+		case p.unpublished != nil:
+			r.compile.ringUrgent(id)
+			r.plans.credentials.ringUrgent(id)
+		case len(p.credentials) > 0 || !r.plans.isSettled(id, p):
 			r.plans.credentials.ring(id)
 		}
 	}

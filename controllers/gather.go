@@ -155,8 +155,9 @@ func (g *gatherer) get(ctx context.Context, name string, into client.Object) (bo
 	return true, nil
 }
 
-func (g *gatherer) list(ctx context.Context, into client.ObjectList, field, value string) error {
-	if err := g.reader.List(ctx, into, client.InNamespace(g.namespace), client.MatchingFields{field: value}); err != nil {
+func (g *gatherer) list(ctx context.Context, into client.ObjectList, field, value string, options ...client.ListOption) error {
+	options = append(options, client.InNamespace(g.namespace), client.MatchingFields{field: value})
+	if err := g.reader.List(ctx, into, options...); err != nil {
 		return fmt.Errorf("list %T by %s: %w", into, field, err)
 	}
 	return nil

@@ -550,6 +550,63 @@ func TestRoutesAreRestored(t *testing.T) {
 	s.condition(t, agreement, v1alpha1.ConditionInForce, metav1.ConditionTrue, "")
 }
 
+// Vault is away: a suspension ends the route all the same, unsigned, and credentials as soon as Vault is back.
+func TestSuspensionWithoutVault(t *testing.T) {
+	s := newScene(t, "vaultless")
+	s.inForce(t)
+	active := s.route(t, "Active")
+	table := route.NewTable(active.Self)
+	feed, err := kube.New(kube.Config{
+		REST: s.kube.Config(), Namespace: s.agency.Name, Replica: "gateway-0", StateDir: t.TempDir(), Table: table,
+		Keys: s.agency.Client.RouteKeys, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeding, stop := context.WithCancel(t.Context())
+	fed := make(chan struct{})
+	go func() { defer close(fed); feed.Run(feeding) }()
+	defer func() { stop(); <-fed }()
+	s.condition(t, agreement, v1alpha1.ConditionProgrammed, metav1.ConditionTrue, "")
+
+	if err := s.agency.Vault.Down(); err != nil {
+		t.Fatal(err)
+	}
+	up := func() {
+		if err := s.agency.Vault.Up(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	defer up()
+	began := time.Now()
+	s.decide(t, agreement, v1alpha1.DecisionSuspend)
+	until(t, "the gateway", func() string {
+		if r := table.Get(id); r != nil {
+			return "still serves"
+		}
+		return ""
+	})
+	t.Logf("decision → no longer served, without Vault: %v", time.Since(began).Round(time.Millisecond))
+	c := s.condition(t, agreement, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, v1alpha1.ReasonVaultError)
+	if !strings.Contains(c.Message, "nothing is disclosed any more") {
+		t.Errorf("the message: %s", c.Message)
+	}
+	up()
+	if r := s.route(t, "Tombstone"); r.Sequence <= active.Sequence {
+		t.Errorf("sequence %d after %d", r.Sequence, active.Sequence)
+	}
+	s.condition(t, agreement, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, v1alpha1.ReasonNotInForce)
+	if got := s.roles(t); len(got) != 0 {
+		t.Errorf("roles after Vault came back: %v", got)
+	}
+	until(t, "the gateway", func() string {
+		if r := table.Get(id); r == nil || r.Tombstone == nil {
+			return "does not have the signed tombstone"
+		}
+		return ""
+	})
+}
+
 // An operator that starts finds what ended while none ran: roles of agreements that are no more, and an expired route.
 func TestRestart(t *testing.T) {
 	s := newScene(t, "restart")

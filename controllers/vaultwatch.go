@@ -26,6 +26,7 @@ type outage struct {
 
 const (
 	checkEvery   = 5 * time.Second
+	checkAgain   = time.Second // while it is away
 	checkTimeout = 3 * time.Second
 )
 
@@ -42,10 +43,14 @@ func (w *vaultWatch) away() error {
 func (w *vaultWatch) Start(ctx context.Context) error {
 	for {
 		w.look(ctx)
+		wait := checkEvery
+		if w.away() != nil {
+			wait = checkAgain
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(checkEvery):
+		case <-time.After(wait):
 		}
 	}
 }
