@@ -65,16 +65,17 @@ func narrow(t *testing.T, s *scene, id, purpose string) v1alpha1.AgreementTerms 
 	return terms
 }
 
-// latencies measures, for agreements one after the other: from the last signature's filing at both parties until a client gets its
-// first answer, and from a decision to suspend until a client gets its first refusal.
+// latencies measures, for agreements one after the other: from the last party's decision, and from the moment at which every party has
+// every signature, until a client gets its first answer; and from a decision to suspend until a client gets its first refusal.
 func latencies(t *testing.T, s *scene) {
 	const rounds = 5
-	var enforced, denied []time.Duration
+	var accepted, enforced, denied []time.Duration
 	for i := range rounds {
 		id, purpose := fmt.Sprintf("victim-support-%d", i+1), fmt.Sprintf("entente:victim-support-%d", i+1)
 		terms := narrow(t, s, id, purpose)
 		name := stack.ObjectName(terms)
-		must(t, s.Propose(t.Context(), terms))
+		must(t, s.Apply(t.Context(), terms))
+		must(t, s.police.Accept(t.Context(), name))
 		q := about(data.Marisol())
 		q.Purpose, q.Agencies = purpose, []string{stack.Labor}
 		isDenied, isOK := outcome(stack.Labor, "DENIED"), outcome(stack.Labor, "OK")
@@ -82,22 +83,40 @@ func latencies(t *testing.T, s *scene) {
 			t.Fatalf("before it is signed: %+v", a)
 		}
 
-		d := whileAsking(t, s.police, q, isDenied, isOK, func() error { return fileBoth(t, s, name) })
-		enforced = append(enforced, d)
-		must(t, s.WaitInForce(t.Context(), terms))
-
 		officer, err := s.ClientAs(s.labor.Officer)
 		must(t, err)
-		decision, err := s.labor.Decision(t.Context(), name, v1alpha1.DecisionSuspend)
+		decision, err := s.labor.Decision(t.Context(), name, v1alpha1.DecisionAccept)
 		must(t, err)
-		denied = append(denied, whileAsking(t, s.police, q, isOK, isDenied, func() error { return officer.Create(t.Context(), decision) }))
+		var filed time.Time
+		began, at := whileAsking(t, s.police, q, isDenied, isOK, func() error {
+			if err := officer.Create(t.Context(), decision); err != nil {
+				return err
+			}
+			for {
+				filed = time.Now()
+				if done, err := fileSignatures(t.Context(), s, name); done || err != nil {
+					return err
+				}
+			}
+		})
+		accepted = append(accepted, at.Sub(began))
+		enforced = append(enforced, max(0, at.Sub(filed)))
+		must(t, s.WaitInForce(t.Context(), terms))
+
+		decision, err = s.labor.Decision(t.Context(), name, v1alpha1.DecisionSuspend)
+		must(t, err)
+		began, at = whileAsking(t, s.police, q, isOK, isDenied, func() error { return officer.Create(t.Context(), decision) })
+		denied = append(denied, at.Sub(began))
 	}
-	t.Logf("apply→enforced %v, suspend→denied %v", enforced, denied)
-	measured(t, fmt.Sprintf("apply→enforced, the longest of %d:", rounds), slices.Max(enforced))
-	measured(t, "apply→enforced", median(enforced))
-	measured(t, fmt.Sprintf("suspend→denied, the longest of %d:", rounds), slices.Max(denied))
-	measured(t, "suspend→denied", median(denied))
-	// The promises, with room for a machine that is busy with other things.
+	for _, m := range []struct {
+		what  string
+		times []time.Duration
+	}{{"last decision→enforced", accepted}, {"apply→enforced", enforced}, {"suspend→denied", denied}} {
+		t.Logf("%s %v", m.what, m.times)
+		measured(t, m.what, median(m.times))
+		measured(t, fmt.Sprintf("%s, the longest of %d:", m.what, rounds), slices.Max(m.times))
+	}
+	// The promises are 1 s and 0.25 s; the machine may be busy with other things.
 	if median(enforced) > 5*time.Second || median(denied) > 2*time.Second {
 		t.Error("that is far too long")
 	}
@@ -108,8 +127,8 @@ func median(d []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// whileAsking does something while a client asks without a pause, and says how long after its begin the answer became what it should.
-func whileAsking(t *testing.T, a *stack.Agency, q stack.Question, before, after func(*stack.Answer) bool, do func() error) time.Duration {
+// whileAsking does something while a client asks without a pause, and says when it began and when the answer became what it should.
+func whileAsking(t *testing.T, a *stack.Agency, q stack.Question, before, after func(*stack.Answer) bool, do func() error) (began, at time.Time) {
 	t.Helper()
 	type result struct {
 		at  time.Time
@@ -123,43 +142,51 @@ func whileAsking(t *testing.T, a *stack.Agency, q stack.Question, before, after 
 		done <- result{at, err}
 	}()
 	time.Sleep(50 * time.Millisecond) // it asks
-	began := time.Now()
+	began = time.Now()
 	must(t, do())
 	r := <-done
 	must(t, r.err)
-	return r.at.Sub(began)
+	return began, r.at
 }
 
-// fileBoth files each party's signature with the other, both at once.
-func fileBoth(t *testing.T, s *scene, name string) error {
-	patches := map[client.Object]client.Patch{}
-	for to, from := range map[*stack.Agency]*stack.Agency{s.police: s.labor, s.labor: s.police} {
-		theirs := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := from.Get(t.Context(), theirs); err != nil {
-			return err
+// fileSignatures files the signatures of police and labor with each other, once both have signed: what people do with
+// `entente agreement signature export | import`, without the time that two commands take.
+func fileSignatures(ctx context.Context, s *scene, name string) (done bool, err error) {
+	var signed []*v1alpha1.SharingAgreement
+	for _, a := range []*stack.Agency{s.police, s.labor} {
+		o := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if err := a.Get(ctx, o); err != nil {
+			return false, err
 		}
-		ours := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := to.Get(t.Context(), ours); err != nil {
-			return err
+		for _, sig := range o.Status.Signatures {
+			if sig.Agency == a.Name {
+				signed = append(signed, o)
+			}
 		}
-		before := ours.DeepCopy()
-		ours.Spec.Signatures = theirs.Status.Signatures
-		patches[ours] = client.MergeFrom(before)
 	}
-	errs := make(chan error, len(patches))
-	for o, patch := range patches {
-		go func() { errs <- s.Client.Patch(t.Context(), o, patch) }()
+	if len(signed) < 2 {
+		return false, nil
 	}
-	var all []error
-	for range patches {
-		all = append(all, <-errs)
+	errs := make(chan error, 2)
+	for i, to := range signed {
+		before, ours := to.DeepCopy(), to.DeepCopy()
+		ours.Spec.Signatures = signed[1-i].Status.Signatures
+		go func() { errs <- s.Client.Patch(ctx, ours, client.MergeFrom(before)) }()
 	}
-	return errors.Join(all...)
+	return true, errors.Join(<-errs, <-errs)
 }
 
 // suspension: one agency suspends; its answers end, its database forgets, nobody else is disturbed; and resuming undoes it.
 func suspension(t *testing.T, s *scene) {
 	q := about(data.Marisol())
+	// An agreement of the two others, which has nothing to do with it.
+	apart := narrow(t, s, "undisturbed", "entente:undisturbed")
+	must(t, s.Agree(t.Context(), apart))
+	other := about(data.Marisol())
+	other.Purpose, other.Agencies = "entente:undisturbed", []string{stack.Labor}
+	_, _, err := eventually(t.Context(), s.police.Analyst, other, nil, outcome(stack.Labor, "OK"))
+	must(t, err)
+
 	user, password, err := s.border.SourceCredential(t.Context(), stack.AgreementID)
 	must(t, err)
 	open := connect(t, s.Postgres.URL(s.border.Short, user, password))
@@ -168,10 +195,10 @@ func suspension(t *testing.T, s *scene) {
 	_, err = tx.Exec(t.Context(), "SELECT permit FROM travellers LIMIT 1")
 	must(t, err)
 
-	// Another client asks throughout: after the first refusal there is never an answer again, and the other source never stops.
+	// Another client asks throughout: after the first refusal there is never an answer again. The labor inspectorate goes on answering under
+	// the other agreement, and under this one until it hears of the suspension, if it does.
 	var refusedAt, answeredAfter atomic.Int64
-	var disturbed []string // by watched
-	suspended := time.Now() // about
+	var disturbed []string  // by watched
 	watching, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {
@@ -193,8 +220,11 @@ func suspension(t *testing.T, s *scene) {
 					answeredAfter.Add(1)
 				}
 			}
-			if other := a.Of(stack.Labor); other.Outcome != "OK" {
-				disturbed = append(disturbed, fmt.Sprintf("%v after the decision, status %d: %+v", time.Since(suspended), a.Status, other))
+			if src := a.Of(stack.Labor); src.Outcome != "OK" && !(src.Outcome == "DENIED" && strings.Contains(src.Message, "Suspended")) {
+				disturbed = append(disturbed, fmt.Sprintf("%+v", src))
+			}
+			if b, err := s.police.Analyst.Ask(watching, other); err == nil && b.Of(stack.Labor).Outcome != "OK" {
+				disturbed = append(disturbed, fmt.Sprintf("%+v", b.Of(stack.Labor)))
 			}
 		}
 		watched <- nil
@@ -256,7 +286,7 @@ func suspension(t *testing.T, s *scene) {
 		t.Errorf("%d answers after the first refusal", n)
 	}
 	if len(disturbed) > 0 {
-		t.Errorf("the other source failed %d times, first %s", len(disturbed), disturbed[0])
+		t.Errorf("the other source was disturbed %d times, first: %s", len(disturbed), disturbed[0])
 	}
 
 	// The suspending agency asks nothing either, and its resources say why.
@@ -281,8 +311,18 @@ func suspension(t *testing.T, s *scene) {
 	at, _, err := eventually(t.Context(), s.police.Analyst, q, nil, outcome(stack.Border, "OK"))
 	must(t, err)
 	measured(t, "resume→answered", max(0, at.Sub(began)))
-	must(t, s.border.WaitConditions(t.Context(), stack.Agreement, stack.InForce...))
-	expectMarisol(t, ask(t, s.police, q))
+	inForceAgain(t, s)
+}
+
+// inForceAgain waits until everything is as it was in the beginning.
+func inForceAgain(t *testing.T, s *scene) {
+	t.Helper()
+	for _, a := range s.Agencies {
+		must(t, a.WaitConditions(t.Context(), stack.Agreement, stack.InForce...))
+	}
+	_, a, err := eventually(t.Context(), s.police.Analyst, about(data.Marisol()), nil, func(a *stack.Answer) bool { return len(a.Records) == 2 })
+	must(t, err)
+	expectMarisol(t, a)
 }
 
 // broken agreements: the condition names what is wrong and how to mend it, and nothing of the agreement is programmed, whoever accepts it.

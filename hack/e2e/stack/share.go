@@ -184,6 +184,14 @@ func (s *Stack) Agree(ctx context.Context, terms v1alpha1.AgreementTerms) error 
 
 // Propose applies the terms at every party, has each officer accept, and returns when each operator has signed.
 func (s *Stack) Propose(ctx context.Context, terms v1alpha1.AgreementTerms) error {
+	if err := s.Apply(ctx, terms); err != nil {
+		return err
+	}
+	return s.eachParty(ctx, terms, func(ctx context.Context, a *Agency) error { return a.Accept(ctx, ObjectName(terms)) })
+}
+
+// Apply applies the terms at every party, and returns when every operator understands them.
+func (s *Stack) Apply(ctx context.Context, terms v1alpha1.AgreementTerms) error {
 	name := ObjectName(terms)
 	return s.eachParty(ctx, terms, func(ctx context.Context, a *Agency) error {
 		o := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.SharingAgreementSpec{Terms: terms}}
@@ -193,18 +201,20 @@ func (s *Stack) Propose(ctx context.Context, terms v1alpha1.AgreementTerms) erro
 		if _, err := a.Apply(ctx, a.File(name+".yaml")); err != nil {
 			return err
 		}
-		if err := a.WaitConditions(ctx, name, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs); err != nil {
-			return err
+		return a.WaitConditions(ctx, name, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs)
+	})
+}
+
+// Accept has the agency's officer accept an agreement, and returns when its operator has signed.
+func (a *Agency) Accept(ctx context.Context, name string) error {
+	if err := a.Decide(ctx, name, v1alpha1.DecisionAccept); err != nil {
+		return err
+	}
+	return a.WaitFor(ctx, agreement(name), func(o client.Object) string {
+		if len(o.(*v1alpha1.SharingAgreement).Status.Signatures) == 0 {
+			return "not signed yet: " + NotYet(o.(*v1alpha1.SharingAgreement).Status.Conditions, v1alpha1.ConditionSigned)
 		}
-		if err := a.Decide(ctx, name, v1alpha1.DecisionAccept); err != nil {
-			return err
-		}
-		return a.WaitFor(ctx, agreement(name), func(o client.Object) string {
-			if len(o.(*v1alpha1.SharingAgreement).Status.Signatures) == 0 {
-				return "not signed yet: " + NotYet(o.(*v1alpha1.SharingAgreement).Status.Conditions, v1alpha1.ConditionSigned)
-			}
-			return ""
-		})
+		return ""
 	})
 }
 
