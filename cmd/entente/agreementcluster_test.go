@@ -65,6 +65,7 @@ func TestAgreementCluster(t *testing.T) {
 	try(1, "2 of 2 parties", "verify", "anvil.v1")
 	try(0, "clauses[wages].fields", "coverage", "anvil.v1")
 	try(0, "## (K) Oversight", "export", "anvil.v1")
+	try(0, "4 resources, 2 of them agreements: 0 errors", "lint")
 	try(1, "see that its operator runs", "who-can-see", "wage-records")
 
 	agency := &v1alpha1.Agency{}

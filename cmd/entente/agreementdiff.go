@@ -59,7 +59,7 @@ Exit code: 0 when both agree on the same, 1 when they differ, 2 when something w
 	return cmd
 }
 
-// troubled keeps an error from passing for a difference.
+// troubled keeps an error from passing for a difference, or for a fault that was found.
 func troubled(err error) error {
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) {

@@ -34,7 +34,7 @@ among the files.
 Files are checked offline, with the profiles that ship; - is standard input, a folder means every *.yaml and *.yml below it. Without
 files, what the namespace (-n) or the folder of a standalone installation (--config) has is checked, with the profiles that are there.
 
-The exit code is 0 when no error was found, warnings or not; 1 otherwise.`,
+The exit code is 0 when no error was found, warnings or not; 1 when one was; 2 when nothing could be checked.`,
 		Example: `  entente agreement lint anvil.v1.yaml person.v1.yaml
   entente agreement lint agreements/ -o json
   entente agreement lint -n state-police`,
@@ -61,6 +61,9 @@ The exit code is 0 when no error was found, warnings or not; 1 otherwise.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "output: table or json")
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return troubled(run(cmd, args)) }
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return troubled(err) })
 	return cmd
 }
 

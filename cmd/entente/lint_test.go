@@ -25,9 +25,9 @@ func lintCommand(t *testing.T, stdin string, args ...string) (out string, code i
 	var exit *exitError
 	switch {
 	case errors.As(err, &exit):
-		code = exit.code
+		return b.String() + exit.message, exit.code
 	case err != nil:
-		return b.String() + err.Error(), 1
+		t.Fatal(err)
 	}
 	return b.String(), code
 }
@@ -137,10 +137,13 @@ func TestLintNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, code := lintCommand(t, "", dir); code != 1 || !strings.Contains(out, "nothing to check") {
+	if out, code := lintCommand(t, "", dir); code != 2 || !strings.Contains(out, "nothing to check") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
-	if out, code := lintCommand(t, "", filepath.Join(dir, "missing")); code != 1 || !strings.Contains(out, "no such file") {
+	if out, code := lintCommand(t, "", "--outptu", "json"); code != 2 || !strings.Contains(out, "unknown flag") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if out, code := lintCommand(t, "", filepath.Join(dir, "missing")); code != 2 || !strings.Contains(out, "no such file") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 }
