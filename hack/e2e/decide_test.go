@@ -198,7 +198,7 @@ func suspension(t *testing.T, s *scene) {
 	// Another client asks throughout: after the first refusal there is never an answer again. The labor inspectorate goes on answering under
 	// the other agreement, and under this one until it hears of the suspension, if it does.
 	var refusedAt, answeredAfter atomic.Int64
-	var disturbed []string  // by watched
+	var disturbed []string // by watched
 	watching, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {

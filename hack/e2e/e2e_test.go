@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,13 +29,24 @@ func TestMain(m *testing.M) {
 		if testing.Short() {
 			return m.Run()
 		}
-		s, err := up(context.Background())
+		ctx, interrupted := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer interrupted()
+		binary, remove, err := build(ctx)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer remove()
+		s, err := stack.Start(ctx, stack.Options{Dir: os.Getenv("E2E_DIR"), Entente: binary, Log: os.Stdout})
 		if s != nil {
 			defer func() {
 				if err := s.Stop(); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 				}
 			}()
+		}
+		if err == nil {
+			err = s.Share(ctx)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -44,32 +57,30 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// up builds the binary, unless ENTENTE_BIN names one, and starts the stack. Its files stay where E2E_DIR says.
-func up(ctx context.Context) (*stack.Stack, error) {
-	binary := os.Getenv("ENTENTE_BIN")
-	if binary == "" {
-		root, err := testenv.Root()
-		if err != nil {
-			return nil, err
-		}
-		dir, err := os.MkdirTemp("", "entente-bin-")
-		if err != nil {
-			return nil, err
-		}
-		binary = filepath.Join(dir, "entente")
-		began := time.Now()
-		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/entente")
-		build.Dir, build.Stderr = root, os.Stderr
-		if err := build.Run(); err != nil {
-			return nil, fmt.Errorf("go build ./cmd/entente: %w", err)
-		}
-		fmt.Printf("entente built (%.1f s)\n", time.Since(began).Seconds())
+// build builds the binary, unless ENTENTE_BIN names one. (The stack's files stay where E2E_DIR says.)
+func build(ctx context.Context) (binary string, remove func(), err error) {
+	if binary := os.Getenv("ENTENTE_BIN"); binary != "" {
+		return binary, func() {}, nil
 	}
-	s, err := stack.Start(ctx, stack.Options{Dir: os.Getenv("E2E_DIR"), Entente: binary, Log: os.Stdout})
+	root, err := testenv.Root()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return s, s.Share(ctx)
+	dir, err := os.MkdirTemp("", "entente-bin-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	binary = filepath.Join(dir, "entente")
+	began := time.Now()
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/entente")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	if err := cmd.Run(); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("go build ./cmd/entente: %w", err)
+	}
+	fmt.Printf("entente built (%.1f s)\n", time.Since(began).Seconds())
+	return binary, remove, nil
 }
 
 // scene is what the parts share.
@@ -168,7 +179,7 @@ func eventually(ctx context.Context, who *stack.Analyst, q stack.Question, meanw
 		select {
 		case <-ctx.Done():
 			return time.Time{}, a, fmt.Errorf("%w; the last answer was %+v", ctx.Err(), a)
-		case <-time.After(time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
