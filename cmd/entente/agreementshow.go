@@ -115,6 +115,9 @@ func newAgreementCoverageCommand(where *deskFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := refuseUnknown(a.Name, a.Spec.UnknownFields); err != nil {
+				return err
+			}
 			promises, err := words.Coverage(a)
 			if err != nil {
 				return err

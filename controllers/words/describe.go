@@ -228,7 +228,7 @@ func (a *Agreement) Text() string {
 	b.WriteString(kind + "\n\n")
 
 	line("State", cmp.Or(a.State, "not known"))
-	line("Next", a.Next)
+	line(a.nextLabel(), a.Next)
 	items("Note", a.Notes)
 	line("Window", fmt.Sprintf("from %s until %s%s", when(a.Term.NotBefore), when(a.Term.NotAfter), a.review()))
 	items("Parties", a.partyLines())
@@ -274,11 +274,20 @@ func (a *Agreement) Text() string {
 	for _, c := range a.Conditions {
 		message := c.Message
 		if message == a.Next {
-			message = "see Next, above"
+			message = "see " + a.nextLabel() + ", above"
 		}
 		b.WriteString(wrap(message, fmt.Sprintf("  %-17s %-6s %-18s ", c.Type, c.Status, c.Reason), strings.Repeat(" ", 46)))
 	}
 	return b.String()
+}
+
+// nextLabel: nothing comes after an end.
+func (a *Agreement) nextLabel() string {
+	switch v1alpha1.AgreementState(a.State) {
+	case v1alpha1.StateTerminated, v1alpha1.StateSuperseded, v1alpha1.StateExpired:
+		return "Why"
+	}
+	return "Next"
 }
 
 func (a *Agreement) review() string {

@@ -33,6 +33,57 @@ func TestDiff(t *testing.T) {
 	golden(t, "diff-1-1.txt", compare(t, one, one).Text())
 }
 
+// TestVisible: what one clause shows counts, whichever clause it is, and what every dataset shows each of them shows.
+func TestVisible(t *testing.T) {
+	wide := func(x *v1alpha1.AgreementTerms) { x.Clauses[1].Dataset = "" }
+	for _, c := range []struct {
+		name          string
+		from, to      func(*v1alpha1.AgreementTerms)
+		becomes, ends []string
+	}{
+		{"a dataset to every dataset", nil, wide, []string{
+			"border-service may learn whether any of labor-inspectorate's person records in any dataset but wage-records match a query, for entente:trafficking-investigation and entente:victim-protection",
+			"state-police may learn whether any of labor-inspectorate's person records in any dataset but wage-records match a query, for entente:victim-protection",
+		}, nil},
+		{"every dataset to a dataset", wide, nil, nil, []string{
+			"border-service may no longer learn whether any of labor-inspectorate's person records in any dataset but wage-records match a query, for entente:trafficking-investigation and entente:victim-protection",
+			"state-police may no longer learn whether any of labor-inspectorate's person records in any dataset but wage-records match a query, for entente:victim-protection",
+		}},
+		{"a clause whose permission another has, too", nil, func(x *v1alpha1.AgreementTerms) {
+			x.Clauses[1].Recipients, x.Clauses[1].Purposes = x.Clauses[0].Recipients, x.Clauses[0].Purposes
+		}, nil, []string{
+			"border-service may no longer learn whether any of labor-inspectorate's person records in dataset wage-records match a query, for entente:trafficking-investigation and entente:victim-protection",
+			"state-police may no longer learn whether any of labor-inspectorate's person records in dataset wage-records match a query, for entente:victim-protection",
+		}},
+		{"down the ladder", nil, func(x *v1alpha1.AgreementTerms) { x.Clauses[0].Granularity = v1alpha1.GranularityCount }, nil, []string{
+			"state-police may no longer see employer and monthly_wage of labor-inspectorate's person records, for entente:trafficking-investigation",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from, to := read(t, "harbor.v1.yaml"), read(t, "harbor.v1.yaml")
+			if c.from != nil {
+				c.from(&from.Spec.Terms)
+			}
+			if c.to != nil {
+				c.to(&to.Spec.Terms)
+			}
+			d := compare(t, from, to)
+			for side, pair := range map[string][2][]string{"becomes": {texts(d.Becomes), c.becomes}, "ceases": {texts(d.Ceases), c.ends}} {
+				if !slices.Equal(pair[0], pair[1]) {
+					t.Errorf("%s: got %q, want %q", side, pair[0], pair[1])
+				}
+			}
+		})
+	}
+}
+
+func texts(list []Visible) (out []string) {
+	for _, v := range list {
+		out = append(out, v.Text)
+	}
+	return out
+}
+
 // TestDirection: what is permitted, and in which direction each term moves it. Every case is tried the other way round, too,
 // where the direction turns, unless it is one that software cannot compare.
 func TestDirection(t *testing.T) {

@@ -16,6 +16,8 @@ type Visible struct {
 	// Schema by name. Dataset is set when only that dataset of the source is meant.
 	Schema  string `json:"schema"`
 	Dataset string `json:"dataset,omitempty"`
+	// Besides are datasets for which nothing changes, when otherwise every dataset of the source is meant.
+	Besides []string `json:"besides,omitempty"`
 	// Granularity is the highest rung that is gained or lost; Fields are those of Records.
 	Granularity v1alpha1.Granularity `json:"granularity"`
 	Fields      []string             `json:"fields,omitempty"`
@@ -68,6 +70,23 @@ func covers(in map[cell]bool, c cell) bool {
 	return in[c] || in[every]
 }
 
+// single lists the datasets that show by themselves what c is about in every dataset.
+func single(in map[cell]bool, c cell) []string {
+	if c.dataset != "" {
+		return nil
+	}
+	var out []string
+	for other := range in {
+		if o := other; o.dataset != "" {
+			if o.dataset = ""; o == c {
+				out = append(out, other.dataset)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func gains(x, y *v1alpha1.AgreementTerms) []Visible {
 	return visible(cells(x), cells(y), becomes)
 }
@@ -80,21 +99,24 @@ func losses(x, y *v1alpha1.AgreementTerms) []Visible {
 func visible(base, have map[cell]bool, text func(*Visible) string) []Visible {
 	type bySubject struct {
 		subject
-		purpose string
+		purpose, besides string
 	}
 	items := map[bySubject][]string{}
 	for c := range have {
 		if !covers(base, c) {
-			k := bySubject{c.subject, c.purpose}
+			k := bySubject{c.subject, c.purpose, strings.Join(single(base, c), "\x00")}
 			items[k] = append(items[k], c.item)
 		}
 	}
 	groups := map[string]*Visible{}
 	for k, list := range items {
 		slices.Sort(list)
-		id := strings.Join(append([]string{k.recipient, k.source, k.schema, k.dataset}, list...), "\x00")
+		id := strings.Join(append([]string{k.recipient, k.source, k.schema, k.dataset, k.besides, "\x01"}, list...), "\x00")
 		if groups[id] == nil {
 			groups[id] = newVisible(k.subject, list)
+			if k.besides != "" {
+				groups[id].Besides = plainAll(strings.Split(k.besides, "\x00"))
+			}
 		}
 		groups[id].Purposes = append(groups[id].Purposes, plain(k.purpose))
 	}
@@ -130,8 +152,11 @@ func newVisible(s subject, items []string) *Visible {
 
 func (v *Visible) records() string {
 	s := fmt.Sprintf("%s's %s records", v.Source, v.Schema)
-	if v.Dataset != "" {
+	switch {
+	case v.Dataset != "":
 		s += " in dataset " + v.Dataset
+	case len(v.Besides) > 0:
+		s += " in any dataset but " + and(v.Besides)
 	}
 	return s
 }
