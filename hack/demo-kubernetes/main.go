@@ -131,14 +131,14 @@ To ask, as the police's analyst, over REST and by the command (which speaks gRPC
     --purpose %s --case-reference %s --subject-role %s
   entente datasets
 
-To suspend, as the privacy officer of the %s, whose answer is then DENIED while the others go on; and to resume:
+To suspend, as the privacy officer of the %s, whose answer is then DENIED at once, and to resume:
 
   entente agreement decide %s --suspend -n %s --as %s
   entente agreement decide %s --resume -n %s --as %s
 
 To see in PostgreSQL that the role of the agreement has exactly the agreed columns, and is gone after the suspension:
 
-  PGPASSWORD=%s psql 'host=127.0.0.1 port=%d user=postgres dbname=%s sslmode=require' -c '\du entente-*' -c '\dp %s'
+  PGPASSWORD=%s psql 'host=127.0.0.1 port=%d user=postgres dbname=%s sslmode=require' -c '\du entente-*%s*' -c '\dp %s'
 
 To see what was logged, on both sides:
 
@@ -152,7 +152,7 @@ To see what was logged, on both sides:
 		indentAfterFirst(police.Analyst.Curl(q)),
 		police.Analyst.Dir, q.Filter, q.Purpose, q.Justification.CaseReference, q.Justification.SubjectRole,
 		border.Name, stack.Agreement, border.Name, border.Officer, stack.Agreement, border.Name, border.Officer,
-		password(s), s.Postgres.Port(), border.Short, border.Relation,
+		password(s), s.Postgres.Port(), border.Short, border.Dataset, border.Relation,
 		border.LogDir(), police.LogDir())
 	rows := [][]string{{"AGENCY", "REST", "GRPC", "GATEWAY HEALTH", "OPERATOR HEALTH"}}
 	for _, a := range s.Agencies {
