@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -130,7 +131,11 @@ func (f *Feed) Run(ctx context.Context) {
 
 func (f *Feed) watch(ctx context.Context) {
 	lw := cache.NewListWatchFromClient(f.routes, "gatewayroutes", f.Namespace, fields.Everything())
-	r := cache.NewReflectorWithOptions(lw, &v1alpha1.GatewayRoute{}, (*store)(f), cache.ReflectorOptions{Name: "gatewayroutes"})
+	r := cache.NewReflectorWithOptions(lw, &v1alpha1.GatewayRoute{}, (*store)(f), cache.ReflectorOptions{
+		Name: "gatewayroutes",
+		// Up to a second and a half, instead of a minute: an API server that is back may have a revocation to tell.
+		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Cap: time.Second, Steps: 100},
+	})
 	r.RunWithContext(ctx)
 }
 
