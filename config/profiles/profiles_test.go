@@ -328,7 +328,7 @@ func compiled(t *testing.T) map[string]*profile.Profile {
 }
 
 // agreement reads the agreement of a file.
-func agreement(t *testing.T, path string) *v1alpha1.SharingAgreement {
+func agreement(t testing.TB, path string) *v1alpha1.SharingAgreement {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -345,4 +345,25 @@ func agreement(t *testing.T, path string) *v1alpha1.SharingAgreement {
 	}
 	t.Fatalf("%s holds no agreement", path)
 	return nil
+}
+
+// BenchmarkCheck holds a computer matching agreement against all rules of its profile.
+func BenchmarkCheck(b *testing.B) {
+	shipped, err := profiles.All()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range shipped {
+		b.Run(p.Name, func(b *testing.B) {
+			compiled, faults := profile.Compile(p.Name, &p.Spec)
+			if len(faults) > 0 {
+				b.Fatal(faults)
+			}
+			terms := &agreement(b, kept[p.Name]).Spec.Terms
+			b.ReportAllocs()
+			for b.Loop() {
+				compiled.Check(terms)
+			}
+		})
+	}
 }

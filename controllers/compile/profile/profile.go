@@ -12,8 +12,8 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 )
 
-// Bounds of a rule: its text, and what evaluating it may cost. The largest terms that the API takes cost the rules that
-// ship a hundredth of it.
+// Bounds of a rule: its text, and what evaluating it may cost. The rules that ship stay within it on the largest terms that the
+// API takes; a test of theirs holds them to that.
 const (
 	maxRules     = 64
 	maxRule      = 2000

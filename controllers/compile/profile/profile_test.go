@@ -189,3 +189,13 @@ func BenchmarkCheck(b *testing.B) {
 		p.Check(terms)
 	}
 }
+
+func BenchmarkCompile(b *testing.B) {
+	spec := one("terms.clauses.all(c, has(c.fields) && c.fields.all(f, f != 'x'))", "clauses[].fields")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, faults := Compile("p", spec); len(faults) > 0 {
+			b.Fatal(faults)
+		}
+	}
+}
