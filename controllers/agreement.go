@@ -143,6 +143,7 @@ func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreeme
 	if have.State != want.State {
 		r.tell(o, want)
 	}
+	r.remind(o, have.Conditions, want.Conditions)
 	return nil
 }
 
@@ -185,6 +186,7 @@ func planOf(result compile.Result, versions []*v1alpha1.SharingAgreement, unpubl
 		pv := plannedVersion{
 			name: v.Name, state: v.Status.State, carried: len(v.Status.Routes) > 0,
 			sign: v.Sign, digest: v.Status.Digest, decided: v.Status.Decisions,
+			say: v.Say, due: due(v.Status.Conditions),
 		}
 		if o := objects[v.Name]; o != nil {
 			pv.generation, pv.deleting = o.Generation, !o.DeletionTimestamp.IsZero()

@@ -153,6 +153,7 @@ func assemble(m manager.Manager, o Options) error {
 		&signer{client: c, namespace: o.Namespace, self: o.Agency, keys: o.Keys, plans: p, recorder: recorder, now: now},
 		creds,
 		&finalizers{client: c, namespace: o.Namespace, plans: p},
+		&statements{client: c, gather: gather, keys: o.Keys, plans: p},
 		&programmed{client: c, namespace: o.Namespace, plans: p, gateways: gws, now: now},
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
 		&schemas{client: c, gather: gather, now: now},
@@ -166,7 +167,12 @@ func assemble(m manager.Manager, o Options) error {
 		errs = append(errs, m.Add(r))
 	}
 	if o.Exchange != nil {
-		server := exchange.New(exchange.Config{Own: identity.Cached(o.Own), Directory: &directory{gather, verify}, Issuer: o.Keys, Logger: o.Logger})
+		own := identity.Cached(o.Own)
+		b := newBetween(m, o, gather, own)
+		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), m.Add(b))
+		server := exchange.New(exchange.Config{
+			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Report: b.report.report, Logger: o.Logger,
+		})
 		errs = append(errs, m.Add(everywhere(func(ctx context.Context) error { return server.Serve(ctx, o.Exchange) })))
 	}
 	errs = append(errs,

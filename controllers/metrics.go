@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -15,6 +16,7 @@ type operatorMetrics struct {
 	vault          *vaultWatch
 	agreements, up *prometheus.Desc
 	unsettled      *prometheus.Desc
+	due            *prometheus.Desc
 }
 
 var states = []v1alpha1.AgreementState{
@@ -27,7 +29,9 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 		plans: p, vault: w,
 		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
 		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
-		up:         prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),
+		due: prometheus.NewDesc("entente_operator_agreements_due",
+			"Versions of agreements that end or whose review is due: condition Expiring or ReviewDue, within 90, 30 or 7 days, or overdue.", []string{"condition", "reason"}, nil),
+		up: prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),
 	})
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
@@ -40,6 +44,7 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 func (m *operatorMetrics) Describe(out chan<- *prometheus.Desc) {
 	out <- m.agreements
 	out <- m.unsettled
+	out <- m.due
 	out <- m.up
 }
 
@@ -48,6 +53,11 @@ func (m *operatorMetrics) Collect(out chan<- prometheus.Metric) {
 	counts := m.plans.states()
 	for _, s := range states {
 		out <- prometheus.MustNewConstMetric(m.agreements, prometheus.GaugeValue, float64(counts[s]), string(s))
+	}
+	due := m.plans.due()
+	for _, d := range duties {
+		condition, reason, _ := strings.Cut(d, "/")
+		out <- prometheus.MustNewConstMetric(m.due, prometheus.GaugeValue, float64(due[d]), condition, reason)
 	}
 	out <- prometheus.MustNewConstMetric(m.unsettled, prometheus.GaugeValue, float64(m.plans.unsettled()))
 	up := 1.0

@@ -41,7 +41,7 @@ func generation(o client.Object) any { return o.GetGeneration() }
 // agreementInput is what compile reads of an agreement, and whether it may go.
 func agreementInput(o client.Object) any {
 	a := o.(*v1alpha1.SharingAgreement)
-	return []any{a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Digest, a.UID}
+	return []any{a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Received, a.Status.Digest, a.UID}
 }
 
 func agencyInput(o client.Object) any {

@@ -39,6 +39,10 @@ type plannedVersion struct {
 	sign    bool
 	digest  string
 	decided []v1alpha1.DecisionRecord
+	// say this to the other parties.
+	say []v1alpha1.StatementRef
+	// due are the conditions about time that hold, with their rung: Expiring/Within30Days.
+	due []string
 }
 
 // deleting says whether objects wait to go.
@@ -60,10 +64,15 @@ func (p *plan) signs() bool {
 	return slices.ContainsFunc(p.versions, func(v plannedVersion) bool { return v.sign })
 }
 
+// speaks says whether there is something to tell the other parties.
+func (p *plan) speaks() bool {
+	return slices.ContainsFunc(p.versions, func(v plannedVersion) bool { return len(v.say) > 0 })
+}
+
 // plans holds the latest plan of each agreement, and rings for those who work on it. Plans are only made by the leader, and
 // all are made anew when it starts.
 type plans struct {
-	signer, credentials, programmed, finalizer doorbell
+	signer, statements, credentials, programmed, finalizer doorbell
 
 	mu     sync.Mutex
 	latest map[string]*plan
@@ -93,6 +102,9 @@ func (p *plans) put(id string, next *plan) {
 
 	if next.signs() {
 		p.signer.ring(id)
+	}
+	if next.speaks() {
+		p.statements.ring(id)
 	}
 	if before != nil && len(next.credentials) < len(before.credentials) {
 		p.credentials.ringUrgent(id)
@@ -163,6 +175,21 @@ func (p *plans) states() map[v1alpha1.AgreementState]int {
 	for _, pl := range p.latest {
 		for _, v := range pl.versions {
 			out[v.state]++
+		}
+	}
+	return out
+}
+
+// due counts versions by the condition about time that holds and its rung, for metrics.
+func (p *plans) due() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[string]int{}
+	for _, pl := range p.latest {
+		for _, v := range pl.versions {
+			for _, d := range v.due {
+				out[d]++
+			}
 		}
 	}
 	return out

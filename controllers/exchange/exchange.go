@@ -40,20 +40,24 @@ type Config struct {
 	Own       identity.Own
 	Directory Directory
 	Issuer    keys.Issuer
-	Logger    *slog.Logger
-	Now       func() time.Time
+	// Inbox takes in what peers say of agreements; nil: agreements and decisions travel by file only.
+	Inbox *Inbox
+	// Report, if set, hears what became of each message about agreements.
+	Report func(Report)
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Server implements entente.exchange.v1.
 type Server struct {
 	exchangev1.UnimplementedExchangeServiceServer
 	Config
-	calls limits
+	calls, proposals, statements, reads limits
 }
 
-// Bounds of one connection and one request. A certificate request of P-256 has about 300 bytes.
+// Bounds of one connection and one request. Proposed terms are the largest; a certificate request of P-256 has about 300 bytes.
 const (
-	maxMessage           = 64 << 10
+	maxMessage           = MaxTerms + 16<<10
 	maxRequest           = 8 << 10
 	maxConcurrentStreams = 16
 	handshakeTimeout     = 10 * time.Second
@@ -67,7 +71,11 @@ func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Server{Config: c}
+	return &Server{
+		Config: c,
+		calls:  limits{rate: callsPerSecond, burst: callsBurst}, proposals: limits{rate: proposalsPerSecond, burst: proposalsBurst},
+		statements: limits{rate: statementsPerSecond, burst: statementsBurst}, reads: limits{rate: readsPerSecond, burst: readsBurst},
+	}
 }
 
 // Serve answers on l until ctx ends.

@@ -14,8 +14,22 @@ const (
 	callsBurst     = 400
 )
 
+// Messages about agreements. Proposals are read by people. A decision may concern thousands of agreements at once, and must not
+// wait. Lists are asked for every few minutes, in pages.
+const (
+	proposalsPerSecond  = 10
+	proposalsBurst      = 100
+	statementsPerSecond = 200
+	statementsBurst     = 2000
+	readsPerSecond      = 10
+	readsBurst          = 100
+)
+
 // limits bounds the calls of each peer. Peers are known agencies, so they are few.
 type limits struct {
+	rate  rate.Limit
+	burst int
+
 	mu     sync.Mutex
 	byPeer map[string]*rate.Limiter
 }
@@ -27,7 +41,7 @@ func (l *limits) take(peer string, now time.Time) bool {
 		if l.byPeer == nil {
 			l.byPeer = map[string]*rate.Limiter{}
 		}
-		limiter = rate.NewLimiter(callsPerSecond, callsBurst)
+		limiter = rate.NewLimiter(l.rate, l.burst)
 		l.byPeer[peer] = limiter
 	}
 	l.mu.Unlock()
