@@ -14,11 +14,18 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/entente-dev/entente/hack/testenv"
 )
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // what clients say of their own
+	os.Exit(m.Run())
+}
 
 // root of the repository.
 func root(t testing.TB) string {

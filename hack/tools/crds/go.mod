@@ -4,5 +4,5 @@ go 1.26.0
 
 require (
 	github.com/prometheus-operator/prometheus-operator v0.85.0
-	sigs.k8s.io/gateway-api v1.7.0
+	sigs.k8s.io/gateway-api v1.6.2
 )
