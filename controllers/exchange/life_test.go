@@ -243,6 +243,18 @@ func (p *pair) inForce(t testing.TB, id string) {
 	p.recipient.routes.await(t, id, "Active")
 }
 
+// amended is inForce, and version 2 in its place.
+func (p *pair) amended(t testing.TB, id string) {
+	t.Helper()
+	p.inForce(t, id)
+	p.source.apply(t, p.terms(t, id, func(terms *v1alpha1.AgreementTerms) { terms.Version, terms.Supersedes = 2, 1 }))
+	p.source.decide(t, id+".v2", v1alpha1.DecisionAccept)
+	p.recipient.reaches(t, id+".v2", v1alpha1.StateProposed, "")
+	p.recipient.decide(t, id+".v2", v1alpha1.DecisionAccept)
+	p.source.reaches(t, id+".v2", v1alpha1.StateInForce, "")
+	p.recipient.reaches(t, id+".v2", v1alpha1.StateInForce, "")
+}
+
 func down(t testing.TB, a *agency) {
 	t.Helper()
 	if err := a.proxy.Down(); err != nil {
