@@ -42,7 +42,7 @@ var compiledConditions = []string{
 func (r *agreements) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("agreement").
 		WatchesRawSource(r.door.source()).
-		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(r.ofAgreement), changed(agreementInput)).
+		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(ofAgreement), changed(agreementInput)).
 		Watches(&v1alpha1.AgreementDecision{}, handler.EnqueueRequestsFromMapFunc(r.ofDecision)).
 		Watches(&v1alpha1.GatewayRoute{}, handler.EnqueueRequestsFromMapFunc(byName)).
 		Watches(&v1alpha1.Agency{}, handler.EnqueueRequestsFromMapFunc(r.ofAgency), changed(agencyInput)).
@@ -134,7 +134,7 @@ func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreeme
 	}
 	sorted := want
 	sorted.Conditions = byType(want.Conditions)
-	if same(&have, &sorted) {
+	if same(&have, &sorted) && !overtaken("SharingAgreement", client.ObjectKeyFromObject(o), v1alpha1.OwnerCompile, &want) {
 		return nil
 	}
 	if err := applyStatus(ctx, r.client, "SharingAgreement", client.ObjectKeyFromObject(o), v1alpha1.OwnerCompile, &want); err != nil {
@@ -199,10 +199,6 @@ func planOf(result compile.Result, versions []*v1alpha1.SharingAgreement, unpubl
 // From an object to the agreements that it concerns. A change maps both what the object was and what it is.
 
 func byName(_ context.Context, o client.Object) []reconcile.Request { return requests(o.GetName()) }
-
-func (r *agreements) ofAgreement(ctx context.Context, o client.Object) []reconcile.Request {
-	return requests(o.(*v1alpha1.SharingAgreement).Spec.Terms.ID)
-}
 
 func (r *agreements) ofDecision(_ context.Context, o client.Object) []reconcile.Request {
 	return requests(agreementID(o.(*v1alpha1.AgreementDecision).Spec.Agreement))

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -34,6 +35,7 @@ type credentials struct {
 func (r *credentials) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("credentials").
 		WatchesRawSource(r.plans.credentials.source()).
+		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(ofAgreement), changed(credentialsOutput)).
 		WithOptions(options(8)).
 		Complete(r)
 }
@@ -165,7 +167,7 @@ func (r *credentials) reportVersion(ctx context.Context, p *plan, v plannedVersi
 	have := v1alpha1.SharingAgreementStatus{
 		Credentials: a.Status.Credentials, Conditions: only(a.Status.Conditions, v1alpha1.ConditionCredentialsReady),
 	}
-	if same(&have, &want) {
+	if same(&have, &want) && !overtaken("SharingAgreement", key, v1alpha1.OwnerCredentials, &want) {
 		return nil
 	}
 	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerCredentials, &want)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -34,6 +35,7 @@ func (r *programmed) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("programmed").
 		WatchesRawSource(r.plans.programmed.source()).
 		Watches(&v1alpha1.GatewayRoute{}, enqueueName).
+		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(ofAgreement), changed(programmedOutput)).
 		Watches(&coordinationv1.Lease{}, r.gateways).
 		WithOptions(options(4)).
 		Complete(r)
@@ -74,7 +76,7 @@ func (r *programmed) report(ctx context.Context, v plannedVersion, o observation
 	}
 	have := v1alpha1.SharingAgreementStatus{Conditions: only(a.Status.Conditions, v1alpha1.ConditionProgrammed)}
 	want := v1alpha1.SharingAgreementStatus{Conditions: []metav1.Condition{o.condition(v.generation, a.Status.Conditions, r.now())}}
-	if same(&have, &want) {
+	if same(&have, &want) && !overtaken("SharingAgreement", key, v1alpha1.OwnerProgrammed, &want) {
 		return nil
 	}
 	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerProgrammed, &want)
