@@ -134,7 +134,7 @@ func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreeme
 	}
 	sorted := want
 	sorted.Conditions = byType(want.Conditions)
-	if same(&have, &sorted) && !overtaken("SharingAgreement", client.ObjectKeyFromObject(o), v1alpha1.OwnerCompile, &want) {
+	if same(&have, &sorted) {
 		return nil
 	}
 	if err := applyStatus(ctx, r.client, "SharingAgreement", client.ObjectKeyFromObject(o), v1alpha1.OwnerCompile, &want); err != nil {

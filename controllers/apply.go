@@ -2,11 +2,8 @@ package controllers
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -40,50 +37,11 @@ func applyStatus[S any](ctx context.Context, c client.Client, kind string, key c
 		"metadata":   map[string]any{"name": key.Name, "namespace": key.Namespace},
 		"status":     content,
 	}}
-	sum, err := digestOf(content)
-	if err != nil {
-		return fmt.Errorf("status of %s %s: %w", kind, key.Name, err)
-	}
-	who := applied{kind, key, owner}
-	lastApplied.Delete(who) // until it is known to have arrived
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(owner), client.ForceOwnership)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("apply status of %s %s as %s: %w", kind, key.Name, owner, err)
 	}
-	lastApplied.Store(who, sum)
 	return nil
-}
-
-// lastApplied remembers the digest of what each owner applied last. A cache may still show what was before that: a status that goes
-// to and fro within moments would look as if it were right already, and stay at fro.
-var lastApplied sync.Map // applied → [sha256.Size]byte
-
-type applied struct {
-	kind  string
-	key   client.ObjectKey
-	owner string
-}
-
-// overtaken says whether this process has applied something else than status since, so that a cache which shows status is behind.
-func overtaken[S any](kind string, key client.ObjectKey, owner string, status *S) bool {
-	last, ok := lastApplied.Load(applied{kind, key, owner})
-	if !ok {
-		return false
-	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(status)
-	if err != nil {
-		return true
-	}
-	sum, err := digestOf(content)
-	return err != nil || last != sum
-}
-
-func digestOf(content map[string]any) ([sha256.Size]byte, error) {
-	text, err := json.Marshal(content) // members sorted
-	return sha256.Sum256(text), err
 }
 
 // same compares what an owner has in a status with what it should have; empty and absent are the same.

@@ -165,7 +165,7 @@ func (r *credentials) reportVersion(ctx context.Context, p *plan, v plannedVersi
 	have := v1alpha1.SharingAgreementStatus{
 		Credentials: a.Status.Credentials, Conditions: only(a.Status.Conditions, v1alpha1.ConditionCredentialsReady),
 	}
-	if same(&have, &want) && !overtaken("SharingAgreement", key, v1alpha1.OwnerCredentials, &want) {
+	if same(&have, &want) {
 		return nil
 	}
 	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerCredentials, &want)

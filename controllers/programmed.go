@@ -74,7 +74,7 @@ func (r *programmed) report(ctx context.Context, v plannedVersion, o observation
 	}
 	have := v1alpha1.SharingAgreementStatus{Conditions: only(a.Status.Conditions, v1alpha1.ConditionProgrammed)}
 	want := v1alpha1.SharingAgreementStatus{Conditions: []metav1.Condition{o.condition(v.generation, a.Status.Conditions, r.now())}}
-	if same(&have, &want) && !overtaken("SharingAgreement", key, v1alpha1.OwnerProgrammed, &want) {
+	if same(&have, &want) {
 		return nil
 	}
 	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerProgrammed, &want)
