@@ -46,6 +46,10 @@ servers: ## Build or find the real servers that tests use (cached outside the wo
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./gateway/... ./controllers/compile/...
 
+.PHONY: bench-hop
+bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP='-rounds 3' for less
+	go run ./hack/bench/hop -out hack/bench/results/hop.json $(HOP)
+
 .PHONY: generate
 generate: ## Regenerate CRDs, deep copies, protobuf and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd

@@ -98,8 +98,8 @@ func (s *shareResult) verdict() string {
 	if s.own() >= tls+client+server {
 		word = "NOT less"
 	}
-	return fmt.Sprintf("%s, %d callers: %.0f µs in Entente's own code, %s than the %.0f µs in TLS (%.0f) and PostgreSQL (client %.0f, server %.0f)",
-		s.Target, s.Callers, s.own(), word, tls+client+server, tls, client, server)
+	return fmt.Sprintf("%s, %d callers: %.0f µs in Entente's own code (%.0f of it the log's system calls), %s than the %.0f µs in TLS (%.0f, %.0f of it system calls) and PostgreSQL (client %.0f, server %.0f)",
+		s.Target, s.Callers, s.own(), s.SystemMicros["own: audit"], word, tls+client+server, tls, s.SystemMicros["TLS"], client, server)
 }
 
 func (b *bench) report(targets []target) error {
@@ -204,16 +204,16 @@ func (r *results) print() {
 
 // printShares prints a table for each number of callers: a row for each part, a column for each target.
 func (r *results) printShares() {
-	for len(r.Shares) > 0 {
+	for left := r.Shares; len(left) > 0; {
 		n := 0
 		found := map[string]bool{}
-		for n < len(r.Shares) && r.Shares[n].Callers == r.Shares[0].Callers {
-			for part := range r.Shares[n].Micros {
+		for n < len(left) && left[n].Callers == left[0].Callers {
+			for part := range left[n].Micros {
 				found[part] = true
 			}
 			n++
 		}
-		columns := r.Shares[:n]
+		columns := left[:n]
 		fmt.Printf("\nµs of CPU per request, %d callers (of it in system calls)\n%-22s", columns[0].Callers, "")
 		for _, s := range columns {
 			fmt.Printf(" %16s", s.Target)
@@ -238,6 +238,6 @@ func (r *results) printShares() {
 			})
 		}
 		row("own, sum", func(s *shareResult) string { return fmt.Sprintf("%.0f     ", s.own()) })
-		r.Shares = r.Shares[n:]
+		left = left[n:]
 	}
 }
