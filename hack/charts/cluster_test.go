@@ -67,7 +67,7 @@ metadata:
 // installCRDs installs the chart of what is of the cluster.
 func (c *cluster) installCRDs(t *testing.T) {
 	t.Helper()
-	c.helm.must(t, "install", "entente-crds", chart(t, "entente-crds"), "-n", "entente-system", "--create-namespace")
+	c.helm.must(t, "upgrade", "--install", "entente-crds", chart(t, "entente-crds"), "-n", "entente-system", "--create-namespace")
 	c.kubectl(t, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/part-of=entente", "--timeout=30s")
 }
 

@@ -76,7 +76,7 @@ func TestTwoAgencies(t *testing.T) {
 	agencies := []string{"state-police", "border-service"}
 	for _, a := range agencies {
 		c.restricted(t, a)
-		out := c.helm.must(t, "install", "entente", chart(t, "entente"), "-n", a, "-f", valueSets(t)["minimal"], "--set", "agency.name="+a)
+		out := c.helm.must(t, "upgrade", "--install", "entente", chart(t, "entente"), "-n", a, "-f", valueSets(t)["minimal"], "--set", "agency.name="+a)
 		for _, want := range []string{"entente bootstrap vault --agency " + a, "--gateway-name entente-gateway." + a + ".svc", "entente agency export", "helm test entente"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: the notes do not say %q:\n%s", a, want, out)
@@ -105,7 +105,7 @@ func TestTwoAgencies(t *testing.T) {
 			t.Errorf("left over: %s", left)
 		}
 		c.installCRDs(t)
-		c.helm.must(t, "install", "entente", chart(t, "entente"), "-n", "state-police", "-f", valueSets(t)["minimal"])
+		c.helm.must(t, "upgrade", "--install", "entente", chart(t, "entente"), "-n", "state-police", "-f", valueSets(t)["minimal"])
 		c.same(t, before, "helm install after helm uninstall")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,13 +21,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// platforms are both unless -short: compiling for another architecture for the first time takes minutes.
-func platforms() []string {
-	if testing.Short() {
-		return []string{"linux/amd64"}
-	}
-	return []string{"linux/amd64", "linux/arm64"}
-}
+// Compiling for another architecture for the first time takes minutes: -platforms linux/amd64 leaves that out.
+var platformsFlag = flag.String("platforms", "linux/amd64,linux/arm64", "platforms to build for")
+
+func platforms() []string { return strings.Split(*platformsFlag, ",") }
 
 // twice builds the image twice, in folders of their own and at different times.
 func twice(t *testing.T) (first, second string) {
