@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
@@ -79,6 +80,7 @@ const cacheLag = 2 * time.Second
 // Create implements exchange.Agreements.
 func (r *record) Create(ctx context.Context, a *v1alpha1.SharingAgreement) error {
 	a.Namespace = r.gather.namespace
+	controllerutil.AddFinalizer(a, v1alpha1.Finalizer)
 	err := r.client.Create(ctx, a)
 	switch {
 	case apierrors.IsAlreadyExists(err):

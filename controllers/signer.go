@@ -71,7 +71,7 @@ func (r *signer) sign(ctx context.Context, v plannedVersion) error {
 	if err := applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerSigner, &status); err != nil {
 		return err
 	}
-	r.recorder.Eventf(a, nil, corev1.EventTypeNormal, "Signed", "Sign", "signed for %s: give the other parties what `entente agreement signature export %s` prints", r.self, v.name)
+	r.recorder.Eventf(a, nil, corev1.EventTypeNormal, "Signed", "Sign", "signed for %s: the exchange tells the other parties; a party without one needs what `entente agreement signature export %s` prints", r.self, v.name)
 	return nil
 }
 

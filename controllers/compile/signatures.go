@@ -153,7 +153,7 @@ func peersSigned(_ *compiler, v *version) (reason, message string, failed bool) 
 	if len(v.signatures.missing) == 0 {
 		return "", "", false
 	}
-	return v1alpha1.ReasonAwaitingSignature, fmt.Sprintf("%s did not sign %s yet: bring each signature with `entente agreement signature export` there and `entente agreement signature import` here%s",
+	return v1alpha1.ReasonAwaitingSignature, fmt.Sprintf("%s did not sign %s yet: the exchange brings each signature once it is made; where there is none, `entente agreement signature export` there and `entente agreement signature import` here%s",
 		strings.Join(v.signatures.missing, ", "), v.digest, v.decided.ignored), true
 }
 
