@@ -72,6 +72,9 @@ func watch(ctx context.Context, s *stack.Stack) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			if ctx.Err() != nil {
+				return nil // Ctrl-C reaches all processes at once
+			}
 			for _, a := range s.Agencies {
 				if !a.Operator.Running() {
 					return fmt.Errorf("the operator of %s ended:\n%s", a.Name, a.Operator.LogTail(20))
