@@ -54,16 +54,18 @@ const (
 	ReasonAwaitingSignature = "AwaitingSignature"
 	ReasonInvalidSignature  = "InvalidSignature"
 
-	ReasonInForce     = "InForce"
-	ReasonNotYet      = "NotYet"
-	ReasonExpired     = "Expired"
-	ReasonSuspended   = "Suspended"
-	ReasonTerminated  = "Terminated"
-	ReasonSuperseded  = "Superseded"
-	ReasonNotAccepted = "NotAccepted"
-	ReasonNotSigned   = "NotSigned"
-	ReasonNotResolved = "NotResolved"
-	ReasonDeleted     = "Deleted"
+	ReasonInForce   = "InForce"
+	ReasonNotYet    = "NotYet"
+	ReasonExpired   = "Expired"
+	ReasonSuspended = "Suspended"
+	// ReasonPartyWithdrawn: another party suspended or ended the agreement for itself, and something is left without it.
+	ReasonPartyWithdrawn = "PartyWithdrawn"
+	ReasonTerminated     = "Terminated"
+	ReasonSuperseded     = "Superseded"
+	ReasonNotAccepted    = "NotAccepted"
+	ReasonNotSigned      = "NotSigned"
+	ReasonNotResolved    = "NotResolved"
+	ReasonDeleted        = "Deleted"
 
 	ReasonOtherTerms = "OtherTermsStand"
 

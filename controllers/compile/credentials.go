@@ -21,9 +21,10 @@ func (c *compiler) credentials(id string, r *route.Route, versions []*version) [
 		if !carries(r, v) || c.now.Before(v.notBefore.Add(-lead)) || !c.now.Before(v.end) {
 			continue
 		}
+		gone := v.withdrawn(false)
 		for i := range v.clauses {
-			if cl := &v.clauses[i]; cl.inbound {
-				c.planClause(plan, id, v.end, cl)
+			if cl := &v.clauses[i]; cl.inbound && cl.withheld(gone) == "" {
+				c.planClause(plan, id, v.end, cl, gone)
 			}
 		}
 	}
@@ -35,8 +36,8 @@ func (c *compiler) credentials(id string, r *route.Route, versions []*version) [
 }
 
 // planClause adds the certificate role of each recipient and the database role of each PostgreSQL dataset of a clause.
-func (c *compiler) planClause(plan map[string]*Credential, id string, end time.Time, cl *clause) {
-	for _, r := range cl.terms.Recipients {
+func (c *compiler) planClause(plan map[string]*Credential, id string, end time.Time, cl *clause, gone map[string]*said) {
+	for _, r := range remaining(cl.terms.Recipients, gone) {
 		add(plan, "agreement/"+r.Agency, end, Credential{
 			Agreement: id,
 			Role:      AgreementRole(id, r.Agency),

@@ -58,7 +58,7 @@ func (v *version) clashes(later *version) bool {
 
 // mayCome: nothing decided so far keeps the version from being in force one day.
 func (v *version) mayCome() bool {
-	return v.accepted.ok && v.decided.rejected == nil && v.rejectedBy() == nil && v.termination() == nil && v.terminatedBy() == nil && v.object.Status.State != v1alpha1.StateSuperseded
+	return v.accepted.ok && v.decided.rejected == nil && v.rejectedBy() == nil && v.termination() == nil && v.stoppedBy(true) == nil && v.object.Status.State != v1alpha1.StateSuperseded
 }
 
 // settle lets the signed one of two clashing versions stand, and otherwise the earlier: the same on every party's side.
@@ -116,7 +116,7 @@ func notTerminated(_ *compiler, v *version) (reason, message string, failed bool
 	if r := v.termination(); r != nil {
 		return v1alpha1.ReasonTerminated, fmt.Sprintf("terminated by %s; this is final: a new version needs a new decision", byWhom(r)), true
 	}
-	if s := v.terminatedBy(); s != nil {
+	if s := v.stoppedBy(true); s != nil {
 		return v1alpha1.ReasonTerminated, fmt.Sprintf("terminated by %s; this is final: agree on a new version", s), true
 	}
 	return "", "", false
@@ -160,7 +160,7 @@ func notSuspended(_ *compiler, v *version) (reason, message string, failed bool)
 		return v1alpha1.ReasonSuspended, fmt.Sprintf("suspended by %s: create an AgreementDecision Resume on digest %s of agreement %s to lift it",
 			byWhom(r), v.digest, v.name), true
 	}
-	if s := v.suspendedBy(); s != nil {
+	if s := v.stoppedBy(false); s != nil {
 		return v1alpha1.ReasonSuspended, fmt.Sprintf("suspended by %s: only that agency can resume it", s), true
 	}
 	return "", "", false

@@ -108,10 +108,18 @@ func undated(r *route.Route) *route.Route {
 // routeClauses are the clauses in which we are the source or a recipient.
 func (c *compiler) routeClauses(v *version) []route.Clause {
 	out := make([]route.Clause, 0, len(v.clauses))
+	gone := v.withdrawn(false)
 	for i := range v.clauses {
-		if cl := &v.clauses[i]; cl.inbound || cl.outbound {
-			out = append(out, c.routeClause(v, cl))
+		cl := &v.clauses[i]
+		if !cl.inbound && !cl.outbound {
+			continue
 		}
+		r := c.routeClause(v, cl)
+		r.Withheld = cl.withheld(gone)
+		if r.Withheld == "" {
+			r.Recipients = c.recipients(remaining(cl.terms.Recipients, gone))
+		}
+		out = append(out, r)
 	}
 	return out
 }
@@ -121,7 +129,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 	out := route.Clause{
 		Name:         t.Name,
 		Source:       c.source(cl),
-		Recipients:   c.recipients(t),
+		Recipients:   c.recipients(t.Recipients),
 		Schema:       cl.schema.route,
 		Purposes:     sorted(t.Purposes),
 		Granularity:  string(t.Granularity),
@@ -165,9 +173,9 @@ func (c *compiler) source(cl *clause) route.Peer {
 	}
 }
 
-func (c *compiler) recipients(t *v1alpha1.Clause) []route.Party {
-	out := make([]route.Party, len(t.Recipients))
-	for i, r := range t.Recipients {
+func (c *compiler) recipients(of []v1alpha1.Recipient) []route.Party {
+	out := make([]route.Party, len(of))
+	for i, r := range of {
 		// Every recipient is a party, or the terms were not accepted; then the route is only measured.
 		if a := c.index.Agencies[r.Agency]; a != nil {
 			out[i] = partyOf(a)

@@ -138,31 +138,27 @@ func (v *version) rejectedBy() *said {
 	return nil
 }
 
-// suspendedBy is another party's Suspend that holds for the version, in the way that our own does: see suspension.
-func (v *version) suspendedBy() *said {
-	for _, w := range v.voices {
-		if w.suspended != nil {
-			return w.suspended
-		}
-		for _, a := range v.ancestors {
-			if o := a.of(w.agency); o != nil && o.suspended != nil && o.suspended.at.After(w.acceptedAt) && o.suspended.at.After(w.resumedAt) {
-				return o.suspended
-			}
+// suspendedFor is the party's Suspend that holds for the version, in the way that our own does: see suspension.
+func (v *version) suspendedFor(w *voice) *said {
+	if w.suspended != nil {
+		return w.suspended
+	}
+	for _, a := range v.ancestors {
+		if o := a.of(w.agency); o != nil && o.suspended != nil && o.suspended.at.After(w.acceptedAt) && o.suspended.at.After(w.resumedAt) {
+			return o.suspended
 		}
 	}
 	return nil
 }
 
-// terminatedBy is another party's Terminate that holds for the version, in the way that our own does: see termination.
-func (v *version) terminatedBy() *said {
-	for _, w := range v.voices {
-		if w.terminated != nil {
-			return w.terminated
-		}
-		for _, a := range v.ancestors {
-			if o := a.of(w.agency); o != nil && o.terminated != nil && o.terminated.at.After(w.acceptedAt) {
-				return o.terminated
-			}
+// terminatedFor is the party's Terminate that holds for the version, in the way that our own does: see termination.
+func (v *version) terminatedFor(w *voice) *said {
+	if w.terminated != nil {
+		return w.terminated
+	}
+	for _, a := range v.ancestors {
+		if o := a.of(w.agency); o != nil && o.terminated != nil && o.terminated.at.After(w.acceptedAt) {
+			return o.terminated
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,10 +55,22 @@ func (c *compiler) conditions(v *version, prior []metav1.Condition) []metav1.Con
 }
 
 func (c *compiler) suspended(v *version) verdict {
-	if v.state != v1alpha1.StateSuspended {
+	if v.state == v1alpha1.StateSuspended {
+		return verdict{true, v1alpha1.ReasonSuspended, v.inForce.message}
+	}
+	if v.state != v1alpha1.StateInForce {
 		return verdict{}
 	}
-	return verdict{true, v1alpha1.ReasonSuspended, v.inForce.message}
+	// In force between the others: who is out is said here.
+	gone := v.withdrawn(false)
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		names = append(names, gone[name].String())
+	}
+	if len(names) == 0 {
+		return verdict{}
+	}
+	return verdict{true, v1alpha1.ReasonPartyWithdrawn, "nothing is disclosed by or to " + strings.Join(names, ", ") + ", which suspended or ended the agreement for itself; between the others it is in force"}
 }
 
 // running: every party signed, and it has not ended.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -168,8 +169,16 @@ func (c *Core) standing(plan *enforce.Plan, caller Caller, agreement string) *en
 	case !now.Before(caller.NotAfter):
 		return &enforce.Refusal{Check: "credential", Message: "the agreement credential has expired"}
 	}
-	if v := r.Current(now); v == nil || v.Version != plan.Version.Version || v.Digest != plan.Version.Digest {
+	v := r.Current(now)
+	if v == nil || v.Version != plan.Version.Version || v.Digest != plan.Version.Digest {
 		return &enforce.Refusal{Check: "agreement", Term: "term", Message: fmt.Sprintf("version %d of agreement %q is no longer in force", plan.Version.Version, agreement)}
+	}
+	// A party may have withdrawn, this caller among them.
+	stands := func(c route.Clause) bool {
+		return c.Name == plan.Clause.Name && c.Withheld == "" && slices.ContainsFunc(c.Recipients, func(p route.Party) bool { return p.Agency == caller.Recipient })
+	}
+	if !slices.ContainsFunc(v.Clauses, stands) {
+		return &enforce.Refusal{Check: "withdrawal", Term: "status.state", Message: fmt.Sprintf("clause %q of agreement %q is no longer in force for this recipient", plan.Clause.Name, agreement)}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ var Checks = []Check{
 	{"credential", "The peer's agreement credential is for this agreement and this recipient.", needsNothing, checkCredential},
 	{"agreement", "The agreement is in force here and now, in the version that the recipient means.", needsNothing, checkAgreement},
 	{"clause", "The clause exists and lets this recipient ask.", needsVersion, checkClause},
+	{"withdrawal", "No party that the clause needs has suspended or ended the agreement for itself.", needsClause, checkWithdrawal},
 	{"schema", "The query is in the exchange schema that the clause pins.", needsClause, checkSchema},
 	{"purpose", "The purpose is one that the clause permits.", needsClause, checkPurpose},
 	{"case-reference", "The justification carries a case reference of the agreed form.", needsClause, checkCaseReference},
@@ -120,6 +121,13 @@ func checkClause(s *state) *Refusal {
 		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q (%s) is no recipient of the clause", s.Asked.Recipient.Agency, s.Asked.Recipient.TrustDomain)}
 	}
 	s.plan.Clause = c
+	return nil
+}
+
+func checkWithdrawal(s *state) *Refusal {
+	if why := s.plan.Clause.Withheld; why != "" {
+		return &Refusal{Term: "status.state", Message: fmt.Sprintf("clause %q of agreement %q is not in force: %s", s.plan.Clause.Name, s.Route.Agreement, why)}
+	}
 	return nil
 }
 

@@ -121,6 +121,7 @@ var refusals = []struct {
 	{"no such clause", "clause", "clauses", false, func(in *Input) { in.Asked.Clause = "x" }},
 	{"no recipient", "clause", "clauses[subjects].recipients", false, func(in *Input) { clauseOf(in).Recipients = nil }},
 	{"recipient of another trust domain", "clause", "clauses[subjects].recipients", false, func(in *Input) { in.Asked.Recipient.TrustDomain = "evil.example" }},
+	{"a party withdrew", "withdrawal", "status.state", false, func(in *Input) { clauseOf(in).Withheld = "withdrawn by agency state-police" }},
 	{"another schema", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "vehicle" }},
 	{"longer schema name", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "persons" }},
 	{"another schema version", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "person.v2" }},

@@ -70,7 +70,7 @@ func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsRespo
 			continue
 		}
 		i := slices.IndexFunc(v.Clauses, func(cl route.Clause) bool { return cl.Name == o.clause })
-		if i < 0 || !v.Clauses[i].HasRecipient(c.self) {
+		if i < 0 || !v.Clauses[i].HasRecipient(c.self) || v.Clauses[i].Withheld != "" {
 			continue
 		}
 		cl := &v.Clauses[i]

@@ -80,6 +80,9 @@ type Clause struct {
 	// Datasets that answer; only when Self is the source.
 	Datasets []Dataset `json:"datasets,omitempty"`
 
+	// Withheld says why nothing is disclosed under the clause for now, because a party withdrew; empty: it stands.
+	Withheld string `json:"withheld,omitempty"`
+
 	Purposes []string `json:"purposes"`
 	// Granularity: Existence, Count or Records.
 	Granularity string `json:"granularity"`
