@@ -38,6 +38,16 @@ test-unit: ## Unit, golden and fuzz seeds; needs no server
 test-e2e: build servers ## What needs a real kube-apiserver, etcd, Vault and PostgreSQL
 	hack/test-e2e.sh
 
+.PHONY: test-charts
+test-charts: ## Charts, config/default and image: with the real Helm on a real API server and Vault
+	hack/tools/servers.sh kube vault >/dev/null
+	go test -count=1 -timeout 30m ./hack/charts/...
+	cd hack/image && go test -count=1 -timeout 30m ./...
+
+.PHONY: image
+image: ## Build the container image into dist/, for amd64 and arm64, without a container engine
+	cd hack/image && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) go run . --root ../.. --out ../../dist --version '$(VERSION)' --revision "$$(git rev-parse HEAD)"
+
 .PHONY: servers
 servers: ## Build or find the real servers that tests use (cached outside the work tree)
 	hack/tools/servers.sh
@@ -51,10 +61,11 @@ bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP=
 	go run ./hack/bench/hop -out hack/bench/results/hop.json $(HOP)
 
 .PHONY: generate
-generate: ## Regenerate CRDs, deep copies, protobuf and reference pages
+generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd
 	$(TOOL) buf generate
 	go test ./gateway/enforce -run TestReference -update
+	go run ./hack/charts/generate
 	go test ./config/profiles -run TestDocs -update
 
 .PHONY: verify

@@ -26,7 +26,7 @@ go tool -modfile=hack/tools/dev/go.mod buf lint
 
 step 'generated files'
 # Compared with what they were before, not with HEAD, so that it works on a tree with changes in it.
-generated=(api config/crd config/vault docs/reference)
+generated=(api charts config/crd config/vault docs/reference)
 digest() { find "${generated[@]}" -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum; }
 before=$(digest)
 make -s generate
