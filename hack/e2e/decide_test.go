@@ -203,8 +203,8 @@ func suspension(t *testing.T, s *scene) {
 	_, err = tx.Exec(t.Context(), "SELECT permit FROM travellers LIMIT 1")
 	must(t, err)
 
-	// Another client asks throughout: after the first refusal there is never an answer again, and under the other agreement the labor
-	// inspectorate never stops. (Under this one it goes on until it hears of the suspension.)
+	// Another client asks throughout: after the first refusal there is never an answer again, and the labor inspectorate never stops,
+	// under this agreement and under another: the border service withdrew for itself.
 	var refusedAt, answeredAfter atomic.Int64
 	var disturbed []string // by watched
 	watching, stop := context.WithCancel(t.Context())
@@ -227,6 +227,9 @@ func suspension(t *testing.T, s *scene) {
 				if at := refusedAt.Load(); at != 0 && began.UnixNano() > at {
 					answeredAfter.Add(1)
 				}
+			}
+			if src := a.Of(stack.Labor); src.Outcome != "OK" {
+				disturbed = append(disturbed, fmt.Sprintf("%+v", src))
 			}
 			if b, err := s.police.Analyst.Ask(watching, other); err == nil && b.Of(stack.Labor).Outcome != "OK" {
 				disturbed = append(disturbed, fmt.Sprintf("%+v", b.Of(stack.Labor)))
