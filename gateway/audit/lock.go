@@ -29,3 +29,9 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return d, nil
 }
+
+// unlockDir ends the lock before the file is closed: a child process that was being started meanwhile has the same file open,
+// and with it the lock, until it runs its program.
+func unlockDir(d *os.File) error {
+	return errors.Join(unix.Flock(int(d.Fd()), unix.LOCK_UN), d.Close())
+}

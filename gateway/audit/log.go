@@ -308,7 +308,7 @@ func (l *Log) Close() error {
 	l.later.Stop()
 	close(l.closing)
 	<-l.done
-	return errors.Join(l.w.closeErr, l.lock.Close())
+	return errors.Join(l.w.closeErr, unlockDir(l.lock))
 }
 
 // Receipt is the promise that a record becomes durable.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // sample is a record as a gateway writes it; its JSON is about 700 bytes.
@@ -90,7 +92,7 @@ func crash(l *Log) {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.lock.Close()
+	unlockDir(l.lock)
 }
 
 func TestAppendReopenVerify(t *testing.T) {
@@ -310,6 +312,19 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A process that is being started has every file of its parent for a moment. It does not keep a closed log locked.
+func TestLockEndsWithClose(t *testing.T) {
+	dir := t.TempDir()
+	l := mustOpen(t, dir, testOptions())
+	child, err := unix.Dup(int(l.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	mustClose(t, l)
+	mustClose(t, mustOpen(t, dir, testOptions()))
 }
 
 func TestSecondOpenerIsRefused(t *testing.T) {
