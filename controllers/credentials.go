@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -34,6 +35,7 @@ type credentials struct {
 func (r *credentials) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("credentials").
 		WatchesRawSource(r.plans.credentials.source()).
+		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(ofAgreement), changed(credentialsOutput)).
 		WithOptions(options(8)).
 		Complete(r)
 }

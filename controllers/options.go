@@ -39,10 +39,25 @@ func changed(input func(client.Object) any) builder.WatchesOption {
 
 func generation(o client.Object) any { return o.GetGeneration() }
 
-// agreementInput is what compile reads of an agreement, and whether it may go.
+// agreementInput is what compile reads of an agreement, and whether it may go; and what compile applies to it. Whoever applies
+// a status compares it with the cache first, which may be behind: what stands there in the end is looked at once more.
 func agreementInput(o client.Object) any {
 	a := o.(*v1alpha1.SharingAgreement)
-	return []any{a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Received, a.Status.Digest, a.UID}
+	return []any{
+		a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Received, a.Status.Digest, a.UID,
+		a.Status.State, a.Status.Verified, a.Status.Decisions, a.Status.Routes, only(a.Status.Conditions, compiledConditions...),
+	}
+}
+
+// credentialsOutput is what the credentials reconciler applies to an agreement.
+func credentialsOutput(o client.Object) any {
+	a := o.(*v1alpha1.SharingAgreement)
+	return []any{a.Status.Credentials, only(a.Status.Conditions, v1alpha1.ConditionCredentialsReady)}
+}
+
+// programmedOutput is what the programmed reconciler applies to an agreement.
+func programmedOutput(o client.Object) any {
+	return only(o.(*v1alpha1.SharingAgreement).Status.Conditions, v1alpha1.ConditionProgrammed)
 }
 
 // ofAgreement is from an agreement to its id.

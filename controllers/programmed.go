@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -34,6 +35,7 @@ func (r *programmed) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("programmed").
 		WatchesRawSource(r.plans.programmed.source()).
 		Watches(&v1alpha1.GatewayRoute{}, enqueueName).
+		Watches(&v1alpha1.SharingAgreement{}, handler.EnqueueRequestsFromMapFunc(ofAgreement), changed(programmedOutput)).
 		Watches(&coordinationv1.Lease{}, r.gateways).
 		WithOptions(options(4)).
 		Complete(r)
