@@ -67,6 +67,27 @@ func TestDefaultKustomization(t *testing.T) {
 	if label != "restricted" {
 		t.Errorf("enforce=%q", label)
 	}
+	t.Run("overlay", func(t *testing.T) {
+		if err := os.CopyFS(filepath.Join(c.dir, "entente", "config"), os.DirFS(filepath.Join(root(t), "config"))); err != nil {
+			t.Fatal(err)
+		}
+		_, block, _ := strings.Cut(read(t, filepath.Join(dir, "README.md")), "```yaml\n")
+		block, _, _ = strings.Cut(block, "```")
+		overlay := filepath.Dir(c.file(t, "overlay/kustomization.yaml", block))
+		text := c.kubectl(t, "kustomize", overlay)
+		for _, other := range []string{"state-police", "police.state.example", "vault.vault.svc", "registry.example.gov"} {
+			if strings.Contains(text, other) {
+				t.Errorf("the overlay leaves %s", other)
+			}
+		}
+		for _, want := range []string{"--agency=border-service", "--name=entente-gateway.border-service.svc.cluster.local"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the overlay has no %s", want)
+			}
+		}
+		c.restricted(t, "border-service")
+		c.kubectl(t, "apply", "--server-side", "--validate=strict", "--dry-run=server", "-k", overlay)
+	})
 }
 
 // Two agencies in one cluster; their life through upgrades, rollbacks and the removal of everything that Helm installed.
