@@ -151,7 +151,7 @@ func knownTo(a *v1alpha1.SharingAgreement, who route.Party) bool {
 		return true
 	}
 	for _, r := range a.Status.Received {
-		if r.Agency == who.Agency {
+		if r.Agency == who.Agency && isOver(r.JWS, a.Status.Digest) {
 			return true
 		}
 	}

@@ -242,6 +242,13 @@ func TestHostile(t *testing.T) {
 		if _, err := police.Get(t.Context(), &exchangev1.GetRequest{Agreement: "draft.v1"}); exchange.ReasonOf(err) != exchange.UnknownAgreement {
 			t.Errorf("get: %v", err)
 		}
+		if err := record("draft.v1", say(v1alpha1.DecisionReject, wages, now)); exchange.ReasonOf(err) != exchange.UnknownAgreement {
+			t.Errorf("a statement: %v", err)
+		}
+		_, err := police.Propose(t.Context(), p.proposal(t, "draft", func(a *v1alpha1.AgreementTerms) { a.Title = "Guess" }))
+		if exchange.ReasonOf(err) != exchange.OtherTerms || strings.Contains(err.Error(), v1alpha1.DigestPrefix) {
+			t.Errorf("a proposal: %v", err)
+		}
 		list, err := police.List(t.Context(), &exchangev1.ListRequest{PageSize: 1})
 		if err != nil || len(list.GetAgreements()) != 1 || list.GetAgreements()[0].GetName() != "ended.v1" || list.GetNextPageToken() == "" {
 			t.Fatalf("first page: %v, %v", list, err)

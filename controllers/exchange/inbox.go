@@ -169,7 +169,7 @@ func (i *Inbox) keep(ctx context.Context, from route.Party, p *proposal) error {
 		return refuse(Busy, "agreement %s is being deleted here: try again", p.name)
 	}
 	if digest, err := a.Spec.Terms.Digest(); err != nil || digest != p.digest {
-		return i.contested(ctx, a, p, digest)
+		return i.contested(ctx, from, a, p, digest)
 	}
 	return i.receive(ctx, a, p.digest, p.accept)
 }
@@ -199,8 +199,11 @@ func (i *Inbox) create(ctx context.Context, from route.Party, p *proposal) (*v1a
 
 // contested refuses terms under a name that other terms have here. When the peer's have the lower digest they stand, by the rule
 // that both sides follow: what it signed is kept then, so that people are told.
-func (i *Inbox) contested(ctx context.Context, a *v1alpha1.SharingAgreement, p *proposal, digest string) error {
-	refusal := refuse(OtherTerms, "there are other terms under %s here, with the digest %s", p.name, digest)
+func (i *Inbox) contested(ctx context.Context, from route.Party, a *v1alpha1.SharingAgreement, p *proposal, digest string) error {
+	refusal := refuse(OtherTerms, "there are other terms under %s here", p.name)
+	if knownTo(a, from) {
+		refusal.Message += ", with the digest " + digest // of a draft it learns no more
+	}
 	if p.digest > digest || signedByAll(a) {
 		refusal.Message += ", and they stand: accept those, or propose yours as another version"
 		return refusal
@@ -231,8 +234,8 @@ func (i *Inbox) RecordDecision(ctx context.Context, from route.Party, agreement,
 			return err
 		}
 		// A party that was never told of it is told the same as a stranger.
-		if a == nil || !isParty(&a.Spec.Terms, from) {
-			return refuse(UnknownAgreement, "there is no agreement %s here to which %s is a party", agreement, from.Agency)
+		if a == nil || !knownTo(a, from) {
+			return refuse(UnknownAgreement, "there is no agreement %s here that %s knows of", agreement, from.Agency)
 		}
 		digest, err := a.Spec.Terms.Digest()
 		if err != nil {

@@ -130,6 +130,10 @@ func TestLostState(t *testing.T) {
 	}
 	p.recipient.start(t)
 	p.recipient.reaches(t, "wages.v1", v1alpha1.StateSuspended, "by agency labor-inspectorate")
+	// Its own signature was lost too. It signs anew, by the decisions that are there, as soon as that can bring it into force.
+	nextSecond()
+	p.source.decide(t, "wages.v1", v1alpha1.DecisionResume)
+	p.recipient.reaches(t, "wages.v1", v1alpha1.StateInForce, "")
 	p.agree(t, "wages.v1")
 }
 
