@@ -9,6 +9,8 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
@@ -65,8 +70,36 @@ func TestImage(t *testing.T) {
 	if len(images) != len(platforms()) {
 		t.Fatalf("%d images, want %d", len(images), len(platforms()))
 	}
+	t.Run("push", func(t *testing.T) { checkPush(t, first) })
 	for platform, image := range images {
 		t.Run(platform, func(t *testing.T) { checkImage(t, platform, image) })
+	}
+}
+
+// checkPush pushes to a registry in this process, and reads back what a node would pull.
+func checkPush(t *testing.T, out string) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	pushed, err := pushTo(t.Context(), out, strings.TrimPrefix(server.URL, "http://")+"/entente/entente:v0.0.0-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(pushed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, platform := range platforms() {
+		p, err := v1.ParsePlatform(platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := remote.Image(ref, remote.WithPlatform(*p))
+		if err != nil {
+			t.Fatalf("%s: %v", platform, err)
+		}
+		if config, err := image.ConfigFile(); err != nil || config.Architecture != p.Architecture {
+			t.Errorf("%s: %+v %v", platform, config, err)
+		}
 	}
 }
 

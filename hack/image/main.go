@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&o.version, "version", "unknown", "version, which the binary tells and the image is tagged with")
 	flag.StringVar(&o.revision, "revision", "", "commit, for the image's labels")
 	flag.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64", "platforms to build for")
+	push := flag.String("push", "", "push what is in --out to this reference, and build nothing; credentials as docker login and podman login leave them")
 	flag.Parse()
 	o.platforms = strings.Split(platforms, ",")
 	// As https://reproducible-builds.org/specs/source-date-epoch says; without it, the epoch.
@@ -37,6 +38,15 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *push != "" {
+		pushed, err := pushTo(ctx, o.out, *push)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "hack/image:", err)
+			os.Exit(1)
+		}
+		fmt.Println(pushed)
+		return
+	}
 	digest, err := build(ctx, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hack/image:", err)
