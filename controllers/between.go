@@ -33,6 +33,7 @@ func newBetween(m manager.Manager, o Options, gather *gatherer, own identity.Own
 	b.deliveries = &deliveries{
 		client: m.GetClient(), record: rec, pool: b.pool, contacts: b.contacts, recorder: recorder, now: time.Now,
 		failures: map[string]map[string]int{}, corrected: map[string]map[string][]v1alpha1.StatementRef{},
+		fresh: map[string][]v1alpha1.AgreementStatement{},
 	}
 	b.contacts.corrected, b.contacts.ring = b.deliveries.correct, b.deliveries.door.ring
 	b.report = &exchangeReport{gather: gather, recorder: recorder, heard: b.contacts.heard, events: map[string]*rate.Limiter{}}

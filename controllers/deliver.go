@@ -39,6 +39,8 @@ type deliveries struct {
 	// failures in a row and corrections of what status says was acknowledged, by agreement and agency; guarded by mu.
 	failures  map[string]map[string]int
 	corrected map[string]map[string][]v1alpha1.StatementRef
+	// fresh statements by agreement, until the cache has them; guarded by mu.
+	fresh map[string][]v1alpha1.AgreementStatement
 }
 
 // How soon a message is sent again that a peer refused. What may pass by itself is tried up to every minute; the rest waits for
@@ -74,6 +76,7 @@ func (r *deliveries) Reconcile(ctx context.Context, request reconcile.Request) (
 		r.forget(request.Name)
 		return reconcile.Result{}, nil
 	}
+	a = r.withFresh(a)
 	said := exchange.Said(a, r.record.gather.self)
 	if len(said) == 0 {
 		return reconcile.Result{}, nil
@@ -191,9 +194,33 @@ func (r *deliveries) take(name, agency string) ([]v1alpha1.StatementRef, bool) {
 	return held, ok
 }
 
+// hurry sends statements that are not in the cache yet. What stops must not wait until it was written and read again; a statement
+// that was sent and not written is signed anew, and is the same to whoever has it.
+func (r *deliveries) hurry(name string, statements []v1alpha1.AgreementStatement) {
+	r.mu.Lock()
+	r.fresh[name] = statements
+	r.mu.Unlock()
+	r.door.ringUrgent(name)
+}
+
+// withFresh is the agreement with the statements that were just signed, once: the next change of the object has them.
+func (r *deliveries) withFresh(a *v1alpha1.SharingAgreement) *v1alpha1.SharingAgreement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fresh, ok := r.fresh[a.Name]
+	if !ok {
+		return a
+	}
+	delete(r.fresh, a.Name)
+	a = a.DeepCopy()
+	a.Status.Statements = fresh
+	return a
+}
+
 func (r *deliveries) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.fresh, name)
 	delete(r.failures, name)
 	delete(r.corrected, name)
 }

@@ -141,6 +141,7 @@ func assemble(m manager.Manager, o Options) error {
 	}
 	watchVault.changed = creds.ringAll
 
+	stating := &statements{client: c, gather: gather, keys: o.Keys, plans: p, fresh: func(string, []v1alpha1.AgreementStatement) {}}
 	var errs []error
 	for _, r := range []interface{ setUp(manager.Manager) error }{
 		&agreements{
@@ -153,7 +154,7 @@ func assemble(m manager.Manager, o Options) error {
 		&signer{client: c, namespace: o.Namespace, self: o.Agency, keys: o.Keys, plans: p, recorder: recorder, now: now},
 		creds,
 		&finalizers{client: c, namespace: o.Namespace, plans: p},
-		&statements{client: c, gather: gather, keys: o.Keys, plans: p},
+		stating,
 		&programmed{client: c, namespace: o.Namespace, plans: p, gateways: gws, now: now},
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
 		&schemas{client: c, gather: gather, now: now},
@@ -169,6 +170,7 @@ func assemble(m manager.Manager, o Options) error {
 	if o.Exchange != nil {
 		own := identity.Cached(o.Own)
 		b := newBetween(m, o, gather, own)
+		stating.fresh = b.deliveries.hurry
 		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), m.Add(b))
 		server := exchange.New(exchange.Config{
 			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Report: b.report.report, Logger: o.Logger,

@@ -21,6 +21,8 @@ type statements struct {
 	gather *gatherer
 	keys   keys.AgreementSigner
 	plans  *plans
+	// fresh hears of statements that were just signed: they are sent while they are written down.
+	fresh func(agreement string, statements []v1alpha1.AgreementStatement)
 }
 
 func (r *statements) setUp(m manager.Manager) error {
@@ -67,6 +69,7 @@ func (r *statements) state(ctx context.Context, v plannedVersion) error {
 	if same(&have, &status) {
 		return nil
 	}
+	r.fresh(v.name, want)
 	return applyStatus(ctx, r.client, "SharingAgreement", client.ObjectKeyFromObject(a), v1alpha1.OwnerStatements, &status)
 }
 
