@@ -13,8 +13,8 @@ import (
 	"github.com/entente-dev/entente/controllers/signature"
 )
 
-// Statements are what agencies tell each other of an agreement. Each party answers for itself: one party's Suspend holds at every
-// party until that party's own Resume, its Terminate is final, and its Reject stands until its own later Accept. Only the times
+// Statements are what agencies tell each other of an agreement. Each party answers for itself: one party's Suspend withholds its
+// clauses at every party (see withdrawn.go) until that party's own Resume, its Terminate is final, and its Reject stands until its own later Accept. Only the times
 // of one agency are ever compared, so that clocks which differ between agencies change nothing.
 
 // voice is what another party says of a version, as far as it can prove it.
