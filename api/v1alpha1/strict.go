@@ -35,55 +35,35 @@ func decodeStrict(data []byte, v any) (unknown []string, err error) {
 }
 
 // UnmarshalJSON decodes strictly: see UnknownFields.
-func (s *ExchangeSchemaSpec) UnmarshalJSON(data []byte) error {
-	type plain ExchangeSchemaSpec
-	var p plain
-	unknown, err := decodeStrict(data, &p)
-	if err != nil {
-		return err
-	}
-	*s = ExchangeSchemaSpec(p)
-	s.UnknownFields = unknown
-	return nil
+func (s *ExchangeSchemaSpec) UnmarshalJSON(data []byte) (err error) {
+	type plain ExchangeSchemaSpec // has no UnmarshalJSON
+	*s = ExchangeSchemaSpec{}
+	s.UnknownFields, err = decodeStrict(data, (*plain)(s))
+	return err
 }
 
 // UnmarshalJSON decodes strictly: see UnknownFields.
-func (s *DatasetSpec) UnmarshalJSON(data []byte) error {
-	type plain DatasetSpec
-	var p plain
-	unknown, err := decodeStrict(data, &p)
-	if err != nil {
-		return err
-	}
-	*s = DatasetSpec(p)
-	s.UnknownFields = unknown
-	return nil
+func (s *DatasetSpec) UnmarshalJSON(data []byte) (err error) {
+	type plain DatasetSpec // has no UnmarshalJSON
+	*s = DatasetSpec{}
+	s.UnknownFields, err = decodeStrict(data, (*plain)(s))
+	return err
 }
 
 // UnmarshalJSON decodes strictly: see UnknownFields.
-func (s *SharingAgreementSpec) UnmarshalJSON(data []byte) error {
-	type plain SharingAgreementSpec
-	var p plain
-	unknown, err := decodeStrict(data, &p)
-	if err != nil {
-		return err
-	}
-	*s = SharingAgreementSpec(p)
-	s.UnknownFields = unknown
-	return nil
+func (s *SharingAgreementSpec) UnmarshalJSON(data []byte) (err error) {
+	type plain SharingAgreementSpec // has no UnmarshalJSON
+	*s = SharingAgreementSpec{}
+	s.UnknownFields, err = decodeStrict(data, (*plain)(s))
+	return err
 }
 
 // UnmarshalJSON decodes strictly: see UnknownFields.
-func (s *AgreementProfileSpec) UnmarshalJSON(data []byte) error {
-	type plain AgreementProfileSpec
-	var p plain
-	unknown, err := decodeStrict(data, &p)
-	if err != nil {
-		return err
-	}
-	*s = AgreementProfileSpec(p)
-	s.UnknownFields = unknown
-	return nil
+func (s *AgreementProfileSpec) UnmarshalJSON(data []byte) (err error) {
+	type plain AgreementProfileSpec // has no UnmarshalJSON
+	*s = AgreementProfileSpec{}
+	s.UnknownFields, err = decodeStrict(data, (*plain)(s))
+	return err
 }
 
 var (
