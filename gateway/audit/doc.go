@@ -32,5 +32,6 @@
 // The gateway's core opens one Log, hands records over before it asks a source (AppendDeferred: an answer that comes at once
 // costs one sync for both its records) and before it releases an answer (Append), and waits on both receipts; readiness asks
 // Healthy. Anyone who may read the files may call Read, ReadFrom and
-// Verify, also while a gateway writes. A reader that feeds another log follows with ReadFrom and Log.Head.
+// Verify, also while a gateway writes. What feeds the transparency log follows with OpenChain and Log.Head, and has the log
+// refuse (Hold) when it falls behind.
 package audit

@@ -85,6 +85,7 @@ type Log struct {
 	armed  bool          // later runs
 	space  chan struct{} // closed when the writer takes cur
 	failed error         // why nothing can be written; nil when healthy
+	held   error         // why nothing new may begin; nil when not held
 	closed bool
 	head   position
 
@@ -210,7 +211,7 @@ func (l *Log) append(ctx context.Context, r Record, prompt bool) (*Receipt, erro
 		return nil, err
 	}
 	it := item{length: frameHead + len(s.buf) - n, nanos: r.Time.UnixNano(), commitment: sha256.Sum256(s.buf)}
-	return l.enqueue(ctx, it, s.buf[n:], prompt)
+	return l.enqueue(ctx, it, s.buf[n:], prompt, r.Kind != Outcome)
 }
 
 // tell wakes the writer.
@@ -230,17 +231,14 @@ func (l *Log) overdue() {
 }
 
 // enqueue adds the frame to the current batch when there is room.
-func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt bool) (*Receipt, error) {
+func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt, opens bool) (*Receipt, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		l.mu.Lock()
-		if l.closed || l.failed != nil {
-			err := l.failed
-			if l.closed {
-				err = ErrClosed
-			}
+		if l.closed || l.failed != nil || l.held != nil && opens {
+			err := l.unwritable()
 			l.mu.Unlock()
 			return nil, err
 		}
@@ -278,10 +276,29 @@ func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt bool) 
 func (l *Log) Healthy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	return l.unwritable()
+}
+
+// unwritable says why a record that begins something is refused. l.mu is held.
+func (l *Log) unwritable() error {
+	switch {
+	case l.closed:
 		return ErrClosed
+	case l.failed != nil:
+		return l.failed
 	}
-	return l.failed
+	return l.held
+}
+
+// Hold has the log refuse what begins (intents and denials) for a reason that lies outside it, until it is called with nil.
+// Outcomes of what had begun are taken.
+func (l *Log) Hold(reason error) {
+	if reason != nil {
+		reason = fmt.Errorf("%w: %w", ErrUnavailable, reason)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = reason
 }
 
 // Head is the sequence number and the chain hash of the last durable entry; 0 when there is none.
@@ -291,8 +308,11 @@ func (l *Log) Head() (uint64, Hash) {
 	return l.head.last, l.head.hash
 }
 
-// Origin is the name of the log.
-func (l *Log) Origin() string { return l.id.origin }
+// Identity is the log's name and its random id.
+func (l *Log) Identity() Identity { return l.id.public() }
+
+// Dir is the log's directory.
+func (l *Log) Dir() string { return l.dir }
 
 // Close writes what was handed over, seals the log and gives up its lock. Append refuses from its start on. An error says
 // that the log may not be sealed; the next Open mends that.
