@@ -368,10 +368,13 @@ type Conditions struct {
 	// +optional
 	SubjectRoles []string `json:"subjectRoles,omitempty"`
 
-	// Jurisdictions from which a query may come, as ISO 3166 codes.
+	// Jurisdictions under whose law a query may be made, as ISO 3166 codes; a country stands for its subdivisions, too. They
+	// are compared with the jurisdictions of the recipient's Agency, as the source knows it, and with the one that the query
+	// names.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=16
+	// +kubebuilder:validation:items:Pattern=`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`
 	// +listType=set
 	// +optional
 	Jurisdictions []string `json:"jurisdictions,omitempty"`

@@ -14,6 +14,7 @@ type queryFlags struct {
 	filter, purpose, granularity    string
 	fields, agencies                []string
 	caseReference, subjectRole, aim string
+	jurisdiction                    string
 	limit                           int64
 	requireAll                      bool
 }
@@ -26,6 +27,7 @@ func (f *queryFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.caseReference, "case-reference", "", "reference to the case in your own case system")
 	fs.StringVar(&f.subjectRole, "subject-role", "", "role of the person asked about: suspect, victim, witness, …")
 	fs.StringVar(&f.aim, "aim", "", "identify, or enrich")
+	fs.StringVar(&f.jurisdiction, "jurisdiction", "", "under whose law you ask, as an ISO 3166 code (US, US-CA), where an agreement wants to know")
 	fs.StringSliceVar(&f.agencies, "agencies", nil, "agencies to ask, comma-separated; empty: all that an agreement permits")
 	fs.StringVar(&f.granularity, "granularity", "", "existence, count or records; empty: the most that the agreement permits")
 	fs.Int64Var(&f.limit, "limit", 0, "most records from each source; 0: the agreement's limit")
@@ -36,7 +38,7 @@ func (f *queryFlags) register(cmd *cobra.Command) {
 func (f *queryFlags) request(schema string) (*gatewayv1.QueryRequest, error) {
 	req := &gatewayv1.QueryRequest{
 		Schema: schema, Filter: f.filter, Fields: f.fields, Purpose: f.purpose, Agencies: f.agencies, Limit: f.limit, RequireAll: f.requireAll,
-		Justification: &gatewayv1.Justification{CaseReference: f.caseReference, SubjectRole: f.subjectRole, Aim: f.aim},
+		Justification: &gatewayv1.Justification{CaseReference: f.caseReference, SubjectRole: f.subjectRole, Aim: f.aim, Jurisdiction: f.jurisdiction},
 	}
 	if f.granularity != "" {
 		g, ok := jsonform.ParseGranularity(f.granularity)

@@ -68,7 +68,7 @@ var terms = map[string]keeping{
 	"clauses[].conditions.subjectRoles":          byGateway,
 	"clauses[].conditions.userAttributes":        notInThisRelease("this release cannot check users' claims: remove it, or restrict who may query at the recipient"),
 	"clauses[].conditions.consent":               notInThisRelease("this release cannot check consent: remove it, or bind a dataset to a view of the consented records"),
-	"clauses[].conditions.jurisdictions":         notInThisRelease("this release cannot check where a query comes from: remove it, or name as recipients only agencies of those jurisdictions"),
+	"clauses[].conditions.jurisdictions":         byGateway,
 
 	"clauses[].limits.recordsPerQuery": byGateway,
 	"clauses[].limits.queriesPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),

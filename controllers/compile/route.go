@@ -146,6 +146,10 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 		}
 		out.RequireSelectors = k.RequireSelectors
 		out.SubjectRoles = sorted(k.SubjectRoles)
+		out.Jurisdictions = sorted(k.Jurisdictions)
+		if len(out.Jurisdictions) > 0 {
+			out.RecipientJurisdictions = c.jurisdictions(out.Recipients)
+		}
 	}
 	if t.Limits != nil {
 		out.RecordsPerQuery = t.Limits.RecordsPerQuery
@@ -179,6 +183,17 @@ func (c *compiler) recipients(of []v1alpha1.Recipient) []route.Party {
 		// Every recipient is a party, or the terms were not accepted; then the route is only measured.
 		if a := c.index.Agencies[r.Agency]; a != nil {
 			out[i] = partyOf(a)
+		}
+	}
+	return out
+}
+
+// jurisdictions of the recipients: our own view of them, since what an agency says of itself in a query proves nothing.
+func (c *compiler) jurisdictions(of []route.Party) map[string][]string {
+	out := make(map[string][]string, len(of))
+	for _, p := range of {
+		if a := c.index.Agencies[p.Agency]; a != nil && len(a.Spec.Jurisdictions) > 0 {
+			out[p.Agency] = sorted(a.Spec.Jurisdictions)
 		}
 	}
 	return out

@@ -8,7 +8,10 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 )
 
-var purposeForm = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+var (
+	purposeForm      = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	jurisdictionForm = regexp.MustCompile(`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`)
+)
 
 // checkClause lists what is wrong with a clause by itself.
 func checkClause(f *faults, path string, t *v1alpha1.AgreementTerms, cl *v1alpha1.Clause) {
@@ -128,9 +131,19 @@ func checkConditions(f *faults, clausePath string, cl *v1alpha1.Clause) {
 		}
 		checkUnique(f, path+".subjectRoles", roles)
 	}
-	if j := cl.Conditions.Jurisdictions; j != nil && len(j) == 0 {
-		f.add(path+".jurisdictions", "empty: leave it out, or list jurisdictions")
+	checkJurisdictions(f, path+".jurisdictions", cl.Conditions.Jurisdictions)
+}
+
+func checkJurisdictions(f *faults, path string, codes []string) {
+	if codes != nil && (len(codes) < 1 || len(codes) > 64) {
+		f.add(path, "%d jurisdictions; 1 to 64 are possible: leave it out to allow any", len(codes))
 	}
+	for _, code := range codes {
+		if !jurisdictionForm.MatchString(code) {
+			f.add(path, "%q is not an ISO 3166 code: US, US-CA", code)
+		}
+	}
+	checkUnique(f, path, codes)
 }
 
 func checkPattern(f *faults, path, pattern string) {

@@ -36,6 +36,7 @@ func appendRecord(b []byte, r *Record) []byte {
 		b = appendMember(b, "caseReference", r.Justification.CaseReference)
 		b = appendMember(b, "subjectRole", r.Justification.SubjectRole)
 		b = appendMember(b, "aim", r.Justification.Aim)
+		b = appendMember(b, "jurisdiction", r.Justification.Jurisdiction)
 		b = append(b[:n], b[n+1:]...) // the first comma
 		b = append(b, '}')
 	}

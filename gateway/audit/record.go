@@ -90,6 +90,7 @@ type Justification struct {
 	CaseReference string `json:"caseReference,omitempty"`
 	SubjectRole   string `json:"subjectRole,omitempty"`
 	Aim           string `json:"aim,omitempty"`
+	Jurisdiction  string `json:"jurisdiction,omitempty"`
 }
 
 // MaxRecord is the most bytes that a record has in its JSON form.
@@ -116,7 +117,8 @@ func (r *Record) validate() error {
 // size is the length of what a caller may make long: a record of 100 MB is refused before it is copied.
 func (r *Record) size() int {
 	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.RecipientAddress) +
-		len(r.Justification.CaseReference) + len(r.Justification.SubjectRole) + len(r.Justification.Aim)
+		len(r.Justification.CaseReference) + len(r.Justification.SubjectRole) + len(r.Justification.Aim) +
+		len(r.Justification.Jurisdiction)
 	for _, f := range r.Fields {
 		n += len(f)
 	}

@@ -36,6 +36,9 @@ func Query(r *gatewayv1.RetrieveRequest) string {
 	b = appendText(b, r.GetJustification().GetSubjectRole())
 	b = appendText(b, r.GetJustification().GetAim())
 	b = binary.AppendUvarint(b, uint64(r.GetLimit()))
+	if j := r.GetJustification().GetJurisdiction(); j != "" {
+		b = appendText(append(b, 'j'), j)
+	}
 	sum := sha256.Sum256(b)
 	return text(sum[:])
 }

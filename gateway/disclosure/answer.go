@@ -74,7 +74,8 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 			Recipient: d.recipient(), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
 			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
 			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
-			Limit: d.req.GetLimit(),
+			Jurisdiction: j.GetJurisdiction(),
+			Limit:        d.req.GetLimit(),
 		},
 		Credential: &enforce.Credential{Agreement: d.caller.Agreement, Recipient: d.caller.Recipient},
 		Route:      d.route,
@@ -283,7 +284,7 @@ func (d *disclosure) record(kind audit.Kind) audit.Record {
 	r := audit.Record{
 		Disclosure: d.id, Kind: kind, Side: audit.Source, Operation: audit.Consultation,
 		Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(), Purpose: d.req.GetPurpose(),
-		Justification: audit.Justification{CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim()},
+		Justification: audit.Justification{CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(), Jurisdiction: j.GetJurisdiction()},
 		Source:        d.core.Table.Self().Agency, Recipient: d.caller.Recipient, User: d.req.GetUser(),
 		Granularity: granularities[d.req.GetGranularity()], Fields: d.req.GetFields(), Filter: d.req.GetFilter(),
 		SubjectToken: d.subject, RouteDigest: d.core.routes.Of(d.route), QueryDigest: d.query,
@@ -300,7 +301,7 @@ func (d *disclosure) record(kind audit.Kind) audit.Record {
 
 // bounded cuts what an authenticated but hostile peer may have made too large for a record: the log must hold the refusal.
 func bounded(r audit.Record) audit.Record {
-	for _, s := range []*string{&r.Agreement, &r.Clause, &r.Purpose, &r.User, &r.Justification.CaseReference, &r.Justification.SubjectRole, &r.Justification.Aim} {
+	for _, s := range []*string{&r.Agreement, &r.Clause, &r.Purpose, &r.User, &r.Justification.CaseReference, &r.Justification.SubjectRole, &r.Justification.Aim, &r.Justification.Jurisdiction} {
 		*s = Cut(*s, 256)
 	}
 	r.Filter = Cut(r.Filter, 16<<10)

@@ -23,6 +23,7 @@ var Checks = []Check{
 	{"purpose", "The purpose is one that the clause permits.", needsClause, checkPurpose},
 	{"case-reference", "The justification carries a case reference of the agreed form.", needsClause, checkCaseReference},
 	{"subject-role", "The justification names a role that the clause permits.", needsClause, checkSubjectRole},
+	{"jurisdiction", "The query is made under the law of a jurisdiction that the clause names, and that binds the recipient.", needsClause, checkJurisdiction},
 	{"granularity", "No more is asked for than the clause's rung of the disclosure ladder.", needsClause, checkGranularity},
 	{"fields", "Every field asked for is one that the clause permits.", needsClause, checkFields},
 	{"filter", "The filter parses, has the right types, and can be carried out at the source.", needsClause, checkFilter},
@@ -48,6 +49,7 @@ func checkRequest(s *state) *Refusal {
 	texts := [...]struct{ name, value string }{
 		{"schema", s.Asked.Schema}, {"purpose", s.Asked.Purpose}, {"justification.caseReference", s.Asked.CaseReference},
 		{"justification.subjectRole", s.Asked.SubjectRole}, {"justification.aim", s.Asked.Aim},
+		{"justification.jurisdiction", s.Asked.Jurisdiction},
 	}
 	for _, t := range texts {
 		if r := checkText(t.name, t.value); r != nil {

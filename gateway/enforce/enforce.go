@@ -33,7 +33,7 @@ type Asked struct {
 	// Purpose code.
 	Purpose string
 	// Justification.
-	CaseReference, SubjectRole, Aim string
+	CaseReference, SubjectRole, Aim, Jurisdiction string
 	// Limit is the most records wanted; 0: the clause's limit. The clause's limit holds in any case.
 	Limit int64
 }

@@ -50,6 +50,14 @@ func testInput() Input {
 	}
 }
 
+// jurisdictions: under which the query is made, which the clause permits, and which bind the recipient.
+func jurisdictions(asked string, permitted, binding []string) func(*Input) {
+	return func(in *Input) {
+		in.Asked.Jurisdiction, clauseOf(in).Jurisdictions = asked, permitted
+		clauseOf(in).RecipientJurisdictions = map[string][]string{"labor-inspectorate": binding}
+	}
+}
+
 func clauseOf(in *Input) *route.Clause { return &in.Route.Versions[0].Clauses[0] }
 
 func TestDecidePermits(t *testing.T) {
@@ -82,7 +90,11 @@ func TestDecideFillsIn(t *testing.T) {
 		"at the recipient: no credential": {func(in *Input) { in.Credential = nil }, func(p *Plan) bool { return p.Clause != nil }},
 		"no selectors wanted, no filter": {func(in *Input) { in.Asked.Filter, clauseOf(in).RequireSelectors = "", nil },
 			func(p *Plan) bool { return p.Filter == nil && p.RowFilter != nil }},
-		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
+		"under the law that the clause names": {jurisdictions("", []string{"US"}, []string{"US"}), func(p *Plan) bool { return p.Clause != nil }},
+		"under the law of a part of it":       {jurisdictions("", []string{"DE", "US"}, []string{"US-CA", "US-NV"}), func(p *Plan) bool { return p.Clause != nil }},
+		"under the law that the query names":  {jurisdictions("US", []string{"US"}, []string{"DE", "US"}), func(p *Plan) bool { return p.Clause != nil }},
+		"a jurisdiction that nobody asks for": {jurisdictions("US", nil, nil), func(p *Plan) bool { return p.Clause != nil }},
+		"first instant of the window":         {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := testInput()
@@ -134,6 +146,14 @@ var refusals = []struct {
 	}},
 	{"pattern that does not compile", "case-reference", "clauses[subjects].conditions.caseReference", false, func(in *Input) { clauseOf(in).CaseReference = "(" }},
 	{"another role", "subject-role", "clauses[subjects].conditions.subjectRoles", false, func(in *Input) { in.Asked.SubjectRole = "witness" }},
+	{"recipient whose law is unknown", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("", []string{"US"}, nil)},
+	{"recipient under another law", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("", []string{"US"}, []string{"DE", "FR-75"})},
+	{"bound in two places, and says not for which", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("", []string{"US"}, []string{"DE", "US"})},
+	{"asks for the place that is not permitted", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("DE", []string{"US"}, []string{"DE", "US"})},
+	{"asks for a place that does not bind it", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("US", []string{"US"}, []string{"DE"})},
+	{"asks for a part of the country that binds it", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("US-CA", []string{"US-CA"}, []string{"US"})},
+	{"the country is not within its part", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("", []string{"US-CA"}, []string{"US"})},
+	{"control character in a jurisdiction", "request", "", true, jurisdictions("US\n", []string{"US"}, []string{"US"})},
 	{"unknown granularity", "granularity", "", true, func(in *Input) { in.Asked.Granularity = "records" }},
 	{"granularity above the clause's", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "Count" }},
 	{"clause of unknown granularity", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "All" }},

@@ -80,7 +80,8 @@ func asked(req *gatewayv1.QueryRequest, self route.Party, o offer) enforce.Asked
 		Recipient: self, Agreement: o.agreement, Clause: o.clause,
 		Schema: req.GetSchema(), Filter: req.GetFilter(), Fields: req.GetFields(), Granularity: granularities[req.GetGranularity()],
 		Purpose: req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
-		Limit: req.GetLimit(),
+		Jurisdiction: j.GetJurisdiction(),
+		Limit:        req.GetLimit(),
 	}
 }
 

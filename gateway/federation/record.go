@@ -15,7 +15,7 @@ func (q *query) base(kind audit.Kind) audit.Record {
 	r := audit.Record{
 		Query: q.id, Kind: kind, Side: audit.Recipient, Operation: audit.Consultation,
 		Purpose:       cut(q.req.GetPurpose(), 256),
-		Justification: audit.Justification{CaseReference: cut(j.GetCaseReference(), 256), SubjectRole: cut(j.GetSubjectRole(), 256), Aim: cut(j.GetAim(), 256)},
+		Justification: audit.Justification{CaseReference: cut(j.GetCaseReference(), 256), SubjectRole: cut(j.GetSubjectRole(), 256), Aim: cut(j.GetAim(), 256), Jurisdiction: cut(j.GetJurisdiction(), 256)},
 		Recipient:     q.core.self.Agency, User: q.alias, LocalUser: cut(q.user.Authority+":"+q.user.Name, 512),
 		Granularity: granularities[q.req.GetGranularity()], Filter: cut(q.req.GetFilter(), 16<<10),
 	}

@@ -99,6 +99,10 @@ type Clause struct {
 	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
 	// SubjectRoles that the justification may name; empty: any.
 	SubjectRoles []string `json:"subjectRoles,omitempty"`
+	// Jurisdictions under whose law a query may be made; empty: any.
+	Jurisdictions []string `json:"jurisdictions,omitempty"`
+	// RecipientJurisdictions are, by agency, those of the recipients as this side knows them; only with Jurisdictions.
+	RecipientJurisdictions map[string][]string `json:"recipientJurisdictions,omitempty"`
 	// RecordsPerQuery is the most records an answer has; 0: DefaultRecordsPerQuery.
 	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
 

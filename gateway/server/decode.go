@@ -50,6 +50,7 @@ func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
 				"caseReference": d.text(&q.Justification.CaseReference),
 				"subjectRole":   d.text(&q.Justification.SubjectRole),
 				"aim":           d.text(&q.Justification.Aim),
+				"jurisdiction":  d.text(&q.Justification.Jurisdiction),
 			})
 		},
 		"agencies":   d.texts(&q.Agencies),

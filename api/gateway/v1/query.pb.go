@@ -154,7 +154,10 @@ type Justification struct {
 	// Role of the person asked about: suspect, victim, witness, applicant, …
 	SubjectRole string `protobuf:"bytes,2,opt,name=subject_role,json=subjectRole,proto3" json:"subject_role,omitempty"`
 	// Aim: identify, or enrich what is known of an identified person.
-	Aim           string `protobuf:"bytes,3,opt,name=aim,proto3" json:"aim,omitempty"`
+	Aim string `protobuf:"bytes,3,opt,name=aim,proto3" json:"aim,omitempty"`
+	// Jurisdiction under whose law the question is asked, an ISO 3166 code: US, US-CA. Needed when a clause names jurisdictions and
+	// the recipient agency is bound by the law of others, too.
+	Jurisdiction  string `protobuf:"bytes,4,opt,name=jurisdiction,proto3" json:"jurisdiction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +209,13 @@ func (x *Justification) GetSubjectRole() string {
 func (x *Justification) GetAim() string {
 	if x != nil {
 		return x.Aim
+	}
+	return ""
+}
+
+func (x *Justification) GetJurisdiction() string {
+	if x != nil {
+		return x.Jurisdiction
 	}
 	return ""
 }
@@ -1712,11 +1722,12 @@ var File_api_gateway_v1_query_proto protoreflect.FileDescriptor
 
 const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"\x1aapi/gateway/v1/query.proto\x12\x12entente.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
+	"\x1aapi/gateway/v1/query.proto\x12\x12entente.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n" +
 	"\rJustification\x12%\n" +
 	"\x0ecase_reference\x18\x01 \x01(\tR\rcaseReference\x12!\n" +
 	"\fsubject_role\x18\x02 \x01(\tR\vsubjectRole\x12\x10\n" +
-	"\x03aim\x18\x03 \x01(\tR\x03aim\"\xcf\x02\n" +
+	"\x03aim\x18\x03 \x01(\tR\x03aim\x12\"\n" +
+	"\fjurisdiction\x18\x04 \x01(\tR\fjurisdiction\"\xcf\x02\n" +
 	"\fQueryRequest\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x16\n" +
