@@ -1,0 +1,370 @@
+package transparency
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/api/layout"
+	"github.com/transparency-dev/tessera/client"
+
+	"github.com/entente-dev/entente/gateway/audit"
+)
+
+// follower hands the entries of the chain over to the tree, one batch at a time.
+type follower struct {
+	*Log
+	// out are the checkpoints that are known to be out. Each is compared when the tree reaches its size.
+	out   []Checkpoint
+	chain *audit.Chain
+	tree  *compact.Range // what the tree must be at chain.At()
+	dirty bool           // it may not be
+}
+
+// run integrates whenever there is something, until the log is closed, and what there is then.
+func (f *follower) run() {
+	defer func() { f.chain.Close() }()
+	for {
+		select {
+		case <-f.work:
+			f.report(f.integrate())
+		case <-f.stop:
+			f.report(f.integrate())
+			return
+		}
+	}
+}
+
+// report keeps a fault for Status and says it once.
+func (f *follower) report(err error) {
+	f.mu.Lock()
+	before := f.fault
+	f.fault = err
+	f.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		f.o.Logger.Error("the transparency log does not grow", "error", err)
+	case err == nil && before != nil:
+		f.o.Logger.Info("the transparency log grows again")
+	}
+}
+
+// resume finds out where the tree ends, checks that it is the chain's, and goes on from there.
+func (f *follower) resume() error {
+	ctx := f.ctx
+	size, err := f.reader.IntegratedSize(ctx)
+	if err != nil {
+		return err
+	}
+	if head, _ := f.audit.Head(); size > head {
+		return fmt.Errorf("%w: the tree has %d entries, the write-ahead log %d: it was cut or rolled back. This log has ended; start another in an empty folder",
+			ErrMismatch, size, head)
+	}
+	hashes, err := client.FetchRangeNodes(ctx, size, f.reader.ReadTile)
+	if err != nil {
+		return fmt.Errorf("read the tree: %w", err)
+	}
+	tree, err := ranges.NewRange(0, size, hashes)
+	if err != nil {
+		return fmt.Errorf("read the tree: %w", err)
+	}
+	root, err := tree.GetRootHash(nil)
+	if err != nil {
+		return err
+	}
+	chain, err := f.compare(ctx, size)
+	if err != nil {
+		return err
+	}
+	for _, c := range f.out {
+		if c.Size > 0 && c.Size <= size {
+			if err := f.compareRoot(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	if f.chain != nil {
+		f.chain.Close()
+	}
+	f.chain, f.tree, f.dirty = chain, tree, false
+	f.allow(size, root)
+	f.mu.Lock()
+	f.integrated = size
+	f.mu.Unlock()
+	return nil
+}
+
+func (f *follower) allow(size uint64, root []byte) {
+	if size > 0 {
+		f.guard.allow(size, root)
+	}
+}
+
+// mismatch says the way out of a tree that is damaged.
+func (l *Log) mismatch(format string, args ...any) error {
+	return fmt.Errorf("%w: %s. When `entente audit verify` finds the log whole, remove the folder %s: the tree is built anew from the log",
+		ErrMismatch, fmt.Sprintf(format, args...), l.treeDir())
+}
+
+// compare checks the last leaves of the tree against the chain, and leaves the chain behind them. The last leaf's chain hash
+// covers all before.
+func (f *follower) compare(ctx context.Context, size uint64) (_ *audit.Chain, err error) {
+	var bundle [][]byte
+	var leaves [][]byte
+	first := uint64(0)
+	if size > 0 {
+		index := (size - 1) / layout.EntryBundleWidth
+		first = index * layout.EntryBundleWidth
+		b, err := client.GetEntryBundle(ctx, f.reader.ReadEntryBundle, index, size)
+		if err != nil {
+			return nil, fmt.Errorf("read the tree: %w", err)
+		}
+		if leaves, err = client.FetchLeafHashes(ctx, f.reader.ReadTile, first, size-first, size); err != nil {
+			return nil, fmt.Errorf("read the tree: %w", err)
+		}
+		if bundle = b.Entries; uint64(len(bundle)) < size-first || uint64(len(leaves)) < size-first {
+			return nil, f.mismatch("the last tile of %d entries is short", size)
+		}
+	}
+	chain, err := audit.OpenChain(f.audit.Dir(), first)
+	if err != nil {
+		return nil, err
+	}
+	err = chain.Next(size, func(e audit.ChainEntry) error {
+		leaf := EncodeLeaf(e)
+		if i := e.Seq - 1 - first; !bytes.Equal(bundle[i], leaf) || !bytes.Equal(leaves[i], leafHash(leaf)) {
+			return f.mismatch("the tree has another entry %d", e.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		chain.Close()
+		return nil, err
+	}
+	return chain, nil
+}
+
+// compareRoot checks that the tree has the root of a checkpoint at its size.
+func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
+	hashes, err := client.FetchRangeNodes(ctx, c.Size, f.reader.ReadTile)
+	if err != nil {
+		return fmt.Errorf("read the tree: %w", err)
+	}
+	at, err := ranges.NewRange(0, c.Size, hashes)
+	if err != nil {
+		return fmt.Errorf("read the tree: %w", err)
+	}
+	root, err := at.GetRootHash(nil)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(root, c.Root) {
+		return f.mismatch("the tree has another root at %d entries than the checkpoint that is out", c.Size)
+	}
+	return nil
+}
+
+// integrate hands over all that is durable.
+func (f *follower) integrate() error {
+	for f.ctx.Err() == nil {
+		if f.dirty {
+			if err := f.resume(); err != nil {
+				return err
+			}
+		}
+		head, _ := f.audit.Head()
+		if head <= f.chain.At() {
+			return nil
+		}
+		f.dirty = true // until the batch is through
+		if err := f.batch(min(head, f.chain.At()+batchSize)); err != nil {
+			return err
+		}
+		f.dirty = false
+	}
+	return f.ctx.Err()
+}
+
+// batch hands over the entries up to one, or fewer. One batch is through before the next begins: entries of a batch that
+// failed must not be followed by later ones.
+func (f *follower) batch(upTo uint64) error {
+	var known *Checkpoint
+	for i, c := range f.out {
+		if c.Size > f.chain.At() && c.Size <= upTo {
+			upTo, known = c.Size, &f.out[i]
+		}
+	}
+	if err := f.writable(); err != nil {
+		return err
+	}
+	entries := make([]*tessera.Entry, 0, upTo-f.chain.At())
+	err := f.chain.Next(upTo, func(e audit.ChainEntry) error {
+		entry := tessera.NewEntry(EncodeLeaf(e))
+		entries = append(entries, entry)
+		return f.tree.Append(entry.LeafHash(), nil)
+	})
+	if err != nil {
+		return err
+	}
+	root, err := f.tree.GetRootHash(nil)
+	if err != nil {
+		return err
+	}
+	if known != nil && !bytes.Equal(root, known.Root) {
+		return fmt.Errorf("%w: a checkpoint of %d entries is out that is not of this chain: the log was rolled back. It has ended; start another in an empty folder", ErrMismatch, upTo)
+	}
+	f.allow(upTo, root)
+	var last tessera.IndexFuture
+	for _, e := range entries {
+		last = f.add(f.ctx, e)
+	}
+	index, err := f.await(last)
+	if err != nil {
+		return fmt.Errorf("write the tree: %w", err)
+	}
+	if index != upTo-1 {
+		return f.mismatch("entry %d came to be leaf %d of the tree", upTo, index)
+	}
+	f.mu.Lock()
+	f.integrated = upTo
+	f.mu.Unlock()
+	return nil
+}
+
+// await waits for the last entry of a batch, or until Tessera was told to end and may never say.
+func (f *follower) await(last tessera.IndexFuture) (uint64, error) {
+	type result struct {
+		index tessera.Index
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		i, err := last()
+		done <- result{i, err}
+	}()
+	select {
+	case r := <-done:
+		return r.index.Index, r.err
+	case <-f.ctx.Done():
+		return 0, f.ctx.Err()
+	}
+}
+
+// writable looks whether the tree can be written. Tessera panics when it cannot open its lock file, which it does on a
+// volume that went read-only.
+func (f *follower) writable() error {
+	lock, err := os.OpenFile(filepath.Join(f.treeDir(), ".state", "treeState.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
+}
+
+// watch looks for new entries and new checkpoints, and holds the log when they are too far apart.
+func (l *Log) watch() {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	held := false
+	for {
+		select {
+		case <-l.stop:
+			return
+		case now := <-tick.C:
+			l.look(now)
+			err := l.Healthy()
+			if held != (err != nil) {
+				held = err != nil
+				if held {
+					l.o.Logger.Error("queries are refused", "error", err)
+				} else {
+					l.o.Logger.Info("queries are answered again: the transparency log has caught up")
+				}
+			}
+			l.audit.Hold(err)
+		}
+	}
+}
+
+// maxMarks bounds the memory of a log that lags for long.
+const maxMarks = 1024
+
+// look takes in head and checkpoint.
+func (l *Log) look(now time.Time) {
+	head, _ := l.audit.Head()
+	l.mu.Lock()
+	published, integrated := l.published.Size, l.integrated
+	l.mu.Unlock()
+	if published == head && l.Latest().Raw != nil {
+		return
+	}
+	if head > integrated {
+		select {
+		case l.work <- struct{}{}:
+		default: // it works
+		}
+	}
+	c, changed := l.readCheckpoint(now, integrated)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if changed {
+		l.published = c
+	}
+	if last := len(l.marks) - 1; last < 0 || l.marks[last].seq < head {
+		if len(l.marks) < maxMarks {
+			l.marks = append(l.marks, mark{head, now})
+		} else {
+			l.marks[last].seq = head
+		}
+	}
+	for len(l.marks) > 0 && l.marks[0].seq <= l.published.Size {
+		l.marks = l.marks[1:]
+	}
+	l.lag = 0
+	if len(l.marks) > 0 {
+		l.lag = now.Sub(l.marks[0].at)
+	}
+}
+
+// readCheckpoint reads the checkpoint that Tessera published, if it is another one.
+func (l *Log) readCheckpoint(now time.Time, integrated uint64) (Checkpoint, bool) {
+	name := filepath.Join(l.treeDir(), layout.CheckpointPath)
+	raw, err := os.ReadFile(name)
+	if err != nil || bytes.Equal(raw, l.Latest().Raw) {
+		// Tessera goes by the file's age: when the clock was put back it would wait until the old time comes again.
+		if st, err := os.Stat(name); err == nil && l.Latest().Size < integrated && st.ModTime().After(now.Add(time.Second)) {
+			_ = os.Chtimes(name, now, now)
+		}
+		return Checkpoint{}, false
+	}
+	c, err := ParseCheckpoint(raw, l.check)
+	if err != nil {
+		l.o.Logger.Error("the published checkpoint cannot be read", "error", err)
+		return Checkpoint{}, false
+	}
+	l.guard.published(c.Size)
+	return c, true
+}
+
+// ErrLag is wrapped by the reason of a log that refuses because its checkpoints lag.
+var ErrLag = errors.New("checkpoints of the log lag behind")
+
+// Healthy is nil while checkpoints follow within the merge delay, and otherwise says why not.
+func (l *Log) Healthy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(l.fault, ErrMismatch):
+		return l.fault
+	case l.lag <= l.o.MergeDelay:
+		return nil
+	case l.fault != nil:
+		return fmt.Errorf("%w: %w", ErrLag, l.fault)
+	}
+	return fmt.Errorf("%w: by more than %s", ErrLag, l.o.MergeDelay)
+}
