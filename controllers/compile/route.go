@@ -130,6 +130,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 		Name:         t.Name,
 		Source:       c.source(cl),
 		Recipients:   c.recipients(t.Recipients),
+		Addresses:    c.addresses(cl),
 		Schema:       cl.schema.route,
 		Purposes:     sorted(t.Purposes),
 		Granularity:  string(t.Granularity),
@@ -194,6 +195,23 @@ func (c *compiler) jurisdictions(of []route.Party) map[string][]string {
 	for _, p := range of {
 		if a := c.index.Agencies[p.Agency]; a != nil && len(a.Spec.Jurisdictions) > 0 {
 			out[p.Agency] = sorted(a.Spec.Jurisdictions)
+		}
+	}
+	return out
+}
+
+// addresses are where the recipients of our records can be written to.
+func (c *compiler) addresses(cl *clause) map[string]string {
+	if !cl.inbound {
+		return nil
+	}
+	var out map[string]string
+	for _, r := range cl.terms.Recipients {
+		if a := c.index.Agencies[r.Agency]; a != nil && a.Spec.PostalAddress != "" {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[r.Agency] = a.Spec.PostalAddress
 		}
 	}
 	return out

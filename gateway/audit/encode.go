@@ -47,20 +47,19 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendMember(b, "localUser", r.LocalUser)
 	b = appendMember(b, "dataset", r.Dataset)
 	b = appendMember(b, "granularity", r.Granularity)
-	if len(r.Fields) > 0 {
-		b = append(b, `,"fields":`...)
-		sep := byte('[')
-		for _, f := range r.Fields {
-			b = append(b, sep)
-			b = appendString(b, f)
-			sep = ','
-		}
-		b = append(b, ']')
-	}
+	b = appendList(b, "fields", r.Fields)
 	b = appendMember(b, "filter", r.Filter)
 	b = appendMember(b, "subjectToken", r.SubjectToken)
+	b = appendList(b, "subjectTokens", r.SubjectTokens)
 	b = append(b, `,"records":`...)
 	b = strconv.AppendInt(b, r.Records, 10)
+	if r.Hit {
+		b = append(b, `,"hit":true`...)
+	}
+	if r.ElapsedMicros != 0 {
+		b = append(b, `,"elapsedMicros":`...)
+		b = strconv.AppendInt(b, r.ElapsedMicros, 10)
+	}
 	b = appendMember(b, "outcome", r.Outcome)
 	b = appendMember(b, "reason", r.Reason)
 	b = appendMember(b, "message", r.Message)
@@ -96,6 +95,22 @@ func appendMember(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	b = append(b, '"', ':')
 	return appendString(b, value)
+}
+
+func appendList(b []byte, name string, values []string) []byte {
+	if len(values) == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	sep := byte('[')
+	for _, v := range values {
+		b = append(b, sep)
+		b = appendString(b, v)
+		sep = ','
+	}
+	return append(b, ']')
 }
 
 func appendTime(b []byte, t time.Time) []byte {

@@ -55,6 +55,8 @@ func TestEncodeEveryMember(t *testing.T) {
 				*p = Kind(name)
 			case *Side:
 				*p = Side(name)
+			case *bool:
+				*p = true
 			case *int64:
 				*p = int64(-1 - i)
 			case *[]string:

@@ -12,6 +12,9 @@ type Kind string
 const (
 	// Intent is written before the source system is asked (source side) or before the peer is asked (recipient side).
 	Intent Kind = "Intent"
+	// Release is written before each frame but the last of a long answer: a stream that a crash cuts off shows how far it can
+	// have got. Source side only.
+	Release Kind = "Release"
 	// Outcome is written when the answer is known, before its last frame is released.
 	Outcome Kind = "Outcome"
 	// Denial is written in place of both when the request is refused.
@@ -28,8 +31,14 @@ const (
 	Recipient Side = "Recipient"
 )
 
-// Consultation is the operation of a query (EU 2016/680 Art. 25(1)).
-const Consultation = "consultation"
+// Operations.
+const (
+	// Consultation is a query (EU 2016/680 Art. 25(1)).
+	Consultation = "consultation"
+	// Correction: a recipient of an earlier disclosure, which the record names, was told that what it got was wrong
+	// (5 U.S.C. 552a(c)(4), EU 2016/680 Art. 7(3)).
+	Correction = "correction"
+)
 
 // Record is one entry of the log: what 5 U.S.C. 552a(c) and EU 2016/680 Art. 25 ask for together. All of it is kept in the
 // payload, none of it in the chain.
@@ -42,7 +51,7 @@ type Record struct {
 	Side  Side   `json:"side"`
 	// Time is set by the log's clock on Append.
 	Time time.Time `json:"time"`
-	// Operation in the words of Art. 25, Consultation for a query.
+	// Operation in the words of Art. 25: Consultation for a query, or Correction.
 	Operation string `json:"operation,omitempty"`
 
 	// Agreement id, its version and the clause that permitted or refused.
@@ -70,7 +79,14 @@ type Record struct {
 
 	// SubjectToken is the keyed token of the person asked about.
 	SubjectToken string `json:"subjectToken,omitempty"`
-	Records      int64  `json:"records"`
+	// SubjectTokens are the keyed tokens of the persons whose records are in the frame that this record is written before.
+	SubjectTokens []string `json:"subjectTokens,omitempty"`
+	// Records that were disclosed; of a Release, those of its frame.
+	Records int64 `json:"records"`
+	// Hit: something was found, on whichever rung of the disclosure ladder.
+	Hit bool `json:"hit,omitempty"`
+	// ElapsedMicros is the time from the request to this record, in microseconds; Outcome only.
+	ElapsedMicros int64 `json:"elapsedMicros,omitempty"`
 	// Outcome: OK, DENIED, UNAVAILABLE, TIMEOUT or PARTIAL.
 	Outcome string `json:"outcome,omitempty"`
 	// Reason is the check that refused, or what failed.
@@ -102,7 +118,7 @@ var ErrInvalid = errors.New("audit: invalid record")
 // validate checks what a record must have to be found again. It repeats nothing of the record in its error.
 func (r *Record) validate() error {
 	switch {
-	case r.Kind != Intent && r.Kind != Outcome && r.Kind != Denial:
+	case r.Kind != Intent && r.Kind != Release && r.Kind != Outcome && r.Kind != Denial:
 		return fmt.Errorf("%w: unknown kind", ErrInvalid)
 	case r.Side != Source && r.Side != Recipient:
 		return fmt.Errorf("%w: unknown side", ErrInvalid)
@@ -121,6 +137,9 @@ func (r *Record) size() int {
 		len(r.Justification.Jurisdiction)
 	for _, f := range r.Fields {
 		n += len(f)
+	}
+	for _, t := range r.SubjectTokens {
+		n += len(t) + 3
 	}
 	return n
 }

@@ -31,10 +31,12 @@ type disclosure struct {
 	route   *route.Route
 	plan    *enforce.Plan // nil until decided
 	subject string
-	query   string // digest
-	intent  *audit.Receipt
-	batch   batch
-	digest  *digest.Response
+	// subjects are the tokens of the records in the batch.
+	subjects []string
+	query    string // digest
+	intent   *audit.Receipt
+	batch    batch
+	digest   *digest.Response
 	// released records; those in the batch are not.
 	released int64
 }
@@ -125,7 +127,7 @@ func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.R
 		_, logErr := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(d.result(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "")))
 		return errors.Join(gone.err, logErr)
 	case err != nil:
-		d.batch.clear()
+		d.drop()
 		result = d.failed(ctx, reading, err)
 	}
 	return d.finish(ctx, send, result)
@@ -167,7 +169,7 @@ func discloses(r *gatewayv1.SourceStatus) bool {
 // withdraw ends an answer whose outcome is logged already and whose agreement ended in that instant: a second outcome says
 // what was not released after all.
 func (d *disclosure) withdraw(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, refusal *enforce.Refusal) error {
-	d.batch.clear()
+	d.drop()
 	result := d.result(gatewayv1.Outcome_OUTCOME_DENIED, refusal.Check, refusal.Message)
 	result.Records = d.released
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
@@ -190,7 +192,7 @@ func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResp
 	result := d.result(gatewayv1.Outcome_OUTCOME_DENIED, refusal.Check, refusal.Message)
 	record := d.outcome(result)
 	record.Kind = audit.Denial
-	record.ResponseDigest = ""
+	record.ResponseDigest, record.ElapsedMicros = "", 0
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), record)
 	if err != nil {
 		return d.logFailed(send, err)
@@ -292,6 +294,7 @@ func (d *disclosure) record(kind audit.Kind) audit.Record {
 	if d.plan != nil {
 		r.Version, r.Granularity, r.Fields = d.plan.Version.Version, d.plan.Granularity, d.plan.Fields
 		r.Dataset = datasets(d.plan.Clause)
+		r.RecipientAddress = d.plan.Clause.Addresses[d.caller.Recipient]
 	}
 	if d.core.Retain > 0 {
 		r.RetainUntil = d.started.Add(d.core.Retain)
@@ -331,8 +334,18 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 	r := d.record(audit.Outcome)
 	r.Outcome, r.Reason, r.Message = OutcomeName(result.GetOutcome()), result.GetReason(), result.GetMessage()
 	r.Records = d.released + int64(len(d.batch.records))
+	r.Hit = r.Records > 0 || result.GetExists() || result.GetCount() > 0
+	r.SubjectTokens = d.subjects
+	r.ElapsedMicros = d.core.Now().Sub(d.started).Microseconds()
 	if discloses(result) {
 		r.ResponseDigest = d.digest.Sum(result)
 	}
+	return r
+}
+
+// releaseRecord is the record of a frame that is not the last.
+func (d *disclosure) releaseRecord() audit.Record {
+	r := d.record(audit.Release)
+	r.Records, r.SubjectTokens, r.Hit = int64(len(d.batch.records)), d.subjects, true
 	return r
 }

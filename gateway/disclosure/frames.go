@@ -72,6 +72,12 @@ func (d *disclosure) ask(ds *route.Dataset, limit int64) source.Query {
 	}
 }
 
+// drop gives up the frame that is being filled.
+func (d *disclosure) drop() {
+	d.batch.clear()
+	d.subjects = nil
+}
+
 func (d *disclosure) exists(ctx context.Context, result *gatewayv1.SourceStatus) error {
 	found := false
 	for _, ds := range inOrder(d.plan.Clause) {
@@ -118,12 +124,14 @@ func (d *disclosure) records(ctx context.Context, result *gatewayv1.SourceStatus
 			}
 			continue
 		}
-		m, err := d.core.Sources.Records(ctx, d.ask(ds, left), func(r *gatewayv1.Record) error {
+		q := d.ask(ds, left)
+		of := d.subjectOf(&q)
+		m, err := d.core.Sources.Records(ctx, q, func(r *gatewayv1.Record) error {
 			if left == 0 {
 				return nil // a source that yields more than it was asked for does not disclose more
 			}
 			left--
-			return d.add(ctx, ds.Name, r, send)
+			return d.add(ctx, ds.Name, r, of(r), send)
 		})
 		if err != nil {
 			return err
@@ -142,7 +150,7 @@ func (d *disclosure) records(ctx context.Context, result *gatewayv1.SourceStatus
 }
 
 // add puts a record into the batch and releases the batch before if it is full.
-func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Record, send func(*gatewayv1.RetrieveResponse) error) error {
+func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Record, subject string, send func(*gatewayv1.RetrieveResponse) error) error {
 	size := proto.Size(r)
 	if size > maxRecordBytes {
 		return errRecordTooLarge
@@ -156,12 +164,19 @@ func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Recor
 	d.batch.dataset = dataset
 	d.batch.records = append(d.batch.records, r)
 	d.batch.bytes += size
+	if subject != "" {
+		d.subjects = append(d.subjects, subject)
+	}
 	return nil
 }
 
-// release sends the batch, once the log says durably that this disclosure was begun, and while it still stands.
+// release sends the batch, once the log says durably whose records are in it, and while it still stands.
 func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error) error {
-	if err := d.intent.Wait(ctx); err != nil {
+	receipt, err := d.core.Log.Append(ctx, d.releaseRecord())
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(receipt.Wait(ctx), d.intent.Wait(ctx)); err != nil {
 		return err
 	}
 	if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
@@ -169,7 +184,7 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	}
 	n := int64(len(d.batch.records))
 	frame := &gatewayv1.RetrieveResponse{Records: d.frame()}
-	d.batch.clear()
+	d.drop()
 	d.released += n // from here on some of it may be with the caller
 	// A caller that does not read would hold the source's connection for as long as it likes, and an agreement that ends
 	// meanwhile would go on: when the reading's time is over, the frame is given up with the stream.

@@ -5,9 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"path/filepath"
+	"slices"
+	"strconv"
 
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/secret"
+	"github.com/entente-dev/entente/gateway/source"
 )
 
 // Subjects turns the identifier of a person into the token by which the log finds what was disclosed about that person,
@@ -34,6 +38,15 @@ func (s *Subjects) Token(schema, field, value string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
+// ReadSubjects reads the key in a file; it makes none.
+func ReadSubjects(path string) (*Subjects, error) {
+	key, err := secret.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Subjects{key: key}, nil
+}
+
 // asked gives the token of the person that a query asks about; "" when it does not name one by a dataset's subject key.
 func (s *Subjects) asked(plan *enforce.Plan) string {
 	if plan.Filter == nil {
@@ -49,4 +62,44 @@ func (s *Subjects) asked(plan *enforce.Plan) string {
 		}
 	}
 	return ""
+}
+
+// subjectOf makes the query read the dataset's subject key as well, and gives the function that takes it off a record again
+// and makes it the token of the person ("" when the record names none).
+func (d *disclosure) subjectOf(q *source.Query) func(*gatewayv1.Record) string {
+	key := q.Dataset.SubjectKey
+	if key == "" {
+		return func(*gatewayv1.Record) string { return "" }
+	}
+	at, extra := slices.Index(q.Fields, key), false
+	if at < 0 {
+		at, extra = len(q.Fields), true
+		q.Fields = append(slices.Clone(q.Fields), key)
+	}
+	return func(r *gatewayv1.Record) string {
+		if at >= len(r.Values) {
+			return "" // the source is at fault; the check of the answer's shape says so
+		}
+		value, ok := subjectValue(r.Values[at])
+		if extra {
+			r.Values = r.Values[:at]
+		}
+		if !ok {
+			return ""
+		}
+		return d.core.Subjects.Token(q.Schema.Name, key, value)
+	}
+}
+
+// subjectValue writes a value as filters' constants are written, so that both have one token. Not ok: null.
+func subjectValue(v *gatewayv1.Value) (string, bool) {
+	switch k := v.GetKind().(type) {
+	case *gatewayv1.Value_Text:
+		return k.Text, true
+	case *gatewayv1.Value_Integer:
+		return strconv.FormatInt(k.Integer, 10), true
+	case *gatewayv1.Value_Boolean:
+		return strconv.FormatBool(k.Boolean), true
+	}
+	return "", false
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -30,6 +31,7 @@ type asking struct {
 	result   *gatewayv1.SourceStatus // the source's own; nil until its last frame
 	released int64
 	received int64
+	started  time.Time
 }
 
 // sendError is an error of the user's stream, as opposed to the peer's.
@@ -54,7 +56,7 @@ var errEnded = errors.New("the agreement is no longer in force")
 // ask asks one source and releases what it discloses. The error is one of the user's stream, or of the log; what goes wrong
 // with the source is in the status.
 func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, error) {
-	a := &asking{q: q, ch: ch, digest: digest.NewResponse()}
+	a := &asking{q: q, ch: ch, digest: digest.NewResponse(), started: q.core.Now()}
 	plan := ch.plan
 	a.req = &gatewayv1.RetrieveRequest{
 		DisclosureId: ch.disclosure, Agreement: ch.agreement, Version: plan.Version.Version, Clause: ch.clause,
@@ -63,7 +65,6 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		Limit: q.req.GetLimit(), User: q.alias,
 	}
 	a.query = digest.Query(a.req)
-	started := q.core.Now()
 
 	// The log syncs while the source is asked, or with the outcome; nothing is released before it has.
 	intent, err := q.core.Log.AppendDeferred(ctx, a.record(audit.Intent))
@@ -108,7 +109,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 			return s, err
 		}
 	}
-	took := q.core.Now().Sub(started)
+	took := q.core.Now().Sub(a.started)
 	s.ElapsedMicros = took.Microseconds()
 	q.core.Metrics.Disclosure(metrics.Recipient, strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetRecords(), took)
 	return s, nil

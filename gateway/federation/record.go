@@ -45,6 +45,8 @@ func (a *asking) record(kind audit.Kind) audit.Record {
 func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
 	r := a.record(audit.Outcome)
 	r.Outcome, r.Reason, r.Message, r.Records = strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetReason(), s.GetMessage(), s.GetRecords()
+	r.Hit = r.Records > 0 || s.GetExists() || s.GetCount() > 0
+	r.ElapsedMicros = a.q.core.Now().Sub(a.started).Microseconds()
 	if a.result != nil && (s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL) {
 		r.ResponseDigest = a.digest.Sum(s)
 	}

@@ -76,7 +76,10 @@ type Clause struct {
 	Source Peer   `json:"source"`
 	// Recipients who may ask.
 	Recipients []Party `json:"recipients"`
-	Schema     Schema  `json:"schema"`
+	// Addresses are the recipients' postal addresses by agency, for the log (5 U.S.C. 552a(c)(1)(B)); only when Self is the
+	// source.
+	Addresses map[string]string `json:"addresses,omitempty"`
+	Schema    Schema            `json:"schema"`
 	// Datasets that answer; only when Self is the source.
 	Datasets []Dataset `json:"datasets,omitempty"`
 

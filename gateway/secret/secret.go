@@ -16,17 +16,18 @@ const Size = 32
 // LoadOrCreate reads the key in the file, or makes one when there is no file. It refuses a file that others may read and
 // one of another size: going on with a fresh key would break every token made with the old one.
 func LoadOrCreate(path string) ([]byte, error) {
-	key, err := load(path)
+	key, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
 	if err := create(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	return load(path)
+	return Load(path)
 }
 
-func load(path string) ([]byte, error) {
+// Load reads the key in the file. It refuses a file that others may read and one of another size.
+func Load(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
