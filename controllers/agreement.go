@@ -37,6 +37,7 @@ type agreements struct {
 var compiledConditions = []string{
 	v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionSigned, v1alpha1.ConditionInForce,
 	v1alpha1.ConditionSuspended, v1alpha1.ConditionExpiring, v1alpha1.ConditionReviewDue,
+	v1alpha1.ConditionDutyDue,
 }
 
 func (r *agreements) setUp(m manager.Manager) error {
@@ -71,7 +72,7 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 	result := compile.CompileAgreement(index, id, prior(index.Agreements[id], have), r.now())
 	if !have.stands(result.Route) && result.Route.Tombstone == nil && !r.plans.isWritten(id, result.Credentials) {
 		// A permission begins with its credentials and ends with its route. The credentials' reconciler calls back.
-		next := planOf(result, index.Agreements[id], readErr)
+		next := planOf(result, index.Agreements[id], index.Self, readErr)
 		next.prepare = true
 		r.plans.put(id, next)
 		r.timers.set(id, result.Next)
@@ -82,7 +83,7 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{RequeueAfter: 5 * time.Millisecond}, nil // the cache is behind
 	}
 	// Credentials end only after the tombstone is there; what is begun is done even when the status cannot be written.
-	r.plans.put(id, planOf(result, index.Agreements[id], routeErr))
+	r.plans.put(id, planOf(result, index.Agreements[id], index.Self, routeErr))
 	r.timers.set(id, result.Next)
 	return reconcile.Result{}, errors.Join(routeErr, r.applyStatuses(ctx, index.Agreements[id], result))
 }
@@ -130,7 +131,7 @@ func (r *agreements) applyStatuses(ctx context.Context, versions []*v1alpha1.Sha
 func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreement, want v1alpha1.SharingAgreementStatus) error {
 	have := v1alpha1.SharingAgreementStatus{
 		Digest: o.Status.Digest, Parties: o.Status.Parties, State: o.Status.State, Verified: o.Status.Verified, Decisions: o.Status.Decisions,
-		Coverage: o.Status.Coverage, Routes: o.Status.Routes, Conditions: byType(only(o.Status.Conditions, compiledConditions...)),
+		Coverage: o.Status.Coverage, Duties: o.Status.Duties, Routes: o.Status.Routes, Conditions: byType(only(o.Status.Conditions, compiledConditions...)),
 	}
 	sorted := want
 	sorted.Conditions = byType(want.Conditions)
@@ -144,6 +145,7 @@ func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreeme
 		r.tell(o, want)
 	}
 	r.remind(o, have.Conditions, want.Conditions)
+	r.remindOfDuties(o, have.Duties, want.Duties)
 	return nil
 }
 
@@ -173,7 +175,7 @@ func because(conditions []metav1.Condition) string {
 	return message
 }
 
-func planOf(result compile.Result, versions []*v1alpha1.SharingAgreement, unpublished error) *plan {
+func planOf(result compile.Result, versions []*v1alpha1.SharingAgreement, self string, unpublished error) *plan {
 	p := &plan{credentials: result.Credentials, unpublished: unpublished}
 	if result.Route != nil {
 		p.sequence, p.tombstone = result.Route.Sequence, result.Route.Tombstone != nil
@@ -186,7 +188,7 @@ func planOf(result compile.Result, versions []*v1alpha1.SharingAgreement, unpubl
 		pv := plannedVersion{
 			name: v.Name, state: v.Status.State, carried: len(v.Status.Routes) > 0,
 			sign: v.Sign, digest: v.Status.Digest, decided: v.Status.Decisions,
-			say: v.Say, due: due(v.Status.Conditions),
+			say: v.Say, due: due(v.Status.Conditions), duties: owed(v.Status.Duties, self),
 		}
 		if o := objects[v.Name]; o != nil {
 			pv.generation, pv.deleting = o.Generation, !o.DeletionTimestamp.IsZero()

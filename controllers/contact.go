@@ -106,14 +106,14 @@ func (r *contacts) refs(digest string, received []string) []v1alpha1.StatementRe
 	for _, jws := range received {
 		claims, err := signature.Read(jws)
 		if err == nil && claims.Agency == r.record.gather.self && claims.Digest == digest {
-			out = append(out, v1alpha1.StatementRef{Decision: claims.Decision, DecidedAt: metav1.NewTime(claims.DecidedAt)})
+			out = append(out, v1alpha1.StatementRef{Decision: claims.Decision, Duty: claims.Duty, DecidedAt: metav1.NewTime(claims.DecidedAt)})
 		}
 	}
 	return out
 }
 
-// maxShown bounds how many statements are taken from one agreement of a list: a party has two.
-const maxShown = 4
+// maxShown bounds how many statements are taken from one agreement of a list: a party has two, and one for each of its duties.
+const maxShown = 64
 
 // pull takes in what the peer says and we do not know yet.
 func (r *contacts) pull(ctx context.Context, peer exchange.Peer, a *v1alpha1.SharingAgreement, statements []string) {

@@ -119,7 +119,10 @@ func (r *deliveries) tellAll(ctx context.Context, a *v1alpha1.SharingAgreement, 
 
 // tell sends what one party has not acknowledged, and says when to try again; 0: when something changes.
 func (r *deliveries) tell(ctx context.Context, a *v1alpha1.SharingAgreement, peer exchange.Peer, said []v1alpha1.AgreementStatement) (v1alpha1.AgreementDelivery, time.Duration) {
-	l := letter{pool: r.pool, to: peer, agreement: a, said: said, over: over(a, said, r.now())}
+	l := letter{
+		pool: r.pool, to: peer, agreement: a, said: said, over: over(a, said, r.now()),
+		done: make([]bool, len(said)), acknowledged: make([]bool, len(said)),
+	}
 	acknowledged, known := r.take(a.Name, peer.Agency)
 	if d := delivery(a, peer.Agency); !known && d != nil {
 		acknowledged = d.Acknowledged
@@ -257,7 +260,7 @@ func delivery(a *v1alpha1.SharingAgreement, agency string) *v1alpha1.AgreementDe
 func lacks(have, want []v1alpha1.StatementRef) bool {
 	for _, w := range want {
 		if !slices.ContainsFunc(have, func(h v1alpha1.StatementRef) bool {
-			return h.Decision == w.Decision && sameInstant(h.DecidedAt, w.DecidedAt)
+			return h.Decision == w.Decision && h.Duty == w.Duty && sameInstant(h.DecidedAt, w.DecidedAt)
 		}) {
 			return true
 		}
@@ -286,11 +289,11 @@ type letter struct {
 	// over: it is not proposed any more.
 	over bool
 	// done, for each of said: acknowledged, or nothing to tell this party.
-	done, acknowledged [2]bool
+	done, acknowledged []bool
 }
 
 func ref(s v1alpha1.AgreementStatement) v1alpha1.StatementRef {
-	return v1alpha1.StatementRef{Decision: s.Decision, DecidedAt: s.DecidedAt}
+	return v1alpha1.StatementRef{Decision: s.Decision, Duty: s.Duty, DecidedAt: s.DecidedAt}
 }
 
 func (l *letter) acknowledge(refs []v1alpha1.StatementRef) {

@@ -16,12 +16,16 @@ type operatorMetrics struct {
 	vault          *vaultWatch
 	agreements, up *prometheus.Desc
 	unsettled      *prometheus.Desc
-	due            *prometheus.Desc
+	due, duties    *prometheus.Desc
 }
 
 var states = []v1alpha1.AgreementState{
 	v1alpha1.StateRejected, v1alpha1.StateProposed, v1alpha1.StateSigned, v1alpha1.StatePending, v1alpha1.StateInForce,
 	v1alpha1.StateSuspended, v1alpha1.StateTerminated, v1alpha1.StateSuperseded, v1alpha1.StateExpired,
+}
+
+var dutyStates = []v1alpha1.DutyState{
+	v1alpha1.DutyPending, v1alpha1.DutyWithin90Days, v1alpha1.DutyWithin30Days, v1alpha1.DutyWithin7Days, v1alpha1.DutyOverdue, v1alpha1.DutyDone,
 }
 
 func registerMetrics(p *plans, w *vaultWatch) error {
@@ -30,7 +34,9 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
 		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
 		due: prometheus.NewDesc("entente_operator_agreements_due",
-			"Versions of agreements that end or whose review is due: condition Expiring or ReviewDue, within 90, 30 or 7 days, or overdue.", []string{"condition", "reason"}, nil),
+			"Versions of agreements that end or of which something is due: condition Expiring, ReviewDue or DutyDue, within 90, 30 or 7 days, or overdue.", []string{"condition", "reason"}, nil),
+		duties: prometheus.NewDesc("entente_operator_agreement_duties",
+			"Duties under agreements, of this agency (own) and of other parties (other), by where they stand.", []string{"whose", "state"}, nil),
 		up: prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),
 	})
 	var already prometheus.AlreadyRegisteredError
@@ -45,6 +51,7 @@ func (m *operatorMetrics) Describe(out chan<- *prometheus.Desc) {
 	out <- m.agreements
 	out <- m.unsettled
 	out <- m.due
+	out <- m.duties
 	out <- m.up
 }
 
@@ -55,9 +62,15 @@ func (m *operatorMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(m.agreements, prometheus.GaugeValue, float64(counts[s]), string(s))
 	}
 	due := m.plans.due()
-	for _, d := range duties {
+	for _, d := range clocks {
 		condition, reason, _ := strings.Cut(d, "/")
 		out <- prometheus.MustNewConstMetric(m.due, prometheus.GaugeValue, float64(due[d]), condition, reason)
+	}
+	owed := m.plans.duties()
+	for _, whose := range []string{own, other} {
+		for _, s := range dutyStates {
+			out <- prometheus.MustNewConstMetric(m.duties, prometheus.GaugeValue, float64(owed[whose+"/"+string(s)]), whose, string(s))
+		}
 	}
 	out <- prometheus.MustNewConstMetric(m.unsettled, prometheus.GaugeValue, float64(m.plans.unsettled()))
 	up := 1.0

@@ -43,6 +43,8 @@ type plannedVersion struct {
 	say []v1alpha1.StatementRef
 	// due are the conditions about time that hold, with their rung: Expiring/Within30Days.
 	due []string
+	// duties and where they stand: own/Overdue.
+	duties []string
 }
 
 // deleting says whether objects wait to go.
@@ -180,14 +182,23 @@ func (p *plans) states() map[v1alpha1.AgreementState]int {
 	return out
 }
 
+// duties counts duties by whose they are and where they stand, for metrics.
+func (p *plans) duties() map[string]int {
+	return p.tally(func(v *plannedVersion) []string { return v.duties })
+}
+
 // due counts versions by the condition about time that holds and its rung, for metrics.
 func (p *plans) due() map[string]int {
+	return p.tally(func(v *plannedVersion) []string { return v.due })
+}
+
+func (p *plans) tally(of func(*plannedVersion) []string) map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := map[string]int{}
 	for _, pl := range p.latest {
-		for _, v := range pl.versions {
-			for _, d := range v.due {
+		for i := range pl.versions {
+			for _, d := range of(&pl.versions[i]) {
 				out[d]++
 			}
 		}

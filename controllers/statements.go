@@ -87,7 +87,7 @@ func (r *statements) signed(a *v1alpha1.SharingAgreement, digest string, ref v1a
 // statement is the one that is kept, or else a new one.
 func (r *statements) statement(ctx context.Context, a *v1alpha1.SharingAgreement, digest string, ref v1alpha1.StatementRef) (v1alpha1.AgreementStatement, error) {
 	for _, s := range a.Status.Statements {
-		if s.Decision != ref.Decision || !sameInstant(s.DecidedAt, ref.DecidedAt) {
+		if s.Decision != ref.Decision || s.Duty != ref.Duty || !sameInstant(s.DecidedAt, ref.DecidedAt) {
 			continue
 		}
 		if claims, err := signature.Read(s.JWS); err == nil && claims.Digest == digest {
@@ -95,7 +95,7 @@ func (r *statements) statement(ctx context.Context, a *v1alpha1.SharingAgreement
 		}
 	}
 	jws, err := signature.SignStatement(ctx, r.keys, signature.Claims{
-		Digest: digest, Decision: ref.Decision, Agency: r.gather.self, DecidedAt: ref.DecidedAt.Time,
+		Digest: digest, Decision: ref.Decision, Duty: ref.Duty, Agency: r.gather.self, DecidedAt: ref.DecidedAt.Time,
 	})
-	return v1alpha1.AgreementStatement{Agency: r.gather.self, Decision: ref.Decision, DecidedAt: ref.DecidedAt, JWS: jws}, err
+	return v1alpha1.AgreementStatement{Agency: r.gather.self, Decision: ref.Decision, Duty: ref.Duty, DecidedAt: ref.DecidedAt, JWS: jws}, err
 }

@@ -11,6 +11,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Agreement",type=string,JSONPath=`.spec.agreement`
 // +kubebuilder:printcolumn:name="Decision",type=string,JSONPath=`.spec.decision`
 // +kubebuilder:printcolumn:name="Role",type=string,JSONPath=`.spec.role`
+// +kubebuilder:printcolumn:name="Duty",type=string,JSONPath=`.spec.duty`,priority=1
 // +kubebuilder:printcolumn:name="Decided by",type=string,JSONPath=`.spec.decidedBy`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type AgreementDecision struct {
@@ -23,19 +24,23 @@ type AgreementDecision struct {
 }
 
 // Decision is what was decided.
-// +kubebuilder:validation:Enum=Accept;Reject;Suspend;Resume;Terminate
+// +kubebuilder:validation:Enum=Accept;Reject;Suspend;Resume;Terminate;Attest
 type Decision string
 
-// The decisions. Suspend and Terminate act at once on this agency's side; Terminate cannot be undone.
+// The decisions. Suspend and Terminate act at once on this agency's side; Terminate cannot be undone. Attest
+// says that a duty was done, and never changes what is in force.
 const (
 	DecisionAccept    Decision = "Accept"
 	DecisionReject    Decision = "Reject"
 	DecisionSuspend   Decision = "Suspend"
 	DecisionResume    Decision = "Resume"
 	DecisionTerminate Decision = "Terminate"
+	DecisionAttest    Decision = "Attest"
 )
 
 // AgreementDecisionSpec is a decision on exactly the terms that the digest names.
+//
+// +kubebuilder:validation:XValidation:rule="(self.decision == 'Attest') == (has(self.duty) && self.duty != ”)",message="Attest names a duty, and no other decision does"
 type AgreementDecisionSpec struct {
 	// Agreement is the name of the SharingAgreement, <id>.v<version>.
 	// +kubebuilder:validation:MinLength=1
@@ -48,8 +53,14 @@ type AgreementDecisionSpec struct {
 	// +kubebuilder:validation:Pattern=`^sha256:[A-Za-z0-9_-]{43}$`
 	Digest string `json:"digest"`
 
-	// Decision: Accept, Reject, Suspend, Resume or Terminate.
+	// Decision: Accept, Reject, Suspend, Resume, Terminate or Attest.
 	Decision Decision `json:"decision"`
+
+	// Duty that is attested: one that status.duties of the agreement lists for this agency.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$`
+	// +optional
+	Duty string `json:"duty,omitempty"`
 
 	// Role in which it is decided, when the terms require a decision in a role.
 	// +kubebuilder:validation:MaxLength=63

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Condition types. Accepted to Programmed exist from first sight; the last three only while they are true.
+// Condition types. Accepted to Programmed exist from first sight; the others only while they are true.
 const (
 	// ConditionAccepted: the resource is well formed and every term of it can be kept.
 	ConditionAccepted = "Accepted"
@@ -21,6 +21,9 @@ const (
 	ConditionExpiring = "Expiring"
 	// ConditionReviewDue: the review is due within 90 days, or was; the reason says which.
 	ConditionReviewDue = "ReviewDue"
+
+	// ConditionDutyDue: a duty of this agency is due within 90 days, or was; the reason says which of the most urgent one.
+	ConditionDutyDue = "DutyDue"
 
 	// ConditionSourceReachable: the operator could read the source's catalogue (Dataset).
 	ConditionSourceReachable = "SourceReachable"

@@ -122,17 +122,17 @@ type SharingAgreementStatus struct {
 	// +optional
 	Decisions []DecisionRecord `json:"decisions,omitempty"`
 
-	// Statements of this agency beside its signature, for the other parties: Reject, Suspend, Resume, Terminate, and an Accept
-	// that came after a Reject.
+	// Statements of this agency beside its signature, for the other parties: Reject, Suspend, Resume, Terminate, an Accept that
+	// came after a Reject, and the latest Attest of each of its duties.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Statements []AgreementStatement `json:"statements,omitempty"`
 
-	// Received are the statements of other parties that came by the exchange: the latest Accept or Reject, and the latest
-	// Suspend, Resume or Terminate of each.
+	// Received are the statements of other parties that came by the exchange: the latest Accept or Reject, the latest
+	// Suspend, Resume or Terminate, and the latest Attest of each duty, of each party.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=192
 	// +optional
 	Received []AgreementStatement `json:"received,omitempty"`
 
@@ -149,6 +149,12 @@ type SharingAgreementStatus struct {
 	// +optional
 	Coverage []TermCoverage `json:"coverage,omitempty"`
 
+	// Duties of the parties under the agreement: what is due by when, and what was attested.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=128
+	// +optional
+	Duties []DutyStatus `json:"duties,omitempty"`
+
 	// Credentials that exist for the agreement at this agency.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -162,7 +168,7 @@ type SharingAgreementStatus struct {
 	Routes []string `json:"routes,omitempty"`
 
 	// Conditions: Accepted, ResolvedRefs, Signed, InForce, CredentialsReady, Programmed; and, only while true,
-	// Suspended, Expiring, ReviewDue.
+	// Suspended, Expiring, ReviewDue, DutyDue.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
@@ -176,6 +182,9 @@ type DecisionRecord struct {
 	Name string `json:"name"`
 	// Decision taken.
 	Decision Decision `json:"decision"`
+	// Duty that was attested.
+	// +optional
+	Duty string `json:"duty,omitempty"`
 	// Role in which it was taken.
 	// +optional
 	Role string `json:"role,omitempty"`
@@ -183,6 +192,44 @@ type DecisionRecord struct {
 	DecidedBy string `json:"decidedBy"`
 	// DecidedAt when.
 	DecidedAt metav1.Time `json:"decidedAt"`
+}
+
+// DutyState is where a duty stands. The words in between are those of the conditions about time.
+// +kubebuilder:validation:Enum=Pending;Within90Days;Within30Days;Within7Days;Overdue;Done
+type DutyState string
+
+// States of a duty.
+const (
+	// DutyPending: due in more than 90 days.
+	DutyPending      DutyState = "Pending"
+	DutyWithin90Days DutyState = ReasonWithin90Days
+	DutyWithin30Days DutyState = ReasonWithin30Days
+	DutyWithin7Days  DutyState = ReasonWithin7Days
+	// DutyOverdue: its date is past, and nobody attested it.
+	DutyOverdue DutyState = ReasonOverdue
+	// DutyDone: attested, and not due again.
+	DutyDone DutyState = "Done"
+)
+
+// DutyStatus is a duty of one party.
+type DutyStatus struct {
+	// Name of the duty: one of terms.duties, review or destruction. It is what an AgreementDecision Attest names.
+	Name string `json:"name"`
+	// Agency that owes it.
+	Agency string `json:"agency"`
+	// Term that it fulfils, where one is named.
+	// +optional
+	Term string `json:"term,omitempty"`
+	// State as this agency knows it: of another party, as far as its attestation came by the exchange.
+	State DutyState `json:"state"`
+	// Due by when; of one that recurs, the next time; of one that is done for good, by when it was.
+	Due metav1.Time `json:"due"`
+	// DoneAt is when it was last attested, by the clock of the agency that owes it.
+	// +optional
+	DoneAt *metav1.Time `json:"doneAt,omitempty"`
+	// DoneBy whom it was last attested, of this agency's own.
+	// +optional
+	DoneBy string `json:"doneBy,omitempty"`
 }
 
 // Control is what keeps a promise of the terms.

@@ -13,11 +13,16 @@ type AgreementStatement struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	Agency string `json:"agency"`
-	// Decision: Accept, Reject, Suspend, Resume or Terminate.
+	// Decision: Accept, Reject, Suspend, Resume, Terminate or Attest.
 	Decision Decision `json:"decision"`
+	// Duty that is attested.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Duty string `json:"duty,omitempty"`
 	// DecidedAt by the clock of that agency.
 	DecidedAt metav1.Time `json:"decidedAt"`
-	// JWS is a compact JSON Web Signature (RFC 7515) over {digest, decision, agency, decidedAt}.
+	// JWS is a compact JSON Web Signature (RFC 7515) over {digest, decision, agency, decidedAt}, and the duty of an
+	// Attest.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
 	JWS string `json:"jws"`
@@ -31,7 +36,7 @@ type AgreementDelivery struct {
 	Agency string `json:"agency"`
 	// Acknowledged are the statements of this agency that the other holds.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Acknowledged []StatementRef `json:"acknowledged,omitempty"`
 	// Failure says why the latest statement is not acknowledged yet; the operator goes on trying. Empty: nothing is open.
@@ -42,6 +47,8 @@ type AgreementDelivery struct {
 
 // StatementRef names one statement of an agency about one digest.
 type StatementRef struct {
-	Decision  Decision    `json:"decision"`
+	Decision Decision `json:"decision"`
+	// +optional
+	Duty      string      `json:"duty,omitempty"`
 	DecidedAt metav1.Time `json:"decidedAt"`
 }

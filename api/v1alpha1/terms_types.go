@@ -11,6 +11,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="!has(self.supersedes) || self.supersedes < self.version",message="a version supersedes an earlier one"
 // +kubebuilder:validation:XValidation:rule="self.clauses.all(c, self.parties.exists(p, p.agency == c.source))",message="every clause's source is a party"
+// +kubebuilder:validation:XValidation:rule="!has(self.duties) || self.duties.all(d, self.parties.exists(p, p.agency == d.agency))",message="every duty is of a party"
 // +kubebuilder:validation:XValidation:rule="!has(self.requiredDecisions) || self.requiredDecisions.all(d, self.parties.exists(p, p.agency == d.agency))",message="every required decision is of a party"
 type AgreementTerms struct {
 	// ID of the agreement, the same for every version and every party: lower-case letters, digits and hyphens.
@@ -92,6 +93,14 @@ type AgreementTerms struct {
 	// +listType=map
 	// +listMapKey=name
 	Clauses []Clause `json:"clauses"`
+
+	// Duties are what a party owes by a date or every so often, and attests when it is done. Beside them, every party owes the
+	// review by term.reviewBy, and every recipient the destruction of the records (obligations.retentionDays, destruction).
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Duties []Duty `json:"duties,omitempty"`
 
 	// NoticeProcedure: how the persons concerned are told (5 U.S.C. 552a(o)(1)(D)).
 	// +kubebuilder:validation:MaxLength=4000
@@ -195,6 +204,41 @@ type RequiredDecision struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	Role string `json:"role"`
+}
+
+// Duty is what one party owes by a date or every so often: a security assessment, a training, a notice. Software cannot do it;
+// it says when it is due, and keeps who attested it when (AgreementDecision Attest).
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="has(self.dueBy) != has(self.everyDays)",message="exactly one of dueBy and everyDays is given"
+// +kubebuilder:validation:XValidation:rule="!(self.name in ['review', 'destruction'])",message="review and destruction are duties that follow from term.reviewBy and from the clauses' obligations"
+type Duty struct {
+	// Name of the duty, unique in the agreement.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Agency that owes it: a party.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Agency string `json:"agency"`
+	// What is to be done, in words.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=500
+	What string `json:"what"`
+	// Term that the duty dates: the path of an attested term of these terms, for example security or noticeProcedure.
+	// +kubebuilder:validation:MaxLength=200
+	// +optional
+	Term string `json:"term,omitempty"`
+	// DueBy is when it must be done, once.
+	// +optional
+	DueBy *metav1.Time `json:"dueBy,omitempty"`
+	// EveryDays: it must be done within so many days of term.notBefore, and again within so many days of each time that it was
+	// attested, while the agreement is in force.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3660
+	// +optional
+	EveryDays int64 `json:"everyDays,omitempty"`
 }
 
 // Contact is a person or an office.

@@ -24,7 +24,7 @@ func newAgreementCommand() *cobra.Command {
 	signature := &cobra.Command{Use: "signature", Short: "Carry signatures between the parties by file"}
 	signature.AddCommand(newSignatureExportCommand(&where), newSignatureImportCommand(&where))
 	cmd.AddCommand(newAgreementLintCommand(&where), newAgreementDigestCommand(), newAgreementDecideCommand(&where), signature)
-	cmd.AddCommand(newAgreementShowCommand(&where), newAgreementDiffCommand(&where), newAgreementVerifyCommand(&where),
+	cmd.AddCommand(newAgreementDutiesCommand(&where), newAgreementShowCommand(&where), newAgreementDiffCommand(&where), newAgreementVerifyCommand(&where),
 		newAgreementCoverageCommand(&where), newWhoCanSeeCommand(&where), newAgreementExportCommand(&where))
 	return cmd
 }
@@ -146,10 +146,11 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 	var spec v1alpha1.AgreementDecisionSpec
 	chosen := map[v1alpha1.Decision]*bool{}
 	cmd := &cobra.Command{
-		Use:   "decide NAME --accept|--reject|--suspend|--resume|--terminate",
+		Use:   "decide NAME --accept|--reject|--suspend|--resume|--terminate|--attest DUTY",
 		Short: "Take a decision on an agreement, in your own name",
 		Example: `  entente agreement decide anvil.v1 --accept --role system-owner -n state-police
-  entente agreement decide anvil.v1 --suspend -n border-service`,
+  entente agreement decide anvil.v1 --suspend -n border-service
+  entente agreement decide anvil.v1 --attest destruction -n state-police`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec.Agreement = args[0]
@@ -158,15 +159,23 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 					spec.Decision = decision
 				}
 			}
+			if cmd.Flags().Changed("attest") {
+				spec.Decision = v1alpha1.DecisionAttest
+			}
 			d, err := where.open()
 			if err != nil {
 				return err
+			}
+			if spec.Decision == v1alpha1.DecisionAttest {
+				if err := mayAttest(cmd.Context(), d, spec); err != nil {
+					return err
+				}
 			}
 			filed, digest, err := d.Decide(cmd.Context(), spec)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s created: %s %s, digest %s\n", filed, spec.Decision, spec.Agreement, digest)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s created: %s %s, digest %s\n", filed, spec.Decision, strings.TrimSpace(spec.Duty+" "+spec.Agreement), digest)
 			return nil
 		},
 	}
@@ -176,6 +185,8 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 		chosen[decision] = cmd.Flags().Bool(name, false, "decide "+string(decision))
 		names = append(names, name)
 	}
+	cmd.Flags().StringVar(&spec.Duty, "attest", "", "attest that a duty of this agency was done: see 'entente agreement duties'")
+	names = append(names, "attest")
 	cmd.MarkFlagsMutuallyExclusive(names...)
 	cmd.MarkFlagsOneRequired(names...)
 	cmd.Flags().StringVar(&spec.Role, "role", "", "role in which you decide, where the terms require one")
@@ -187,7 +198,11 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 
 // decisionPrefix begins the name of a decision's object.
 func decisionPrefix(d v1alpha1.AgreementDecisionSpec) string {
-	return strings.ReplaceAll(d.Agreement, ".", "-") + "-" + strings.ToLower(string(d.Decision)) + "-"
+	what := strings.ToLower(string(d.Decision))
+	if d.Duty != "" {
+		what += "-" + d.Duty
+	}
+	return strings.ReplaceAll(d.Agreement, ".", "-") + "-" + what + "-"
 }
 
 func newAgencyCommand() *cobra.Command {

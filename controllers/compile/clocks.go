@@ -48,17 +48,18 @@ func (c *compiler) expiring(v *version) verdict {
 	return verdict{true, reason, fmt.Sprintf("ends %s, at %s: renew by a new version, or let it end", words, v.end.Format(time.RFC3339))}
 }
 
+// reviewDue is about this agency's own review, until it is attested.
 func (c *compiler) reviewDue(v *version) verdict {
-	due := v.terms.Term.ReviewBy
-	if !v.running() || due.IsZero() {
-		return verdict{}
+	for _, d := range v.duties {
+		if d.Name != DutyReview || d.Agency != c.index.Self || !urgent(d.State) || !v.running() {
+			continue
+		}
+		when := "is due " + wordsOf(d.State) + ","
+		if d.State == v1alpha1.DutyOverdue {
+			when = "was due"
+		}
+		return verdict{true, string(d.State), fmt.Sprintf("the review %s by %s: review the agreement, then attest it (`entente agreement decide %s --attest %s`), or renew by a new version with a later reviewBy",
+			when, stamp(d.Due), v.name, DutyReview)}
 	}
-	if !c.now.Before(due.Time) {
-		return verdict{true, v1alpha1.ReasonOverdue, fmt.Sprintf("the review was due by %s: review it, and renew by a new version with a later reviewBy", stamp(*due))}
-	}
-	reason, words, ok := c.rung(due.UTC())
-	if !ok {
-		return verdict{}
-	}
-	return verdict{true, reason, fmt.Sprintf("the review is due %s, by %s: review it, and renew by a new version with a later reviewBy", words, stamp(*due))}
+	return verdict{}
 }

@@ -71,6 +71,7 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 	relate(versions)
 	for _, v := range versions {
 		c.live(v)
+		c.owe(v)
 	}
 	route := c.route(id, versions, prior.Route)
 	result := Result{
@@ -116,6 +117,8 @@ type version struct {
 	inForce verdict // live
 	state   v1alpha1.AgreementState
 	sign    bool
+
+	duties []v1alpha1.DutyStatus // owe
 }
 
 // versions of the agreement, ascending. Objects of another id have no business here and are left to be refused by judge.

@@ -81,6 +81,7 @@ var terms = map[string]keeping{
 	"clauses[].obligations.verifyBeforeAction":  attested,
 	"clauses[].obligations.responseTimeSeconds": attested,
 
+	"duties[]":              attested, // and each party's operator says when one is due
 	"noticeProcedure":       attested,
 	"verificationProcedure": attested,
 	"accuracyAssessment":    attested,
@@ -165,8 +166,11 @@ func (w *walker) walk(value reflect.Value, row, path string) {
 		for i := range value.Len() {
 			item := value.Index(i)
 			key := fmt.Sprint(i)
-			if cl, ok := item.Addr().Interface().(*v1alpha1.Clause); ok {
-				w.clause, key = cl, cl.Name
+			switch o := item.Addr().Interface().(type) {
+			case *v1alpha1.Clause:
+				w.clause, key = o, o.Name
+			case *v1alpha1.Duty:
+				key = o.Name
 			}
 			w.walk(item, row+"[]", path+"["+key+"]")
 		}

@@ -25,6 +25,9 @@ type decisions struct {
 	rejected, suspended, terminated *v1alpha1.DecisionRecord
 	// acceptedAt and resumedAt are the latest of their kind.
 	acceptedAt, resumedAt time.Time
+	// attested are the latest attestations of each duty of ours, and unowed the names of those of anything else.
+	attested map[string]*v1alpha1.DecisionRecord
+	unowed   []string
 }
 
 // maxDecisions is how many decisions status holds.
@@ -60,6 +63,7 @@ func (c *compiler) count(v *version) {
 		d.records = append(d.records, *r)
 		d.terminated = r
 	}
+	d.attest(bound, v.terms, c.index.Self)
 	slices.SortFunc(d.records, compareRecords)
 	if n := len(d.records); n > maxDecisions {
 		d.records = d.records[n-maxDecisions:]
@@ -83,7 +87,7 @@ func (c *compiler) bound(v *version) (bound []v1alpha1.DecisionRecord, ignored s
 		}
 		seen[d.Name] = true
 		bound = append(bound, v1alpha1.DecisionRecord{
-			Name: d.Name, Decision: d.Spec.Decision, Role: d.Spec.Role, DecidedBy: d.Spec.DecidedBy, DecidedAt: d.CreationTimestamp,
+			Name: d.Name, Decision: d.Spec.Decision, Duty: d.Spec.Duty, Role: d.Spec.Role, DecidedBy: d.Spec.DecidedBy, DecidedAt: d.CreationTimestamp,
 		})
 	}
 	if v.object.Status.Digest == v.digest {
@@ -103,6 +107,7 @@ func (c *compiler) bound(v *version) (bound []v1alpha1.DecisionRecord, ignored s
 
 var knownDecisions = []v1alpha1.Decision{
 	v1alpha1.DecisionAccept, v1alpha1.DecisionReject, v1alpha1.DecisionSuspend, v1alpha1.DecisionResume, v1alpha1.DecisionTerminate,
+	v1alpha1.DecisionAttest,
 }
 
 // stops says whether a decision takes something away.

@@ -37,7 +37,7 @@ import (
 // creationTimestamp, is being deleted from its deletionTimestamp, and is gone from its annotation test.entente.dev/gone.
 //
 // What nobody wants to write by hand is written as ${bundle AGENCY}, ${keys AGENCY}, ${digest OBJECT}, and
-// ${sign AGENCY AGREEMENT [with AGENCY] [over AGREEMENT]}, ${said AGENCY DECISION AGREEMENT TIME [with AGENCY]}. What was said
+// ${sign AGENCY AGREEMENT [with AGENCY] [over AGREEMENT]}, ${said AGENCY DECISION AGREEMENT TIME [with AGENCY] [of DUTY]}. What was said
 // arrives at its time.
 type fixture struct {
 	// Self is the local agency.
@@ -193,7 +193,7 @@ func (f *fixture) expand(document string) string {
 	})
 }
 
-// said makes a statement: AGENCY DECISION AGREEMENT TIME [with AGENCY].
+// said makes a statement: AGENCY DECISION AGREEMENT TIME [with AGENCY] [of DUTY].
 func (f *fixture) said(args []string) string {
 	if len(args) < 4 {
 		return "{}"
@@ -202,17 +202,22 @@ func (f *fixture) said(args []string) string {
 	if err != nil {
 		panic(err)
 	}
-	key, decision := args[0], v1alpha1.Decision(args[1])
-	if len(args) == 6 {
-		key = args[5]
+	key, decision, duty := args[0], v1alpha1.Decision(args[1]), ""
+	for i := 4; i+1 < len(args); i += 2 {
+		switch args[i] {
+		case "with":
+			key = args[i+1]
+		case "of":
+			duty = args[i+1]
+		}
 	}
 	jws, err := signature.SignStatement(context.Background(), testSigner{args[0] + "-1", key}, signature.Claims{
-		Digest: f.digest(args[2]), Decision: decision, Agency: args[0], DecidedAt: at,
+		Digest: f.digest(args[2]), Decision: decision, Duty: duty, Agency: args[0], DecidedAt: at,
 	})
 	if err != nil {
 		panic(err)
 	}
-	return mustJSON(v1alpha1.AgreementStatement{Agency: args[0], Decision: decision, DecidedAt: metav1.NewTime(at), JWS: jws})
+	return mustJSON(v1alpha1.AgreementStatement{Agency: args[0], Decision: decision, Duty: duty, DecidedAt: metav1.NewTime(at), JWS: jws})
 }
 
 // digest of a schema or an agreement, or of nothing while that is not loaded.

@@ -81,6 +81,7 @@ type versionShown struct {
 	Decisions  []string                `json:"decisions,omitempty"`
 	Coverage   []string                `json:"coverage,omitempty"`
 	Routes     []string                `json:"routes,omitempty"`
+	Duties     []string                `json:"duties,omitempty"`
 	Say        []string                `json:"say,omitempty"`
 	Conditions []string                `json:"conditions"`
 }
@@ -162,9 +163,16 @@ func showVersion(v VersionResult, last v1alpha1.SharingAgreementStatus) versionS
 	for _, d := range v.Status.Decisions {
 		out.Decisions = append(out.Decisions, strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", d.Name, d.Decision, d.DecidedBy, d.Role)))
 	}
+	for _, d := range v.Status.Duties {
+		text := fmt.Sprintf("%s of %s %s, by %s", d.Name, d.Agency, d.State, stamp(d.Due))
+		if d.DoneAt != nil {
+			text += strings.TrimSuffix(fmt.Sprintf(", attested %s by %s", stamp(*d.DoneAt), d.DoneBy), " by ")
+		}
+		out.Duties = append(out.Duties, text)
+	}
 	for _, s := range v.Say {
 		if s.Decision != v1alpha1.DecisionAccept { // which the signature shows
-			out.Say = append(out.Say, fmt.Sprintf("%s at %s", s.Decision, stamp(s.DecidedAt)))
+			out.Say = append(out.Say, fmt.Sprintf("%s at %s", strings.TrimSpace(string(s.Decision)+" "+s.Duty), stamp(s.DecidedAt)))
 		}
 	}
 	for _, c := range v.Status.Coverage {

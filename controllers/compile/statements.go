@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type voice struct {
 	acceptedAt, resumedAt time.Time
 	// rejected, suspended and terminated are the statements in force, or nil.
 	rejected, suspended, terminated *said
+	// attested is when the party last attested each duty.
+	attested map[string]time.Time
 }
 
 // said is when an agency said something.
@@ -111,6 +114,13 @@ func (w *voice) add(c signature.Claims) {
 		if w.suspended != nil && at.After(w.suspended.at) {
 			w.suspended = nil
 		}
+	case v1alpha1.DecisionAttest:
+		if at.After(w.attested[c.Duty]) {
+			if w.attested == nil {
+				w.attested = map[string]time.Time{}
+			}
+			w.attested[c.Duty] = at
+		}
 	case v1alpha1.DecisionTerminate:
 		if w.terminated == nil || at.Before(w.terminated.at) {
 			w.terminated = s
@@ -185,7 +195,8 @@ func (c *compiler) contest(v *version) {
 	}
 }
 
-// say is what this agency has to tell the other parties: its vote, and what it suspended, resumed or terminated.
+// say is what this agency has to tell the other parties: its vote, what it suspended, resumed or terminated, and which duties it
+// attested.
 func (v *version) say() []v1alpha1.StatementRef {
 	var out []v1alpha1.StatementRef
 	add := func(decision v1alpha1.Decision, at time.Time) {
@@ -208,6 +219,11 @@ func (v *version) say() []v1alpha1.StatementRef {
 		add(v1alpha1.DecisionSuspend, decidedAt(*d.suspended))
 	case !d.resumedAt.IsZero():
 		add(v1alpha1.DecisionResume, d.resumedAt)
+	}
+	for _, duty := range slices.Sorted(maps.Keys(d.attested)) {
+		if at := decidedAt(*d.attested[duty]); !at.IsZero() {
+			out = append(out, v1alpha1.StatementRef{Decision: v1alpha1.DecisionAttest, Duty: duty, DecidedAt: metav1.NewTime(at)})
+		}
 	}
 	return slices.Clip(out)
 }

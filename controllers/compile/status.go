@@ -21,6 +21,7 @@ func (c *compiler) status(v *version, r *route.Route, prior []metav1.Condition) 
 		Verified:   v.signatures.verified,
 		Decisions:  v.decided.records,
 		Coverage:   v.coverage,
+		Duties:     v.duties,
 		Conditions: c.conditions(v, prior),
 	}
 	if carries(r, v) {
@@ -51,6 +52,7 @@ func (c *compiler) conditions(v *version, prior []metav1.Condition) []metav1.Con
 	l.setWhileTrue(v1alpha1.ConditionSuspended, c.suspended(v))
 	l.setWhileTrue(v1alpha1.ConditionExpiring, c.expiring(v))
 	l.setWhileTrue(v1alpha1.ConditionReviewDue, c.reviewDue(v))
+	l.setWhileTrue(v1alpha1.ConditionDutyDue, c.dutyDue(v))
 	return l.out
 }
 

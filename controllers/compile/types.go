@@ -59,13 +59,13 @@ type Result struct {
 type VersionResult struct {
 	// Name of the object, <id>.v<version>.
 	Name string
-	// Status has Digest, State, Verified, Decisions, Coverage, Routes and Conditions (without CredentialsReady and
+	// Status has Digest, State, Verified, Decisions, Coverage, Duties, Routes and Conditions (without CredentialsReady and
 	// Programmed, which are observed by others).
 	Status v1alpha1.SharingAgreementStatus
 	// Sign is true when the local agency has decided to accept and has not signed Digest yet.
 	Sign bool
-	// Say is what this agency has to tell the other parties: its latest Accept or Reject, and its latest Suspend, Resume or
-	// Terminate.
+	// Say is what this agency has to tell the other parties: its latest Accept or Reject, its latest Suspend, Resume or
+	// Terminate, and the latest Attest of each duty.
 	Say []v1alpha1.StatementRef
 }
 

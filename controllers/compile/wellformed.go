@@ -33,6 +33,9 @@ const (
 	maxVersion  = 100_000
 	maxPattern  = 256
 	maxLimit    = 1_000_000_000
+	maxDuties   = 32
+
+	maxEveryDays = 3660
 )
 
 // checkTerms lists what is wrong with the terms by themselves.
@@ -49,6 +52,7 @@ func checkTerms(name string, t *v1alpha1.AgreementTerms) faults {
 	for i, path := range clausePaths(&f, t) {
 		checkClause(&f, path, t, &t.Clauses[i])
 	}
+	checkDuties(&f, t)
 	return f
 }
 

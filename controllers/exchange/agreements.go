@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -104,8 +105,11 @@ func (s *Server) Get(ctx context.Context, req *exchangev1.GetRequest) (*exchange
 	return out, nil
 }
 
-// maxPage bounds the agreements in one answer: about 2 KiB each.
-const maxPage = 200
+// maxPage bounds the agreements in one answer, about 2 KiB each, and maxPageBytes their size: one with many duties is longer.
+const (
+	maxPage      = 200
+	maxPageBytes = 1 << 20
+)
 
 // List implements entente.exchange.v1.
 func (s *Server) List(ctx context.Context, req *exchangev1.ListRequest) (*exchangev1.ListResponse, error) {
@@ -119,12 +123,13 @@ func (s *Server) List(ctx context.Context, req *exchangev1.ListRequest) (*exchan
 		if err != nil {
 			return err
 		}
+		bytes := 0
 		for i := range all {
 			if !knownTo(&all[i], from) {
 				continue
 			}
-			if len(out.Agreements) == size {
-				out.NextPageToken = out.Agreements[size-1].GetName()
+			if n := len(out.Agreements); n == size || n > 0 && bytes > maxPageBytes {
+				out.NextPageToken = out.Agreements[n-1].GetName()
 				return nil
 			}
 			a, err := s.shown(&all[i], from)
@@ -132,6 +137,7 @@ func (s *Server) List(ctx context.Context, req *exchangev1.ListRequest) (*exchan
 				return err
 			}
 			out.Agreements = append(out.Agreements, a)
+			bytes += proto.Size(a)
 		}
 		return nil
 	})

@@ -31,7 +31,7 @@ const (
 	// maxConns bounds the connections that are open at once, idleConn says when an unused one is closed.
 	maxConns = 128
 	idleConn = 5 * time.Minute
-	// maxAnswer bounds an answer; a page of a list has about 400 KiB. maxPages bounds what a peer can make us read.
+	// maxAnswer bounds an answer; a page of a list has about 400 KiB, and little more than 1 MiB. maxPages bounds what a peer can make us read.
 	maxAnswer = 2 << 20
 	maxPages  = 1000
 )

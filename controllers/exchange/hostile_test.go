@@ -51,7 +51,8 @@ func (a *agency) dial(t testing.TB, own identity.Own) exchangev1.ExchangeService
 // says makes a statement of an agency, with any key.
 func says(t testing.TB, signer keys.AgreementSigner, agency string, decision v1alpha1.Decision, digest string, at time.Time) string {
 	t.Helper()
-	jws, err := signature.SignStatement(t.Context(), signer, signature.Claims{Digest: digest, Decision: decision, Agency: agency, DecidedAt: at})
+	d, duty, _ := strings.Cut(string(decision), ":") // Attest:report
+	jws, err := signature.SignStatement(t.Context(), signer, signature.Claims{Digest: digest, Decision: v1alpha1.Decision(d), Duty: duty, Agency: agency, DecidedAt: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +203,8 @@ func TestHostile(t *testing.T) {
 		"a resume from the future":        {exchange.ClockSkew, "wages.v1", say(v1alpha1.DecisionResume, wages, now.Add(time.Hour))},
 		"a resume of what it terminated":  {exchange.Final, "ended.v1", say(v1alpha1.DecisionResume, ended, now.Add(time.Minute))},
 		"a suspend of what it terminated": {exchange.Final, "ended.v1", say(v1alpha1.DecisionSuspend, ended, now.Add(time.Minute))},
+		"a duty that it does not owe":     {exchange.UnknownDuty, "wages.v1", say("Attest:report", wages, now)},
+		"an attestation from the future":  {exchange.ClockSkew, "wages.v1", say("Attest:destruction", wages, now.Add(time.Hour))},
 		"nothing":                         {exchange.Malformed, "wages.v1", ""},
 		"too long":                        {exchange.Malformed, "wages.v1", strings.Repeat("A", 100_000)},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -210,7 +211,7 @@ func (i *Inbox) contested(ctx context.Context, from route.Party, a *v1alpha1.Sha
 	}
 	refusal.Message += fmt.Sprintf("; yours stand, and are taken once %s has deleted its own", i.Self.Agency)
 	for _, s := range a.Status.Received {
-		if s.Agency == p.accept.Agency && about(s.Decision) == aboutVote {
+		if s.Agency == p.accept.Agency && about(&s) == aboutVote {
 			return refusal // it has voted on these already, or its terms are known
 		}
 	}
@@ -245,6 +246,11 @@ func (i *Inbox) RecordDecision(ctx context.Context, from route.Party, agreement,
 		if err != nil {
 			return err
 		}
+		if s.Decision == v1alpha1.DecisionAttest {
+			if found, owed := compile.DutyOf(&a.Spec.Terms, from.Agency, s.Duty); found == nil {
+				return refuse(UnknownDuty, "under %s agency %s owes no duty %q (%s)", agreement, from.Agency, s.Duty, strings.Join(owed, ", "))
+			}
+		}
 		return i.receive(ctx, a, digest, s)
 	})
 }
@@ -272,7 +278,7 @@ func (i *Inbox) statement(ctx context.Context, from route.Party, jws, digest str
 	if ahead := claims.DecidedAt.Sub(i.Now()); ahead > MaxSkew && !stops(claims.Decision) {
 		return none, refuse(ClockSkew, "the statement is dated %s ahead of the clock of %s; clocks may differ by %s: compare them", ahead.Round(time.Second), i.Self.Agency, MaxSkew)
 	}
-	return v1alpha1.AgreementStatement{Agency: from.Agency, Decision: claims.Decision, DecidedAt: metav1.NewTime(claims.DecidedAt), JWS: jws}, nil
+	return v1alpha1.AgreementStatement{Agency: from.Agency, Decision: claims.Decision, Duty: claims.Duty, DecidedAt: metav1.NewTime(claims.DecidedAt), JWS: jws}, nil
 }
 
 // receive keeps a statement, unless it is known.

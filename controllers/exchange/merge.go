@@ -7,15 +7,20 @@ import (
 	"github.com/entente-dev/entente/controllers/signature"
 )
 
-// A party's statements are of two kinds, of which the latest each is kept: its vote, and whether it lets the agreement go on.
+// A party's statements are of two kinds, of which the latest each is kept: its vote, and whether it lets the agreement go on. Beside
+// them it attests its duties: of each the latest is kept.
 const (
 	aboutVote  = "vote"
 	aboutGoing = "going"
+	aboutDuty  = "duty "
 )
 
-func about(d v1alpha1.Decision) string {
-	if d == v1alpha1.DecisionAccept || d == v1alpha1.DecisionReject {
+func about(s *v1alpha1.AgreementStatement) string {
+	switch s.Decision {
+	case v1alpha1.DecisionAccept, v1alpha1.DecisionReject:
 		return aboutVote
+	case v1alpha1.DecisionAttest:
+		return aboutDuty + s.Duty
 	}
 	return aboutGoing
 }
@@ -29,7 +34,7 @@ func stops(d v1alpha1.Decision) bool {
 // instant what stops prevails, as it does where the statement was made.
 func merge(received []v1alpha1.AgreementStatement, s v1alpha1.AgreementStatement, digest string) ([]v1alpha1.AgreementStatement, *Refusal) {
 	at := slices.IndexFunc(received, func(k v1alpha1.AgreementStatement) bool {
-		return k.Agency == s.Agency && about(k.Decision) == about(s.Decision)
+		return k.Agency == s.Agency && about(&k) == about(&s)
 	})
 	if at < 0 {
 		return append(slices.Clone(received), s), nil

@@ -35,7 +35,7 @@ var (
 	those = v1alpha1.DigestPrefix + strings.Repeat("B", 43)
 )
 
-// said makes a statement from "police Suspend 3", or "police Accept 3 those" over other terms.
+// said makes a statement from "police Suspend 3", "police Attest:report 3", or "police Accept 3 those" over other terms.
 func said(t testing.TB, text string) v1alpha1.AgreementStatement {
 	t.Helper()
 	var agency, decision string
@@ -43,18 +43,19 @@ func said(t testing.TB, text string) v1alpha1.AgreementStatement {
 	if _, err := fmt.Sscanf(text, "%s %s %d", &agency, &decision, &second); err != nil {
 		t.Fatal(err)
 	}
+	decision, duty, _ := strings.Cut(decision, ":")
 	digest := these
 	if strings.HasSuffix(text, "those") {
 		digest = those
 	}
 	at := time.Unix(1_700_000_000+second, 0).UTC()
 	jws, err := signature.SignStatement(t.Context(), testSigner{ed25519.NewKeyFromSeed(make([]byte, 32))}, signature.Claims{
-		Digest: digest, Decision: v1alpha1.Decision(decision), Agency: agency, DecidedAt: at,
+		Digest: digest, Decision: v1alpha1.Decision(decision), Duty: duty, Agency: agency, DecidedAt: at,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v1alpha1.AgreementStatement{Agency: agency, Decision: v1alpha1.Decision(decision), DecidedAt: metav1.NewTime(at), JWS: jws}
+	return v1alpha1.AgreementStatement{Agency: agency, Decision: v1alpha1.Decision(decision), Duty: duty, DecidedAt: metav1.NewTime(at), JWS: jws}
 }
 
 // TestMerge: of each party the latest vote and the latest of the rest; what stops prevails at the same instant; Terminate is final.
@@ -80,6 +81,12 @@ func TestMerge(t *testing.T) {
 		{"police Terminate 2", "police Terminate 2", known},
 		{"police Terminate 2", "police Reject 9", "police Terminate 2, police Reject 9"},
 		{"police Suspend 2", "border Resume 9", "police Suspend 2, border Resume 9"},
+		{"police Terminate 2", "police Attest:destruction 9", "police Terminate 2, police Attest:destruction 9"},
+		{"police Attest:report 2", "police Attest:training 1", "police Attest:report 2, police Attest:training 1"},
+		{"police Attest:report 2", "police Attest:report 9", "police Attest:report 9"},
+		{"police Attest:report 2", "police Attest:report 1", "STALE"},
+		{"police Attest:report 2", "police Attest:report 2", known},
+		{"police Attest:report 9", "police Suspend 2", "police Attest:report 9, police Suspend 2"},
 		{"police Accept 5 those", "police Accept 1", "police Accept 1"},
 	} {
 		var have []v1alpha1.AgreementStatement
@@ -126,7 +133,7 @@ func TestMergeOrder(t *testing.T) {
 func show(statements []v1alpha1.AgreementStatement) string {
 	var out []string
 	for _, s := range statements {
-		out = append(out, fmt.Sprintf("%s %s %d", s.Agency, s.Decision, s.DecidedAt.Unix()-1_700_000_000))
+		out = append(out, fmt.Sprintf("%s %s %d", s.Agency, strings.TrimSuffix(string(s.Decision)+":"+s.Duty, ":"), s.DecidedAt.Unix()-1_700_000_000))
 	}
 	return strings.Join(out, ", ")
 }
@@ -146,6 +153,8 @@ func TestSaid(t *testing.T) {
 		{[]string{"labor Reject 2", "labor Resume 3"}, "labor Reject 2, labor Resume 3"},
 		{[]string{"labor Accept 4"}, "labor Accept 4"},
 		{[]string{"labor Terminate 4 those"}, "labor Accept 1"},
+		{[]string{"labor Suspend 2", "labor Attest:report 3", "labor Attest:training 1"}, "labor Attest:report 3, labor Attest:training 1, labor Accept 1, labor Suspend 2"},
+		{[]string{"labor Attest:report 3 those"}, "labor Accept 1"},
 	} {
 		a.Status.Statements = nil
 		for _, s := range c.statements {

@@ -50,6 +50,8 @@ const (
 	Final Reason = "FINAL"
 	// ClockSkew: the statement is dated in the future, by more than clocks may differ.
 	ClockSkew Reason = "CLOCK_SKEW"
+	// UnknownDuty: an attestation of what the sender does not owe.
+	UnknownDuty Reason = "UNKNOWN_DUTY"
 	// Busy: it cannot be kept now. Later it is taken.
 	Busy Reason = "BUSY"
 )
@@ -60,7 +62,8 @@ var statusCodes = map[Reason]codes.Code{
 	DigestMismatch: codes.InvalidArgument, NotAParty: codes.PermissionDenied, WrongAgency: codes.PermissionDenied,
 	BadSignature: codes.PermissionDenied, Downgrade: codes.FailedPrecondition, OtherTerms: codes.FailedPrecondition,
 	Over: codes.FailedPrecondition, TooManyProposals: codes.ResourceExhausted, UnknownAgreement: codes.NotFound,
-	Stale: codes.FailedPrecondition, Final: codes.FailedPrecondition, ClockSkew: codes.FailedPrecondition, Busy: codes.Unavailable,
+	Stale: codes.FailedPrecondition, Final: codes.FailedPrecondition, ClockSkew: codes.FailedPrecondition, UnknownDuty: codes.InvalidArgument,
+	Busy: codes.Unavailable,
 }
 
 // Refusal is why a message was not taken. Its message is for the people of both agencies.

@@ -7,9 +7,11 @@ import (
 	"github.com/entente-dev/entente/controllers/signature"
 )
 
-// Said is what an agency says of an agreement now: its vote, then whether it lets the agreement go on, as far as it has signed it.
+// Said is what an agency says of an agreement now, as far as it has signed it: which duties it attested, its vote, then whether it
+// lets the agreement go on. What matters most is told first, from the end.
 // A signature is an Accept; a later vote among the statements takes its place.
 func Said(a *v1alpha1.SharingAgreement, self string) []v1alpha1.AgreementStatement {
+	var out []v1alpha1.AgreementStatement
 	var vote, going *v1alpha1.AgreementStatement
 	for _, s := range a.Status.Signatures {
 		claims, err := signature.Read(s.JWS)
@@ -23,13 +25,14 @@ func Said(a *v1alpha1.SharingAgreement, self string) []v1alpha1.AgreementStateme
 			continue
 		}
 		switch {
-		case about(s.Decision) == aboutGoing:
+		case s.Decision == v1alpha1.DecisionAttest:
+			out = append(out, *s)
+		case about(s) == aboutGoing:
 			going = s
 		case vote == nil || vote.DecidedAt.Before(&s.DecidedAt), vote.DecidedAt.Equal(&s.DecidedAt) && stops(s.Decision):
 			vote = s
 		}
 	}
-	var out []v1alpha1.AgreementStatement
 	for _, s := range []*v1alpha1.AgreementStatement{vote, going} {
 		if s != nil {
 			out = append(out, *s)

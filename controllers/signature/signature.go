@@ -51,6 +51,8 @@ type Claims struct {
 	Digest string
 	// Decision that was taken: Accept, but for a Statement.
 	Decision v1alpha1.Decision
+	// Duty that is attested; of an Attest only.
+	Duty string
 	// Agency that decided.
 	Agency string
 	// DecidedAt, to the second.
@@ -71,6 +73,8 @@ type payload struct {
 	DecidedAt string            `json:"decidedAt"`
 	Decision  v1alpha1.Decision `json:"decision"`
 	Digest    string            `json:"digest"`
+	// Duty is there in an Attest, and in nothing else.
+	Duty *string `json:"duty,omitempty"`
 }
 
 // timeLayout is the only spelling of a time: UTC, whole seconds.
@@ -174,7 +178,11 @@ func signingInput(h header, c Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding the header: %w", err)
 	}
-	body, err := json.Marshal(payload{c.Agency, c.DecidedAt.UTC().Format(timeLayout), c.Decision, c.Digest})
+	p := payload{Agency: c.Agency, DecidedAt: c.DecidedAt.UTC().Format(timeLayout), Decision: c.Decision, Digest: c.Digest}
+	if c.Decision == v1alpha1.DecisionAttest {
+		p.Duty = &c.Duty
+	}
+	body, err := json.Marshal(p)
 	if err != nil {
 		return "", fmt.Errorf("encoding the claims: %w", err)
 	}
@@ -247,11 +255,17 @@ func decodeClaims(body []byte) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: decidedAt %q is not written as %s", ErrClaims, p.DecidedAt, timeLayout)
 	}
 	c := Claims{Digest: p.Digest, Decision: p.Decision, Agency: p.Agency, DecidedAt: at}
+	if p.Duty != nil {
+		if c.Duty = *p.Duty; c.Decision != v1alpha1.DecisionAttest {
+			return Claims{}, fmt.Errorf("%w: a duty in a statement that says %s", ErrClaims, c.Decision)
+		}
+	}
 	return c, c.check()
 }
 
 var (
 	digestForm = regexp.MustCompile(`^sha256:[A-Za-z0-9_-]{43}$`)
+	dutyForm   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	agencyForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 )
 
@@ -266,6 +280,7 @@ func (c Claims) accepts() error {
 // decisions that an agency can state.
 var decisions = []v1alpha1.Decision{
 	v1alpha1.DecisionAccept, v1alpha1.DecisionReject, v1alpha1.DecisionSuspend, v1alpha1.DecisionResume, v1alpha1.DecisionTerminate,
+	v1alpha1.DecisionAttest,
 }
 
 // check refuses claims that nobody should sign or believe.
@@ -273,6 +288,10 @@ func (c Claims) check() error {
 	switch {
 	case !slices.Contains(decisions, c.Decision):
 		return fmt.Errorf("%w: decision is %q, which no agency can take", ErrClaims, c.Decision)
+	case c.Decision == v1alpha1.DecisionAttest && !dutyForm.MatchString(c.Duty):
+		return fmt.Errorf("%w: %q is not the name of a duty", ErrClaims, c.Duty)
+	case c.Decision != v1alpha1.DecisionAttest && c.Duty != "":
+		return fmt.Errorf("%w: %s is about no duty", ErrClaims, c.Decision)
 	case !agencyForm.MatchString(c.Agency):
 		return fmt.Errorf("%w: %q is not the name of an agency", ErrClaims, c.Agency)
 	case !digestForm.MatchString(c.Digest):

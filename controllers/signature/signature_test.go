@@ -168,7 +168,7 @@ func TestVectors(t *testing.T) {
 	}
 	for _, x := range v.Vectors {
 		got, err := Verify(x.JWS, v.Agency, v.Keys)
-		if want := (Claims{x.Digest, v1alpha1.DecisionAccept, v.Agency, x.DecidedAt}); err != nil || got != want {
+		if want := (Claims{Digest: x.Digest, Decision: v1alpha1.DecisionAccept, Agency: v.Agency, DecidedAt: x.DecidedAt}); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", x.JWS, got, err, want)
 		}
 	}
@@ -369,7 +369,7 @@ func FuzzRoundTrip(f *testing.F) {
 	keys := set(both...)
 	f.Fuzz(func(t *testing.T, agency, digest string, at int64) {
 		for _, s := range both {
-			c := Claims{digest, v1alpha1.DecisionAccept, agency, time.Unix(at, 0).UTC()}
+			c := Claims{Digest: digest, Decision: v1alpha1.DecisionAccept, Agency: agency, DecidedAt: time.Unix(at, 0).UTC()}
 			jws, err := Sign(t.Context(), s, c)
 			if err != nil {
 				return

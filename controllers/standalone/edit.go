@@ -247,7 +247,8 @@ func (f Folder) Decide(d v1alpha1.AgreementDecisionSpec, now time.Time) (path st
 		return "", fmt.Errorf("the digest of %s is %s, not %s: read the terms again before deciding", d.Agreement, digest, d.Digest)
 	}
 	d.Digest = digest
-	name := strings.ToLower(fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(d.Agreement, ".", "-"), d.Decision, now.UTC().Format("20060102t150405.000")))
+	what := strings.Trim(fmt.Sprintf("%s-%s", d.Decision, d.Duty), "-")
+	name := strings.ToLower(fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(d.Agreement, ".", "-"), what, now.UTC().Format("20060102t150405.000")))
 	object := &v1alpha1.AgreementDecision{TypeMeta: typeMeta("AgreementDecision"), ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: d}
 	text, err := Print(object)
 	if err != nil {

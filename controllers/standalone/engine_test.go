@@ -93,6 +93,7 @@ spec:
         granularity: Records
         fields: [employer]
         conditions: {requireSelectors: [[document_number]]}
+        obligations: {retentionDays: 30}
 `
 }
 
@@ -267,6 +268,48 @@ func TestSuspend(t *testing.T) {
 	labor.decide(v1alpha1.DecisionTerminate)
 	labor.step()
 	labor.want(v1alpha1.StateTerminated, false)
+}
+
+// TestAttest: what is left of an agreement that is over is attested by a file, as anything is decided.
+func TestAttest(t *testing.T) {
+	police, _ := inForce(t)
+	where := func() v1alpha1.DutyStatus {
+		t.Helper()
+		a, err := police.folder.Status("wages.v1")
+		if err != nil || len(a.Status.Duties) != 1 {
+			t.Fatalf("%v, %+v", err, a.Status.Duties)
+		}
+		return a.Status.Duties[0]
+	}
+	attest := func() {
+		t.Helper()
+		if _, err := police.folder.Decide(v1alpha1.AgreementDecisionSpec{
+			Agreement: "wages.v1", Decision: v1alpha1.DecisionAttest, Duty: "destruction", DecidedBy: "archivist",
+		}, police.at); err != nil {
+			t.Fatal(err)
+		}
+		police.step()
+	}
+	attest()
+	if d := where(); d.State != v1alpha1.DutyPending || d.DoneAt != nil || d.Due.UTC().Format(time.DateOnly) != "2027-01-31" {
+		t.Errorf("attested before the end: %+v", d)
+	}
+	police.want(v1alpha1.StateInForce, true)
+	police.at = time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
+	police.step()
+	if d := where(); d.State != v1alpha1.DutyOverdue {
+		t.Errorf("after the retention: %+v", d)
+	}
+	attest()
+	if d := where(); d.State != v1alpha1.DutyDone || d.DoneBy != "archivist" {
+		t.Errorf("attested: %+v", d)
+	}
+	police.want(v1alpha1.StateExpired, false)
+	police.start()
+	police.step()
+	if d := where(); d.State != v1alpha1.DutyDone {
+		t.Errorf("after a restart: %+v", d)
+	}
 }
 
 func TestMistakesOnlyDeny(t *testing.T) {

@@ -41,6 +41,12 @@ func Coverage(a *v1alpha1.SharingAgreement) ([]Promise, error) {
 			observed[c.Term] = c.Controls
 		}
 	}
+	dated := map[string][]string{}
+	for _, d := range compile.Duties(&a.Spec.Terms) {
+		if name := plain(d.Name); !slices.Contains(dated[d.Term], name) {
+			dated[d.Term] = append(dated[d.Term], name)
+		}
+	}
 	var out []Promise
 	for _, p := range compile.Promises(&compile.Index{}, &a.Spec.Terms) {
 		promise := Promise{Term: plain(p.Term), Controls: p.Controls, Kept: p.Instead}
@@ -52,7 +58,9 @@ func Coverage(a *v1alpha1.SharingAgreement) ([]Promise, error) {
 			for i, c := range promise.Controls {
 				said[i] = cmp.Or(how[c], plain(string(c)))
 			}
-			promise.Kept = strings.Join(said, "; ")
+			if promise.Kept = strings.Join(said, "; "); len(dated[p.Term]) > 0 {
+				promise.Kept += "; a dated duty: " + strings.Join(dated[p.Term], ", ")
+			}
 		} else {
 			promise.Controls = []v1alpha1.Control{}
 		}

@@ -38,6 +38,7 @@ type Agreement struct {
 	Term               Window      `json:"term"`
 	RequiredDecisions  []string    `json:"requiredDecisions,omitempty"`
 	Clauses            []Clause    `json:"clauses"`
+	Duties             []Duty      `json:"duties,omitempty"`
 	Procedures         []Paragraph `json:"procedures,omitempty"`
 	Contacts           []string    `json:"contacts,omitempty"`
 
@@ -80,6 +81,7 @@ type Condition struct {
 // Decided is a decision of this agency that counts.
 type Decided struct {
 	Decision  string     `json:"decision"`
+	Duty      string     `json:"duty,omitempty"`
 	Role      string     `json:"role,omitempty"`
 	DecidedBy string     `json:"decidedBy"`
 	DecidedAt *time.Time `json:"decidedAt,omitempty"`
@@ -97,11 +99,16 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	if err != nil {
 		return nil, err
 	}
+	duties, err := Duties(a)
+	if err != nil {
+		return nil, err
+	}
 	out := &Agreement{
 		Name: plain(a.Name), ID: plain(t.ID), Version: t.Version, Supersedes: t.Supersedes, Title: plain(t.Title), Type: typeName(t.Type), Digest: digest,
 		State: plain(string(a.Status.State)), Next: next(&a.Status), Notes: doubts(a, digest, now),
 		Profiles: plainAll(t.Profiles), Purpose: plain(t.PurposeStatement), Justification: plain(t.Justification), AnticipatedResults: plain(t.AnticipatedResults),
 		Term:       Window{NotBefore: t.Term.NotBefore.UTC(), NotAfter: t.Term.NotAfter.UTC()},
+		Duties:     duties,
 		Procedures: procedures(t), Contacts: plainAll(contactTexts(t.Contacts)), Signatures: signatures,
 	}
 	if !t.Term.ReviewBy.IsZero() {
@@ -132,7 +139,7 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 		out.Conditions = append(out.Conditions, Condition{plain(c.Type), plain(string(c.Status)), plain(c.Reason), plain(c.Message)})
 	}
 	for _, d := range a.Status.Decisions {
-		decided := Decided{Decision: plain(string(d.Decision)), Role: plain(d.Role), DecidedBy: plain(d.DecidedBy)}
+		decided := Decided{Decision: plain(string(d.Decision)), Duty: plain(d.Duty), Role: plain(d.Role), DecidedBy: plain(d.DecidedBy)}
 		if !d.DecidedAt.IsZero() {
 			at := d.DecidedAt.UTC()
 			decided.DecidedAt = &at
@@ -168,7 +175,7 @@ func next(s *v1alpha1.SharingAgreementStatus) string {
 		}
 	}
 	for _, c := range s.Conditions { // these exist only while there is something to do
-		if c.Type == v1alpha1.ConditionReviewDue || c.Type == v1alpha1.ConditionExpiring {
+		if c.Type == v1alpha1.ConditionReviewDue || c.Type == v1alpha1.ConditionDutyDue || c.Type == v1alpha1.ConditionExpiring {
 			return plain(c.Message)
 		}
 	}
@@ -250,6 +257,12 @@ func (a *Agreement) Text() string {
 		}
 	}
 	b.WriteString("\nWhatever no clause permits is refused.\n")
+	if len(a.Duties) > 0 {
+		b.WriteString("\nDuties\n")
+	}
+	for _, d := range a.Duties {
+		b.WriteString(wrap(d.line(), "  ", "    "))
+	}
 	if len(a.Procedures)+len(a.Contacts) > 0 {
 		b.WriteString("\n")
 	}
@@ -332,12 +345,15 @@ func (s *Signature) at() string {
 }
 
 func (d *Decided) line() string {
-	who := d.DecidedBy
+	who, what := d.DecidedBy, d.Decision
+	if d.Duty != "" {
+		what += " of " + d.Duty
+	}
 	if d.Role != "" {
 		who += " (" + d.Role + ")"
 	}
 	if d.DecidedAt != nil {
-		return fmt.Sprintf("%s by %s on %s", d.Decision, who, when(*d.DecidedAt))
+		return fmt.Sprintf("%s by %s on %s", what, who, when(*d.DecidedAt))
 	}
-	return fmt.Sprintf("%s by %s", d.Decision, who)
+	return fmt.Sprintf("%s by %s", what, who)
 }

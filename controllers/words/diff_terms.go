@@ -24,6 +24,7 @@ func (c *comparison) terms(x, y *v1alpha1.AgreementTerms) {
 	c.window(x, y)
 	c.decisions(x.RequiredDecisions, y.RequiredDecisions)
 	c.clauses(x.Clauses, y.Clauses)
+	c.duties(x.Duties, y.Duties)
 	for _, p := range []struct{ term, noun, before, after string }{
 		{"noticeProcedure", "a notice procedure", x.NoticeProcedure, y.NoticeProcedure},
 		{"verificationProcedure", "a verification procedure", x.VerificationProcedure, y.VerificationProcedure},

@@ -91,6 +91,14 @@ func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	m.line("## (K) Oversight")
 	m.prose(plain(t.OversightAccess))
 
+	if len(d.Duties) > 0 {
+		m.line("## Duties")
+		m.line("What each party owes by a date, and attests when it is done:")
+		m.WriteString("\n| duty | agency | what | when |\n|---|---|---|---|\n")
+		for _, o := range d.Duties {
+			fmt.Fprintf(m, "| %s | %s | %s | %s |\n", code(o.Name), code(o.Agency), md(o.What), md(o.When))
+		}
+	}
 	m.closing(d, plain(t.PublicationRef))
 	return m.String(), nil
 }

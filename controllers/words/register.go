@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 )
 
 // RegisterEntry is an agreement as a public register shows it: the fields of the register of information sharing agreements
@@ -20,6 +21,7 @@ type RegisterEntry struct {
 	Purpose        string              `json:"purpose"`
 	Benefits       string              `json:"anticipatedResults,omitempty"`
 	Data           []RegisterData      `json:"data"`
+	Duties         []RegisterDuty      `json:"duties,omitempty"`
 	Start          string              `json:"start"`
 	End            string              `json:"end"`
 	Review         string              `json:"review,omitempty"`
@@ -41,6 +43,13 @@ type RegisterParty struct {
 type RegisterAuthority struct {
 	Citation string `json:"citation"`
 	Covers   string `json:"covers"`
+}
+
+// RegisterDuty is what a party owes by a date.
+type RegisterDuty struct {
+	Agency string `json:"agency"`
+	What   string `json:"what"`
+	When   string `json:"when"`
 }
 
 // RegisterData is what one clause shares.
@@ -75,6 +84,12 @@ func Register(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	}
 	for i := range a.Spec.Terms.Clauses {
 		out.Data = append(out.Data, registerData(&a.Spec.Terms.Clauses[i]))
+	}
+	for _, o := range d.Duties {
+		if o.Name == compile.DutyReview {
+			continue // see Review
+		}
+		out.Duties = append(out.Duties, RegisterDuty{o.Agency, o.What, o.When})
 	}
 	if contacts {
 		out.Contacts = d.Contacts
