@@ -1,11 +1,16 @@
 package gateway_test
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/server"
 )
 
 // agreeOn makes two agencies and an agreement in which each side has its own view of the clause.
@@ -61,4 +66,81 @@ func TestJurisdictions(t *testing.T) {
 			t.Errorf("log %+v", log)
 		}
 	})
+}
+
+func TestUserAttributes(t *testing.T) {
+	const sworn = `"trafficking-unit" in claims.organizationalUnits`
+	needs := func(text string) func(*route.Clause) { return func(c *route.Clause) { c.UserAttributes = text } }
+	user := func(a *agency, units ...string) *http.Client {
+		return a.clientWith(a.users.issue(t, "", pkix.Name{CommonName: "alice", OrganizationalUnit: units}, time.Now().Add(time.Hour)))
+	}
+	t.Run("by certificate", func(t *testing.T) {
+		src, rec := agreeOn(t, needs(sworn), needs(sworn))
+		code, a := rec.query(t, user(rec, "payroll"), q(`person_number == "P000042"`))
+		if code != 403 || a.Reason != "user-attributes" || !a.Sources[0].RefusedLocally || strings.Contains(a.Sources[0].Message, "payroll") {
+			t.Errorf("without the unit: %d %+v", code, a)
+		}
+		if n := len(src.records()); n != 0 {
+			t.Errorf("the source was asked %d times", n)
+		}
+		code, a = rec.query(t, user(rec, "payroll", "trafficking-unit"), q(`person_number == "P000042"`))
+		if code != 200 || len(a.Records) != 1 {
+			t.Fatalf("with the unit: %d %+v", code, a)
+		}
+		for _, who := range []*agency{src, rec} {
+			log := who.records()
+			// The common name, which the condition does not read, stays at home.
+			if last := log[len(log)-1]; string(last.Claims) != `{"organizationalUnits":["payroll","trafficking-unit"]}` {
+				t.Errorf("log of %s: %s", who.party.Agency, last.Claims)
+			}
+		}
+	})
+	t.Run("the source evaluates again", func(t *testing.T) {
+		src, rec := agreeOn(t, needs(`"narcotics-unit" in claims.organizationalUnits`), needs(sworn))
+		code, a := rec.query(t, user(rec, "trafficking-unit"), q(`person_number == "P000042"`))
+		if code != 403 || a.Reason != "user-attributes" || a.Sources[0].RefusedLocally || len(a.Records) > 0 {
+			t.Errorf("%d %+v", code, a)
+		}
+		if log := src.records(); len(log) != 1 || log[0].Reason != "user-attributes" {
+			t.Errorf("log %+v", log)
+		}
+	})
+	t.Run("claims that the source did not ask for", func(t *testing.T) {
+		_, rec := agreeOn(t, needs(""), needs(sworn))
+		if code, a := rec.query(t, user(rec, "trafficking-unit"), q(`person_number == "P000042"`)); code != 403 || a.Sources[0].RefusedLocally {
+			t.Errorf("%d %+v", code, a)
+		}
+	})
+}
+
+// TestTokenClaims: of a token's claims only those that the configuration lists are used.
+func TestTokenClaims(t *testing.T) {
+	p := newProvider(t)
+	cas := x509.NewCertPool()
+	cas.AddCert(p.Certificate())
+	_, rec := pair(t, options{oidc: &server.OIDC{IssuerURL: p.URL, ClientID: "entente", Claims: []string{"SwornLawEnforcementOfficerIndicator"}, CAs: cas}})
+	src, c := rec, rec.client("")
+	for _, tt := range []struct {
+		name, needs string
+		claims      map[string]any
+		code        int
+	}{
+		{"sworn", `claims.SwornLawEnforcementOfficerIndicator == true`, map[string]any{"SwornLawEnforcementOfficerIndicator": true}, 200},
+		{"not sworn", `claims.SwornLawEnforcementOfficerIndicator == true`, map[string]any{"SwornLawEnforcementOfficerIndicator": false}, 403},
+		{"says nothing", `claims.SwornLawEnforcementOfficerIndicator == true`, nil, 403},
+		{"not listed", `claims.clearance == "high"`, map[string]any{"clearance": "high"}, 403},
+		{"service account", `claims.serviceAccountNamespace == "analytics"`, map[string]any{"kubernetes.io": map[string]any{"namespace": "analytics", "serviceaccount": map[string]any{"name": "batch"}}}, 200},
+		{"another service account", `claims.serviceAccountNamespace == "analytics"`, map[string]any{"kubernetes.io": map[string]any{"namespace": "default"}}, 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := clause("persons", src, rec)
+			e.Source = route.Peer{Party: route.Party{Agency: "border-service", TrustDomain: "border-service.example"}}
+			e.UserAttributes = tt.needs
+			rec.apply("agr", nil, e)
+			_, _, body := rec.post(c, "/v1/query:explain", q(`person_number == "P000042"`), "Authorization", "Bearer "+p.token(t, p.key, tt.claims))
+			if got := strings.Contains(body, `"allowed":true`); got != (tt.code == 200) {
+				t.Errorf("%s", body)
+			}
+		})
+	}
 }

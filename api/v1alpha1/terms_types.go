@@ -384,7 +384,8 @@ type Conditions struct {
 	// +optional
 	CaseReference *CaseReference `json:"caseReference,omitempty"`
 
-	// UserAttributes is a CEL expression over the verified claims of the user: claims.sworn == true.
+	// UserAttributes is a CEL expression over the claims of the user that the recipient's gateway verified, in which each claim
+	// is named: claims.SwornLawEnforcementOfficerIndicator == true. Only those claims cross to the source.
 	// +kubebuilder:validation:MaxLength=2000
 	// +optional
 	UserAttributes string `json:"userAttributes,omitempty"`

@@ -70,6 +70,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringVar(&f.oidc.ClientID, "oidc-client-id", "", "audience that local users' tokens must have")
 	fl.StringVar(&f.oidc.UsernameClaim, "oidc-username-claim", "sub", "claim that names the user")
 	fl.StringVar(&f.oidc.GroupsClaim, "oidc-groups-claim", "", "claim that lists the user's groups")
+	fl.StringSliceVar(&f.oidc.Claims, "oidc-claims", nil, "claims of the tokens that agreements' conditions may read, and that go to the sources that ask for them")
 	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
 	fl.DurationVar(&f.logRetention, "log-retention", 5*365*24*time.Hour, "how long the payloads of log records are kept (5 U.S.C. 552a(c)(2): five years)")

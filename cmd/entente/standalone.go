@@ -58,6 +58,7 @@ func folderFlags(cmd *cobra.Command, f *standalone.Folder) {
 func newStandaloneUserCommand() *cobra.Command {
 	var folder standalone.Folder
 	var out string
+	var units []string
 	cmd := &cobra.Command{
 		Use:   "user NAME --config DIR --out DIR",
 		Short: "Make a client certificate for a user of a standalone installation",
@@ -65,7 +66,7 @@ func newStandaloneUserCommand() *cobra.Command {
 key.pem, and ca.pem, which vouches for the gateway.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user, err := folder.IssueUser(args[0])
+			user, err := folder.IssueUser(args[0], units...)
 			if err != nil {
 				return err
 			}
@@ -86,6 +87,7 @@ key.pem, and ca.pem, which vouches for the gateway.`,
 		},
 	}
 	folderFlags(cmd, &folder)
+	cmd.Flags().StringSliceVar(&units, "unit", nil, "organisational unit of the user, which agreements' conditions may read (repeatable)")
 	cmd.Flags().StringVar(&out, "out", "", "folder for the files")
 	_ = cmd.MarkFlagRequired("out") // the flag was added above
 	return cmd

@@ -66,7 +66,7 @@ var terms = map[string]keeping{
 	"clauses[].conditions.caseReference.pattern": byGateway,
 	"clauses[].conditions.requireSelectors":      byGateway,
 	"clauses[].conditions.subjectRoles":          byGateway,
-	"clauses[].conditions.userAttributes":        notInThisRelease("this release cannot check users' claims: remove it, or restrict who may query at the recipient"),
+	"clauses[].conditions.userAttributes":        byGateway,
 	"clauses[].conditions.consent":               notInThisRelease("this release cannot check consent: remove it, or bind a dataset to a view of the consented records"),
 	"clauses[].conditions.jurisdictions":         byGateway,
 

@@ -147,6 +147,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 		}
 		out.RequireSelectors = k.RequireSelectors
 		out.SubjectRoles = sorted(k.SubjectRoles)
+		out.UserAttributes = k.UserAttributes
 		out.Jurisdictions = sorted(k.Jurisdictions)
 		if len(out.Jurisdictions) > 0 {
 			out.RecipientJurisdictions = c.jurisdictions(out.Recipients)

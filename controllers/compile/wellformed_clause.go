@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/gateway/claims"
 )
 
 var (
@@ -130,6 +131,11 @@ func checkConditions(f *faults, clausePath string, cl *v1alpha1.Clause) {
 			f.add(path+".subjectRoles", "an empty role")
 		}
 		checkUnique(f, path+".subjectRoles", roles)
+	}
+	if text := cl.Conditions.UserAttributes; text != "" {
+		if _, err := claims.Compile(text); err != nil {
+			f.add(path+".userAttributes", "%v", err)
+		}
 	}
 	checkJurisdictions(f, path+".jurisdictions", cl.Conditions.Jurisdictions)
 }

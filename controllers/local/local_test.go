@@ -273,7 +273,7 @@ func TestIssueAgreementCertificate(t *testing.T) {
 
 func TestIssueUser(t *testing.T) {
 	s, c := newStore(t)
-	u, err := s.IssueUser("a.rossi")
+	u, err := s.IssueUser("a.rossi", "trafficking-unit")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,10 +19,16 @@ type User struct {
 	Expires          time.Time
 }
 
-// IssueUser makes a key and a client certificate, whose common name is the user's name.
-func (s *Store) IssueUser(name string) (*User, error) {
+// IssueUser makes a key and a client certificate, whose common name is the user's name and whose organisational units are the
+// units, which conditions of agreements may read.
+func (s *Store) IssueUser(name string, units ...string) (*User, error) {
 	if !userForm.MatchString(name) {
 		return nil, fmt.Errorf("%q is not a user name: letters, digits, and . _ @ - inside, at most 64", name)
+	}
+	for _, unit := range units {
+		if !userForm.MatchString(unit) {
+			return nil, fmt.Errorf("%q is not a unit: letters, digits, and . _ @ - inside, at most 64", unit)
+		}
 	}
 	key, err := newP256()
 	if err != nil {
@@ -30,7 +36,7 @@ func (s *Store) IssueUser(name string) (*User, error) {
 	}
 	expires := s.now().Add(userLife)
 	der, err := s.users.sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: name},
+		Subject:     pkix.Name{CommonName: name, OrganizationalUnit: units},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, key.Public(), expires)
 	if err != nil {

@@ -101,12 +101,12 @@ func (f Folder) ExportAgency(ctx context.Context) (*v1alpha1.Agency, error) {
 }
 
 // IssueUser makes a client certificate for a local user.
-func (f Folder) IssueUser(name string) (*local.User, error) {
+func (f Folder) IssueUser(name string, units ...string) (*local.User, error) {
 	_, store, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	return store.IssueUser(name)
+	return store.IssueUser(name, units...)
 }
 
 // TrustBundle vouches for the gateway's own listeners, for the users' clients.

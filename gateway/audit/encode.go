@@ -44,6 +44,10 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendMember(b, "recipient", r.Recipient)
 	b = appendMember(b, "recipientAddress", r.RecipientAddress)
 	b = appendMember(b, "user", r.User)
+	if len(r.Claims) > 0 {
+		b = append(b, `,"claims":`...)
+		b = append(b, r.Claims...)
+	}
 	b = appendMember(b, "localUser", r.LocalUser)
 	b = appendMember(b, "dataset", r.Dataset)
 	b = appendMember(b, "granularity", r.Granularity)

@@ -59,6 +59,8 @@ func TestEncodeEveryMember(t *testing.T) {
 				*p = true
 			case *int64:
 				*p = int64(-1 - i)
+			case *json.RawMessage:
+				*p = json.RawMessage(`{"a":["x",1,true]}`)
 			case *[]string:
 				*p = []string{name, "", "ü"}
 			case *time.Time:

@@ -20,6 +20,7 @@ func sample(i int) Record {
 		Disclosure: fmt.Sprintf("0192f0c1-7b1e-7c3a-9d54-%012x", i), Kind: Outcome, Side: Source, Operation: Consultation,
 		Agreement: "labor-trafficking", Version: 3, Clause: "wages", Purpose: "entente:trafficking-investigation",
 		Justification: Justification{CaseReference: "TF-2026-00417", SubjectRole: "victim", Aim: "identify", Jurisdiction: "US"},
+		Claims:        []byte(`{"roles":["analyst"],"sworn":true}`),
 		Source:        "labor-inspectorate", Recipient: "state-police", RecipientAddress: "1 Main Street, Capital City",
 		User: "u-5f1d3c", Dataset: "wage-records", Granularity: "Records",
 		Fields:       []string{"given_name", "family_name", "birth_date", "employer", "wage"},

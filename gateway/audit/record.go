@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -68,6 +69,8 @@ type Record struct {
 	RecipientAddress string `json:"recipientAddress,omitempty"`
 	// User is a pseudonym that only the recipient agency can resolve.
 	User string `json:"user,omitempty"`
+	// Claims of the user that the decision read, as a JSON object; at the source, as the recipient asserted them.
+	Claims json.RawMessage `json:"claims,omitempty"`
 	// LocalUser is whom the pseudonym stands for; recipient side only.
 	LocalUser string `json:"localUser,omitempty"`
 
@@ -124,6 +127,8 @@ func (r *Record) validate() error {
 		return fmt.Errorf("%w: unknown side", ErrInvalid)
 	case r.Disclosure == "":
 		return fmt.Errorf("%w: no disclosure id", ErrInvalid)
+	case len(r.Claims) > 0 && !json.Valid(r.Claims):
+		return fmt.Errorf("%w: claims are no JSON", ErrInvalid)
 	case r.size() > MaxRecord:
 		return fmt.Errorf("%w: more than %d bytes", ErrInvalid, MaxRecord)
 	}
@@ -132,7 +137,7 @@ func (r *Record) validate() error {
 
 // size is the length of what a caller may make long: a record of 100 MB is refused before it is copied.
 func (r *Record) size() int {
-	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.RecipientAddress) +
+	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.Claims) + len(r.RecipientAddress) +
 		len(r.Justification.CaseReference) + len(r.Justification.SubjectRole) + len(r.Justification.Aim) +
 		len(r.Justification.Jurisdiction)
 	for _, f := range r.Fields {

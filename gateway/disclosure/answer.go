@@ -76,8 +76,8 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 			Recipient: d.recipient(), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
 			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
 			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
-			Jurisdiction: j.GetJurisdiction(),
-			Limit:        d.req.GetLimit(),
+			Jurisdiction: j.GetJurisdiction(), Claims: d.req.GetClaims().AsMap(),
+			Limit: d.req.GetLimit(),
 		},
 		Credential: &enforce.Credential{Agreement: d.caller.Agreement, Recipient: d.caller.Recipient},
 		Route:      d.route,
@@ -88,7 +88,8 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 
 // hasUnknown says whether a request was made by a newer gateway, or a stranger one, than this one understands.
 func hasUnknown(r *gatewayv1.RetrieveRequest) bool {
-	return len(r.ProtoReflect().GetUnknown()) > 0 || len(r.GetJustification().ProtoReflect().GetUnknown()) > 0
+	return len(r.ProtoReflect().GetUnknown()) > 0 || len(r.GetJustification().ProtoReflect().GetUnknown()) > 0 ||
+		len(r.GetClaims().ProtoReflect().GetUnknown()) > 0
 }
 
 // recipient is the party of the agreement that the credential means. The credential was issued by this agency's own
@@ -293,7 +294,7 @@ func (d *disclosure) record(kind audit.Kind) audit.Record {
 	}
 	if d.plan != nil {
 		r.Version, r.Granularity, r.Fields = d.plan.Version.Version, d.plan.Granularity, d.plan.Fields
-		r.Dataset = datasets(d.plan.Clause)
+		r.Dataset, r.Claims = datasets(d.plan.Clause), d.plan.ClaimsJSON()
 		r.RecipientAddress = d.plan.Clause.Addresses[d.caller.Recipient]
 	}
 	if d.core.Retain > 0 {

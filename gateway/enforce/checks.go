@@ -24,6 +24,7 @@ var Checks = []Check{
 	{"case-reference", "The justification carries a case reference of the agreed form.", needsClause, checkCaseReference},
 	{"subject-role", "The justification names a role that the clause permits.", needsClause, checkSubjectRole},
 	{"jurisdiction", "The query is made under the law of a jurisdiction that the clause names, and that binds the recipient.", needsClause, checkJurisdiction},
+	{"user-attributes", "The user's verified claims satisfy the clause's condition on them.", needsClause, checkUserAttributes},
 	{"granularity", "No more is asked for than the clause's rung of the disclosure ladder.", needsClause, checkGranularity},
 	{"fields", "Every field asked for is one that the clause permits.", needsClause, checkFields},
 	{"filter", "The filter parses, has the right types, and can be carried out at the source.", needsClause, checkFilter},

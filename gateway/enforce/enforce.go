@@ -34,6 +34,8 @@ type Asked struct {
 	Purpose string
 	// Justification.
 	CaseReference, SubjectRole, Aim, Jurisdiction string
+	// Claims of the user: all that were verified at the recipient's own gateway, those that it asserts at the source's.
+	Claims map[string]any
 	// Limit is the most records wanted; 0: the clause's limit. The clause's limit holds in any case.
 	Limit int64
 }
@@ -62,6 +64,8 @@ type Plan struct {
 	Clause  *route.Clause
 	// Filter of the query and RowFilter of the clause; nil: none.
 	Filter, RowFilter *filter.Filter
+	// Claims of the user that the decision read.
+	Claims map[string]any
 	// Granularity of the answer.
 	Granularity string
 	// Fields to disclose, for granularity Records.

@@ -58,6 +58,11 @@ func jurisdictions(asked string, permitted, binding []string) func(*Input) {
 	}
 }
 
+// attributes: what the clause asks of the user, and what the user has.
+func attributes(expression string, claims map[string]any) func(*Input) {
+	return func(in *Input) { clauseOf(in).UserAttributes, in.Asked.Claims = expression, claims }
+}
+
 func clauseOf(in *Input) *route.Clause { return &in.Route.Versions[0].Clauses[0] }
 
 func TestDecidePermits(t *testing.T) {
@@ -94,7 +99,16 @@ func TestDecideFillsIn(t *testing.T) {
 		"under the law of a part of it":       {jurisdictions("", []string{"DE", "US"}, []string{"US-CA", "US-NV"}), func(p *Plan) bool { return p.Clause != nil }},
 		"under the law that the query names":  {jurisdictions("US", []string{"US"}, []string{"DE", "US"}), func(p *Plan) bool { return p.Clause != nil }},
 		"a jurisdiction that nobody asks for": {jurisdictions("US", nil, nil), func(p *Plan) bool { return p.Clause != nil }},
-		"first instant of the window":         {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
+		"a sworn user":                        {attributes(`claims.sworn == true`, map[string]any{"sworn": true}), func(p *Plan) bool { return string(p.ClaimsJSON()) == `{"sworn":true}` }},
+		"at the recipient, only what is read goes on": {func(in *Input) {
+			attributes(`claims.sworn == true`, map[string]any{"sworn": true, "salary": "2041"})(in)
+			in.Credential = nil
+		}, func(p *Plan) bool { return string(p.ClaimsJSON()) == `{"sworn":true}` }},
+		"at the recipient, claims that nobody reads": {func(in *Input) {
+			attributes("", map[string]any{"sworn": true})(in)
+			in.Credential = nil
+		}, func(p *Plan) bool { return p.Claims == nil }},
+		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := testInput()
@@ -154,6 +168,15 @@ var refusals = []struct {
 	{"asks for a part of the country that binds it", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("US-CA", []string{"US-CA"}, []string{"US"})},
 	{"the country is not within its part", "jurisdiction", "clauses[subjects].conditions.jurisdictions", false, jurisdictions("", []string{"US-CA"}, []string{"US"})},
 	{"control character in a jurisdiction", "request", "", true, jurisdictions("US\n", []string{"US"}, []string{"US"})},
+	{"claim missing", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn == true`, nil)},
+	{"claim missing, negated", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn != false`, nil)},
+	{"claim false", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn == true`, map[string]any{"sworn": false})},
+	{"claim of another type", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn == true`, map[string]any{"sworn": "true"})},
+	{"claim that is an object", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn == true`, map[string]any{"sworn": map[string]any{}})},
+	{"claim that is huge", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.sworn != ""`, map[string]any{"sworn": strings.Repeat("x", 5000)})},
+	{"a claim that the clause does not read", "user-attributes", "", true, attributes(`claims.sworn == true`, map[string]any{"sworn": true, "salary": "2041"})},
+	{"claims for a clause that reads none", "user-attributes", "", true, attributes("", map[string]any{"sworn": true})},
+	{"a condition that does not compile", "user-attributes", "clauses[subjects].conditions.userAttributes", false, attributes(`claims.`, map[string]any{"sworn": true})},
 	{"unknown granularity", "granularity", "", true, func(in *Input) { in.Asked.Granularity = "records" }},
 	{"granularity above the clause's", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "Count" }},
 	{"clause of unknown granularity", "granularity", "clauses[subjects].granularity", false, func(in *Input) { clauseOf(in).Granularity = "All" }},

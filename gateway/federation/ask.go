@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
@@ -63,6 +64,12 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		Schema: versioned(plan.Clause.Schema.Name, plan.Clause.Schema.Version), Filter: q.req.GetFilter(), Fields: q.req.GetFields(),
 		Granularity: rungs[plan.Granularity], Purpose: q.req.GetPurpose(), Justification: q.req.GetJustification(),
 		Limit: q.req.GetLimit(), User: q.alias,
+	}
+	if len(plan.Claims) > 0 {
+		var err error
+		if a.req.Claims, err = structpb.NewStruct(plan.Claims); err != nil {
+			return nil, fmt.Errorf("claims: %w", err) // the decision took plain values only
+		}
 	}
 	a.query = digest.Query(a.req)
 

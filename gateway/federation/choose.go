@@ -67,26 +67,26 @@ func bounds(req *gatewayv1.QueryRequest) *Error {
 		}
 	}
 	// The bounds that every clause has in common, so that they hold when there is no clause.
-	_, refusal := enforce.Decide(enforce.Input{Asked: asked(req, route.Party{}, offer{})})
+	_, refusal := enforce.Decide(enforce.Input{Asked: asked(req, User{}, route.Party{}, offer{})})
 	if refusal != nil && refusal.Check == "request" {
 		return &Error{Kind: Invalid, Reason: refusal.Check, Message: refusal.Message}
 	}
 	return nil
 }
 
-func asked(req *gatewayv1.QueryRequest, self route.Party, o offer) enforce.Asked {
+func asked(req *gatewayv1.QueryRequest, user User, self route.Party, o offer) enforce.Asked {
 	j := req.GetJustification()
 	return enforce.Asked{
 		Recipient: self, Agreement: o.agreement, Clause: o.clause,
 		Schema: req.GetSchema(), Filter: req.GetFilter(), Fields: req.GetFields(), Granularity: granularities[req.GetGranularity()],
 		Purpose: req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
-		Jurisdiction: j.GetJurisdiction(),
-		Limit:        req.GetLimit(),
+		Jurisdiction: j.GetJurisdiction(), Claims: user.Claims,
+		Limit: req.GetLimit(),
 	}
 }
 
-func (c *Core) input(req *gatewayv1.QueryRequest, o offer, now time.Time) enforce.Input {
-	return enforce.Input{Asked: asked(req, c.self, o), Route: c.Table.Get(o.agreement), Now: now, Compile: c.Compile}
+func (c *Core) input(req *gatewayv1.QueryRequest, user User, o offer, now time.Time) enforce.Input {
+	return enforce.Input{Asked: asked(req, user, c.self, o), Route: c.Table.Get(o.agreement), Now: now, Compile: c.Compile}
 }
 
 // offers gives the clauses to look at, by agency: of the agencies that the query names, or of all that are in force.
@@ -112,7 +112,7 @@ func (c *Core) offers(req *gatewayv1.QueryRequest, now time.Time) map[string][]o
 }
 
 // choose decides, for each agency in the order of their names, under which clause it is asked, or why it is not.
-func (c *Core) choose(req *gatewayv1.QueryRequest, now time.Time) ([]*choice, *Error) {
+func (c *Core) choose(req *gatewayv1.QueryRequest, user User, now time.Time) ([]*choice, *Error) {
 	byAgency := c.offers(req, now)
 	if len(byAgency) == 0 {
 		return nil, c.noAgreement(req)
@@ -121,7 +121,7 @@ func (c *Core) choose(req *gatewayv1.QueryRequest, now time.Time) ([]*choice, *E
 	permitted := false
 	var malformed *choice
 	for _, agency := range slices.Sorted(maps.Keys(byAgency)) {
-		ch := c.chooseClause(req, agency, byAgency[agency], now)
+		ch := c.chooseClause(req, user, agency, byAgency[agency], now)
 		ch.disclosure = newID()
 		choices = append(choices, ch)
 		if ch.plan != nil {
@@ -144,11 +144,11 @@ func (c *Core) noAgreement(req *gatewayv1.QueryRequest) *Error {
 }
 
 // chooseClause takes the clause that discloses most of what is asked; of equal ones the first by agreement and name.
-func (c *Core) chooseClause(req *gatewayv1.QueryRequest, agency string, offers []offer, now time.Time) *choice {
+func (c *Core) chooseClause(req *gatewayv1.QueryRequest, user User, agency string, offers []offer, now time.Time) *choice {
 	best := &choice{agency: agency}
 	progress := -1
 	for _, o := range offers {
-		in := c.input(req, o, now)
+		in := c.input(req, user, o, now)
 		plan, refusal := enforce.Decide(in)
 		switch {
 		case plan != nil:

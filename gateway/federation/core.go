@@ -142,7 +142,7 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 	if refusal := bounds(req); refusal != nil {
 		return q.refuse(ctx, refusal)
 	}
-	choices, refusal := c.choose(req, q.started)
+	choices, refusal := c.choose(req, user, q.started)
 	if refusal != nil {
 		return q.refuse(ctx, refusal)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Explain runs every check of the query under every clause that concerns it, and asks nobody.
-func (c *Core) Explain(_ context.Context, _ User, req *gatewayv1.QueryRequest) (*gatewayv1.ExplainResponse, error) {
+func (c *Core) Explain(_ context.Context, user User, req *gatewayv1.QueryRequest) (*gatewayv1.ExplainResponse, error) {
 	if req == nil {
 		req = &gatewayv1.QueryRequest{}
 	}
@@ -26,14 +26,14 @@ func (c *Core) Explain(_ context.Context, _ User, req *gatewayv1.QueryRequest) (
 	for _, agency := range slices.Sorted(maps.Keys(byAgency)) {
 		offers := byAgency[agency]
 		if len(offers) == 0 {
-			ch := c.chooseClause(req, agency, nil, now)
+			ch := c.chooseClause(req, user, agency, nil, now)
 			out.Clauses = append(out.Clauses, &gatewayv1.ClauseExplanation{
 				Agency: agency,
 				Checks: []*gatewayv1.CheckResult{{Name: ch.refusal.Check, Message: ch.refusal.Message}},
 			})
 		}
 		for _, o := range offers {
-			out.Clauses = append(out.Clauses, c.explainClause(req, o, c.input(req, o, now)))
+			out.Clauses = append(out.Clauses, c.explainClause(req, o, c.input(req, user, o, now)))
 		}
 	}
 	if len(out.Clauses) == 0 {

@@ -16,7 +16,7 @@ type User struct {
 	Authority string
 	Name      string
 	Groups    []string
-	// Claims that the authority verified.
+	// Claims that the authority verified and that this gateway uses. Values are as in JSON.
 	Claims map[string]any
 	// Address that the request came from.
 	Address string

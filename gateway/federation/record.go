@@ -37,6 +37,7 @@ func (a *asking) record(kind audit.Kind) audit.Record {
 	plan := a.ch.plan
 	r.Disclosure, r.Agreement, r.Version, r.Clause = a.ch.disclosure, a.ch.agreement, plan.Version.Version, a.ch.clause
 	r.Source, r.Granularity, r.Fields = a.ch.agency, plan.Granularity, plan.Fields
+	r.Claims = plan.ClaimsJSON()
 	r.RouteDigest, r.QueryDigest = a.q.core.routes.Of(a.ch.route), a.query
 	return r
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/entente-dev/entente/gateway/claims"
 )
 
 // Format is the version of the payload's format. A gateway refuses a format that it does not know.
@@ -106,26 +108,39 @@ type Clause struct {
 	Jurisdictions []string `json:"jurisdictions,omitempty"`
 	// RecipientJurisdictions are, by agency, those of the recipients as this side knows them; only with Jurisdictions.
 	RecipientJurisdictions map[string][]string `json:"recipientJurisdictions,omitempty"`
+	// UserAttributes is CEL over the user's verified claims, see package claims; empty: any user.
+	UserAttributes string `json:"userAttributes,omitempty"`
 	// RecordsPerQuery is the most records an answer has; 0: DefaultRecordsPerQuery.
 	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
 
 	Obligations Obligations `json:"obligations,omitzero"`
 
-	// caseReference is CaseReference compiled; set by prepare.
-	caseReference *regexp.Regexp
+	// caseReference and userAttributes are CaseReference and UserAttributes compiled; set by prepare.
+	caseReference  *regexp.Regexp
+	userAttributes *claims.Expression
 }
 
 // prepare compiles what a decision would otherwise compile each time.
-func (c *Clause) prepare() error {
-	if c.CaseReference == "" {
-		return nil
+func (c *Clause) prepare() (err error) {
+	if c.CaseReference != "" {
+		if c.caseReference, err = wholeMatch(c.CaseReference); err != nil {
+			return fmt.Errorf("clause %s: caseReference: %w", c.Name, err)
+		}
 	}
-	re, err := wholeMatch(c.CaseReference)
-	if err != nil {
-		return fmt.Errorf("clause %s: caseReference: %w", c.Name, err)
+	if c.UserAttributes != "" {
+		if c.userAttributes, err = claims.Compile(c.UserAttributes); err != nil {
+			return fmt.Errorf("clause %s: userAttributes: %w", c.Name, err)
+		}
 	}
-	c.caseReference = re
 	return nil
+}
+
+// UserAttributesExpression is UserAttributes compiled.
+func (c *Clause) UserAttributesExpression() (*claims.Expression, error) {
+	if c.userAttributes != nil {
+		return c.userAttributes, nil
+	}
+	return claims.Compile(c.UserAttributes)
 }
 
 func wholeMatch(pattern string) (*regexp.Regexp, error) {

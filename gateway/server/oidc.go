@@ -27,6 +27,9 @@ type OIDC struct {
 	UsernameClaim string
 	// GroupsClaim lists the user's groups; empty: none are read.
 	GroupsClaim string
+	// Claims of the tokens that conditions of agreements may read, and that are sent to sources that ask for them. No other
+	// claim leaves the gateway.
+	Claims []string
 	// CAs that vouch for the provider; nil: the system's.
 	CAs *x509.CertPool
 }
@@ -127,7 +130,28 @@ func (v *oidcVerifier) verify(ctx context.Context, raw string) (federation.User,
 	if verified, ok := claims["email_verified"]; ok && v.config.UsernameClaim == "email" && verified != true {
 		return federation.User{}, &unauthenticated{"the bearer token's email is not verified"}
 	}
-	return federation.User{Authority: v.config.IssuerURL, Name: name, Groups: stringsIn(claims[v.config.GroupsClaim]), Claims: claims}, nil
+	return federation.User{Authority: v.config.IssuerURL, Name: name, Groups: stringsIn(claims[v.config.GroupsClaim]), Claims: v.used(claims)}, nil
+}
+
+// used are the claims of a token that decisions may read: those that the configuration lists, and of a Kubernetes service
+// account's token who the account is.
+func (v *oidcVerifier) used(all map[string]any) map[string]any {
+	out := map[string]any{}
+	if k, ok := all["kubernetes.io"].(map[string]any); ok {
+		account, _ := k["serviceaccount"].(map[string]any)
+		if namespace, ok := k["namespace"].(string); ok {
+			out["serviceAccountNamespace"] = namespace
+		}
+		if name, ok := account["name"].(string); ok {
+			out["serviceAccountName"] = name
+		}
+	}
+	for _, name := range v.config.Claims {
+		if value, ok := all[name]; ok {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 // stringsIn gives a claim that is a string or a list of strings.

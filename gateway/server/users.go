@@ -52,5 +52,19 @@ func (u *users) authenticate(ctx context.Context, state *tls.ConnectionState, au
 	if leaf.Subject.CommonName == "" {
 		return federation.User{}, &unauthenticated{"the client certificate has no common name, which would be the user"}
 	}
-	return federation.User{Authority: "certificate", Name: leaf.Subject.CommonName, Groups: leaf.Subject.Organization, Address: address}, nil
+	return federation.User{
+		Authority: "certificate", Name: leaf.Subject.CommonName, Groups: leaf.Subject.Organization, Address: address,
+		Claims: map[string]any{
+			"commonName": leaf.Subject.CommonName, "organizations": anyList(leaf.Subject.Organization), "organizationalUnits": anyList(leaf.Subject.OrganizationalUnit),
+		},
+	}, nil
+}
+
+// anyList is a list as JSON has it.
+func anyList(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, s := range texts {
+		out[i] = s
+	}
+	return out
 }

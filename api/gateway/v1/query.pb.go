@@ -12,6 +12,7 @@ package gatewayv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1543,7 +1544,10 @@ type RetrieveRequest struct {
 	// Most records; 0: the clause's limit.
 	Limit int64 `protobuf:"varint,11,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Pseudonym of the user, which only the recipient agency can resolve.
-	User          string `protobuf:"bytes,12,opt,name=user,proto3" json:"user,omitempty"`
+	User string `protobuf:"bytes,12,opt,name=user,proto3" json:"user,omitempty"`
+	// Claims of the user that the recipient's gateway verified: those that the clause's condition reads, and no others. Values are
+	// true or false, numbers, texts, and lists of such.
+	Claims        *structpb.Struct `protobuf:"bytes,13,opt,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1662,6 +1666,13 @@ func (x *RetrieveRequest) GetUser() string {
 	return ""
 }
 
+func (x *RetrieveRequest) GetClaims() *structpb.Struct {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
 // RetrieveResponse is a frame of a source's answer. A frame may hold both the last records and the result, so that a small
 // answer is one frame.
 type RetrieveResponse struct {
@@ -1722,7 +1733,7 @@ var File_api_gateway_v1_query_proto protoreflect.FileDescriptor
 
 const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"\x1aapi/gateway/v1/query.proto\x12\x12entente.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n" +
+	"\x1aapi/gateway/v1/query.proto\x12\x12entente.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n" +
 	"\rJustification\x12%\n" +
 	"\x0ecase_reference\x18\x01 \x01(\tR\rcaseReference\x12!\n" +
 	"\fsubject_role\x18\x02 \x01(\tR\vsubjectRole\x12\x10\n" +
@@ -1825,7 +1836,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\tnot_after\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\"\n" +
 	"\bFieldSet\x12\x16\n" +
-	"\x06fields\x18\x01 \x03(\tR\x06fields\"\x9e\x03\n" +
+	"\x06fields\x18\x01 \x03(\tR\x06fields\"\xcf\x03\n" +
 	"\x0fRetrieveRequest\x12#\n" +
 	"\rdisclosure_id\x18\x01 \x01(\tR\fdisclosureId\x12\x1c\n" +
 	"\tagreement\x18\x02 \x01(\tR\tagreement\x12\x18\n" +
@@ -1839,7 +1850,8 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\rjustification\x18\n" +
 	" \x01(\v2!.entente.gateway.v1.JustificationR\rjustification\x12\x14\n" +
 	"\x05limit\x18\v \x01(\x03R\x05limit\x12\x12\n" +
-	"\x04user\x18\f \x01(\tR\x04user\"\x87\x01\n" +
+	"\x04user\x18\f \x01(\tR\x04user\x12/\n" +
+	"\x06claims\x18\r \x01(\v2\x17.google.protobuf.StructR\x06claims\"\x87\x01\n" +
 	"\x10RetrieveResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
 	"\x06result\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06result*u\n" +
@@ -1901,6 +1913,7 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*RetrieveRequest)(nil),       // 20: entente.gateway.v1.RetrieveRequest
 	(*RetrieveResponse)(nil),      // 21: entente.gateway.v1.RetrieveResponse
 	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 23: google.protobuf.Struct
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
@@ -1923,21 +1936,22 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	22, // 17: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
 	0,  // 18: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
 	2,  // 19: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	5,  // 20: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 21: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 22: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	12, // 23: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	16, // 24: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	20, // 25: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	4,  // 26: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	13, // 27: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	17, // 28: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	21, // 29: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	23, // 20: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	5,  // 21: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	10, // 22: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	3,  // 23: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	12, // 24: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	16, // 25: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	20, // 26: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	4,  // 27: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	13, // 28: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	17, // 29: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	21, // 30: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
