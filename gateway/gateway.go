@@ -29,6 +29,7 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/transparency"
 )
 
 // Config is what a gateway runs on.
@@ -60,6 +61,8 @@ type Config struct {
 	SourceTimeout, PeerTimeout time.Duration
 	// LogRetention is how long the payloads of log records are kept; 0: no date is set.
 	LogRetention time.Duration
+	// Transparency says how the log is made public; the zero value is usual.
+	Transparency transparency.Options
 	// DrainTimeout is how long running queries may go on after ctx ends; 0: DefaultDrainTimeout.
 	DrainTimeout time.Duration
 	// Issuer of agreement credentials; nil: the sources' exchanges, over the network.
@@ -101,6 +104,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer g.peers.Close()
+	defer g.closeTransparency()
 	if err := g.listen(ctx); err != nil {
 		return err
 	}
@@ -127,6 +131,7 @@ type running struct {
 	server    *server.Server
 	checks    []server.Check
 	listeners []listener
+	public    *transparency.Log
 }
 
 // listener is one bound listener and what serves it.
@@ -187,11 +192,16 @@ func assemble(c Config) (*running, error) {
 			g.ended(new.Agreement)
 		}
 	})
+	c.Transparency.Logger = c.Logger
+	if g.public, err = transparency.Open(c.Log, c.Transparency); err != nil {
+		return nil, err
+	}
 	g.server, err = server.New(server.Config{
 		Federation: queries, Disclosure: disclosures, Own: c.Own, TrustDomain: c.Table.Self().TrustDomain, Serving: c.Serving,
-		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Metrics: c.Metrics, Logger: c.Logger,
+		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Metrics: c.Metrics, Logger: c.Logger, Log: g.public.Handler(),
 	})
 	if err != nil {
+		g.closeTransparency()
 		return nil, err
 	}
 	g.checks = append([]server.Check{
@@ -215,10 +225,28 @@ func assemble(c Config) (*running, error) {
 		}
 		return 1
 	})
+	c.Metrics.Gauge("entente_gateway_log_integration_lag_seconds", "How long the oldest log entry without a checkpoint has waited; beyond the merge delay queries are refused.", func() float64 {
+		return g.public.Status().Lag.Seconds()
+	})
+	c.Metrics.Gauge("entente_gateway_log_checkpoint_entries", "Entries of the log that its latest checkpoint covers.", func() float64 {
+		return float64(g.public.Status().Published)
+	})
 	c.Metrics.Gauge("entente_gateway_routes", "Agreements whose routes are served, tombstones included.", func() float64 {
 		return float64(len(c.Table.All()))
 	})
 	return g, nil
+}
+
+// integrateTimeout bounds the integration of the last entries at a stop; the next start does the rest.
+const integrateTimeout = 5 * time.Second
+
+// closeTransparency comes after the listeners and before the log.
+func (g *running) closeTransparency() {
+	ctx, cancel := context.WithTimeout(context.Background(), integrateTimeout)
+	defer cancel()
+	if err := g.public.Close(ctx); err != nil {
+		g.Logger.Warn("stopped", "error", err)
+	}
 }
 
 // ended closes what is open for an agreement.

@@ -43,6 +43,7 @@ import (
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/transparency"
 )
 
 // authority is a certificate authority for tests.
@@ -203,6 +204,8 @@ type options struct {
 	oidc    *server.OIDC
 	timeout time.Duration
 	logFS   audit.FS
+	// mergeDelay of the log; 0: the usual
+	mergeDelay time.Duration
 }
 
 // startAgency starts an agency with n people in SQLite and a gateway on loopback.
@@ -236,7 +239,8 @@ func startAgency(t testing.TB, name string, o options) *agency {
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },
 			ClientCAs: a.users.pool(), OIDC: o.oidc, PeerTimeout: o.timeout, DrainTimeout: 2 * time.Second,
-			Logger: slog.New(slog.NewTextHandler(a.output, nil)),
+			Transparency: transparency.Options{MergeDelay: o.mergeDelay},
+			Logger:       slog.New(slog.NewTextHandler(a.output, nil)),
 		})
 	}()
 	select {
@@ -462,7 +466,12 @@ func (a *agency) clientWith(certificate *tls.Certificate) *http.Client {
 
 func get(t testing.TB, url string) (int, string) {
 	t.Helper()
-	resp, err := http.Get(url)
+	return getWith(t, http.DefaultClient, url)
+}
+
+func getWith(t testing.TB, c *http.Client, url string) (int, string) {
+	t.Helper()
+	resp, err := c.Get(url)
 	must(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/audit"
@@ -24,6 +25,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/postgres"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/transparency"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
@@ -38,6 +40,7 @@ type gatewayFlags struct {
 	oidcCAFile        string
 	maxStale          time.Duration
 	logRetention      time.Duration
+	transparency      transparency.Options
 	sourceTimeout     time.Duration
 	peerTimeout       time.Duration
 }
@@ -74,6 +77,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
 	fl.DurationVar(&f.logRetention, "log-retention", 5*365*24*time.Hour, "how long the payloads of log records are kept (5 U.S.C. 552a(c)(2): five years)")
+	fl.DurationVar(&f.transparency.MergeDelay, "log-merge-delay", transparency.DefaultMergeDelay, "how long a log entry may wait for its signed checkpoint; beyond it queries are refused")
 	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
 	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
 	_ = cmd.MarkFlagRequired("state-dir")
@@ -86,6 +90,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	klog.SetSlogLogger(log)
 	if err := os.MkdirAll(f.stateDir, 0o700); err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	}
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: writeAddresses(f.addressesFile, log),
-		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention,
+		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, Transparency: f.transparency,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Logger: log,
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -30,7 +31,9 @@ type Config struct {
 	// ClientCAs vouch for local users' client certificates; nil: none are taken.
 	ClientCAs *x509.CertPool
 	// OIDC provider of local users' tokens; nil: none are taken.
-	OIDC    *OIDC
+	OIDC *OIDC
+	// Log serves the transparency log under /log/, to anybody; nil: nothing is there.
+	Log     http.Handler
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 }
