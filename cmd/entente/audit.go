@@ -15,7 +15,10 @@ func newAuditCommand() *cobra.Command {
 		Long: `Every gateway logs what it disclosed, received and refused, before anything is released. These commands read its log folder;
 they change nothing and may run beside the gateway.`,
 	}
-	cmd.AddCommand(newAuditShowCommand(), newAuditVerifyCommand())
+	cmd.AddCommand(
+		newAuditShowCommand(), newAuditVerifyCommand(),
+		newAuditDisclosuresCommand(), newAuditCorrectionsCommand(), newAuditReportCommand(), newAuditExportCommand(),
+	)
 	return cmd
 }
 

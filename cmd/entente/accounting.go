@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
+	"github.com/entente-dev/entente/internal/accounting"
+)
+
+// logsFlags say which logs a command answers from, and where the agency's resources are.
+type logsFlags struct {
+	dirs   []string
+	desk   deskFlags
+	output string
+	since  time.Duration
+}
+
+func (f *logsFlags) add(cmd *cobra.Command, forms ...string) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.dirs, "dir", nil, "folder of a gateway's log (required; repeatable: one for each replica)")
+	_ = cmd.MarkFlagRequired("dir")
+	_ = cmd.MarkFlagDirname("dir")
+	flags.DurationVar(&f.since, "since", 0, "only what is newer than this, for example 720h; 0: all")
+	if len(forms) > 0 {
+		flags.StringVarP(&f.output, "output", "o", forms[0], strings.Join(forms[:len(forms)-1], ", ")+" or "+forms[len(forms)-1])
+	}
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.since < 0 {
+			return fmt.Errorf("--since %s: use a duration back from now, for example 720h", f.since)
+		}
+		if len(forms) > 0 && !slices.Contains(forms, f.output) {
+			return fmt.Errorf("--output %q: use %s", f.output, strings.Join(forms, ", "))
+		}
+		return run(cmd, args)
+	}
+}
+
+// from is when --since begins; zero: at the beginning.
+func (f *logsFlags) from(now time.Time) time.Time {
+	if f.since == 0 {
+		return time.Time{}
+	}
+	return now.Add(-f.since).UTC()
+}
+
+// directory reads the agency's resources, when flags say where they are.
+func (f *logsFlags) directory(ctx context.Context, now time.Time) (accounting.Directory, error) {
+	if d := f.desk; d.config == "" && d.kubeconfig == "" && d.context == "" && d.namespace == "" {
+		return accounting.Directory{}, nil
+	}
+	d, err := f.desk.open()
+	if err != nil {
+		return accounting.Directory{}, err
+	}
+	index, err := d.Index(ctx)
+	if err != nil {
+		return accounting.Directory{}, err
+	}
+	return directoryOf(index, now), nil
+}
+
+func directoryOf(x *compile.Index, now time.Time) accounting.Directory {
+	d := accounting.Directory{Agencies: map[string]accounting.Agency{}, SubjectKeys: map[string][]string{}}
+	for name, a := range x.Agencies {
+		d.Agencies[name] = accounting.Agency{ID: name, Name: a.Spec.DisplayName, Address: a.Spec.PostalAddress}
+	}
+	for _, ds := range x.Datasets {
+		if key := ds.Spec.SubjectKey; key != "" {
+			d.SubjectKeys[ds.Spec.Schema.Name] = append(d.SubjectKeys[ds.Spec.Schema.Name], key)
+		}
+	}
+	for _, versions := range x.Agreements {
+		for _, a := range versions {
+			t := &a.Spec.Terms
+			out := accounting.Agreement{
+				Name: a.Name, ID: t.ID, Title: t.Title, InForce: inForce(a, now), NotAfter: t.Term.NotAfter.Time, Promised: t.AnticipatedResults,
+				Contacts: map[string]string{},
+			}
+			for _, p := range t.Parties {
+				out.Contacts[p.Agency] = p.Contact
+			}
+			d.Agreements = append(d.Agreements, out)
+		}
+	}
+	return d
+}
+
+func inForce(a *v1alpha1.SharingAgreement, now time.Time) bool {
+	return a.Status.State == v1alpha1.StateInForce && !now.Before(a.Spec.Terms.Term.NotBefore.Time) && now.Before(a.Spec.Terms.Term.NotAfter.Time)
+}
+
+// subjectFlags say whom a command is about. The values come from a file or from standard input: a command line is in the
+// history of the shell and in the list of processes.
+type subjectFlags struct {
+	file, keyFile string
+}
+
+func (f *subjectFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.file, "subject", "-", "file with the person's identifying values, a line each: SCHEMA.FIELD=VALUE; - for standard input")
+	cmd.Flags().StringVar(&f.keyFile, "subject-key", "", "file with the key of subject tokens (default: subject.key in the folder that the log's folder is in)")
+}
+
+func (f *subjectFlags) read(cmd *cobra.Command) ([]accounting.Identifier, error) {
+	in := cmd.InOrStdin()
+	if f.file != "-" {
+		file, err := os.Open(f.file)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
+	} else if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "The person's identifying values, a line each: SCHEMA.FIELD=VALUE. End with Ctrl-D.")
+	}
+	return accounting.ReadIdentifiers(in)
+}
+
+// question puts together what the commands about one person ask.
+func (f *logsFlags) question(cmd *cobra.Command, s *subjectFlags) (accounting.Question, error) {
+	now := time.Now()
+	q := accounting.Question{SubjectKeyFile: s.keyFile, Since: f.from(now), Now: now}
+	var err error
+	if q.Logs, err = accounting.OpenLogs(f.dirs); err != nil {
+		return q, err
+	}
+	if q.Directory, err = f.directory(cmd.Context(), now); err != nil {
+		return q, err
+	}
+	q.Identifiers, err = s.read(cmd)
+	return q, err
+}
+
+// rendered is an answer in the forms that commands offer.
+type rendered interface {
+	Text(io.Writer) error
+	CSV(io.Writer) error
+}
+
+func (f *logsFlags) print(cmd *cobra.Command, r rendered) error {
+	out := cmd.OutOrStdout()
+	switch f.output {
+	case "json":
+		return printJSON(out, r)
+	case "csv":
+		return r.CSV(out)
+	case "html":
+		if page, ok := r.(interface{ HTML(io.Writer) error }); ok {
+			return page.HTML(out)
+		}
+	}
+	return r.Text(out)
+}
