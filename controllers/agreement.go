@@ -36,8 +36,8 @@ type agreements struct {
 // compiledConditions are the condition types that compile decides.
 var compiledConditions = []string{
 	v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionSigned, v1alpha1.ConditionInForce,
-	v1alpha1.ConditionSuspended, v1alpha1.ConditionExpiring, v1alpha1.ConditionReviewDue,
-	v1alpha1.ConditionDutyDue,
+	v1alpha1.ConditionSuspended, v1alpha1.ConditionBeginning, v1alpha1.ConditionExpiring, v1alpha1.ConditionRenewalDue,
+	v1alpha1.ConditionReviewDue, v1alpha1.ConditionDutyDue,
 }
 
 func (r *agreements) setUp(m manager.Manager) error {

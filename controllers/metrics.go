@@ -34,7 +34,7 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
 		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
 		due: prometheus.NewDesc("entente_operator_agreements_due",
-			"Versions of agreements that end or of which something is due: condition Expiring, ReviewDue or DutyDue, within 90, 30 or 7 days, or overdue.", []string{"condition", "reason"}, nil),
+			"Versions of agreements that begin or end soon, or of which something is due: condition Beginning, Expiring, RenewalDue, ReviewDue or DutyDue, within 90, 30 or 7 days, open or overdue.", []string{"condition", "reason"}, nil),
 		duties: prometheus.NewDesc("entente_operator_agreement_duties",
 			"Duties under agreements, of this agency (own) and of other parties (other), by where they stand.", []string{"whose", "state"}, nil),
 		up: prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),

@@ -13,9 +13,11 @@ import (
 
 // timed are the condition types about time with their reasons. They exist only while they are true.
 var timed = map[string][]string{
-	v1alpha1.ConditionExpiring:  {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days},
-	v1alpha1.ConditionReviewDue: {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days, v1alpha1.ReasonOverdue},
-	v1alpha1.ConditionDutyDue:   {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days, v1alpha1.ReasonOverdue},
+	v1alpha1.ConditionBeginning:  {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days},
+	v1alpha1.ConditionRenewalDue: {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days, v1alpha1.ReasonOpen},
+	v1alpha1.ConditionExpiring:   {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days},
+	v1alpha1.ConditionReviewDue:  {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days, v1alpha1.ReasonOverdue},
+	v1alpha1.ConditionDutyDue:    {v1alpha1.ReasonWithin90Days, v1alpha1.ReasonWithin30Days, v1alpha1.ReasonWithin7Days, v1alpha1.ReasonOverdue},
 }
 
 // clocks are the conditions about time with their rungs, as metrics count them.

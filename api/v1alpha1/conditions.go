@@ -17,11 +17,15 @@ const (
 
 	// ConditionSuspended: a party suspended the agreement.
 	ConditionSuspended = "Suspended"
+	// ConditionBeginning: the window opens within 90 days; the reason says how soon.
+	ConditionBeginning = "Beginning"
 	// ConditionExpiring: the agreement ends within 90 days; the reason says how soon.
 	ConditionExpiring = "Expiring"
 	// ConditionReviewDue: the review is due within 90 days, or was; the reason says which.
 	ConditionReviewDue = "ReviewDue"
 
+	// ConditionRenewalDue: the renewal window opens within 90 days, or is open; the reason says which.
+	ConditionRenewalDue = "RenewalDue"
 	// ConditionDutyDue: a duty of this agency is due within 90 days, or was; the reason says which of the most urgent one.
 	ConditionDutyDue = "DutyDue"
 
@@ -76,6 +80,7 @@ const (
 	ReasonWithin30Days = "Within30Days"
 	ReasonWithin7Days  = "Within7Days"
 	ReasonOverdue      = "Overdue"
+	ReasonOpen         = "Open"
 
 	ReasonReady         = "Ready"
 	ReasonPending       = "Pending"

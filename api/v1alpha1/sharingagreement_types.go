@@ -168,7 +168,7 @@ type SharingAgreementStatus struct {
 	Routes []string `json:"routes,omitempty"`
 
 	// Conditions: Accepted, ResolvedRefs, Signed, InForce, CredentialsReady, Programmed; and, only while true,
-	// Suspended, Expiring, ReviewDue, DutyDue.
+	// Suspended, Beginning, Expiring, RenewalDue, ReviewDue, DutyDue.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16

@@ -180,6 +180,7 @@ type LegalAuthority struct {
 // Term is the window of an agreement: in force from notBefore until just before notAfter.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="!has(self.renewFrom) || self.notBefore <= self.renewFrom && self.renewFrom < self.notAfter",message="renewFrom is in the window"
 // +kubebuilder:validation:XValidation:rule="self.notBefore < self.notAfter",message="notBefore is before notAfter"
 type Term struct {
 	// NotBefore is the first instant at which the agreement may be in force.
@@ -189,6 +190,10 @@ type Term struct {
 	// ReviewBy is when the parties must have reviewed the agreement.
 	// +optional
 	ReviewBy *metav1.Time `json:"reviewBy,omitempty"`
+	// RenewFrom is when the renewal window opens; it closes at notAfter. Before it the parties do not decide on a renewal (of a
+	// matching agreement: three months before the end, 5 U.S.C. 552a(o)(2)(D)). People are told when it comes near and opens.
+	// +optional
+	RenewFrom *metav1.Time `json:"renewFrom,omitempty"`
 }
 
 // RequiredDecision is a decision that an agency must have before it signs.

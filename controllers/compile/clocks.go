@@ -48,6 +48,35 @@ func (c *compiler) expiring(v *version) verdict {
 	return verdict{true, reason, fmt.Sprintf("ends %s, at %s: renew by a new version, or let it end", words, v.end.Format(time.RFC3339))}
 }
 
+// beginning is also about what is not signed yet: that is when it matters most.
+func (c *compiler) beginning(v *version) verdict {
+	reason, words, ok := c.rung(v.notBefore)
+	if !ok || v.over() || !v.accepted.ok || !c.now.Before(v.notBefore) {
+		return verdict{}
+	}
+	message := fmt.Sprintf("begins %s, at %s", words, v.notBefore.Format(time.RFC3339))
+	if !v.signedByAll() {
+		message += "; not every party has signed: see condition Signed"
+	}
+	return verdict{true, reason, message}
+}
+
+// renewalDue leaves out a version that another replaces: that is the renewal.
+func (c *compiler) renewalDue(v *version) verdict {
+	from := v.terms.Term.RenewFrom
+	if from.IsZero() || !v.running() || v.replacedBy != nil {
+		return verdict{}
+	}
+	if !c.now.Before(from.Time) {
+		return verdict{true, v1alpha1.ReasonOpen, fmt.Sprintf("the renewal window is open until the end at %s: renew by a new version that every party signs before that, or let it end", v.end.Format(time.RFC3339))}
+	}
+	reason, words, ok := c.rung(from.UTC())
+	if !ok {
+		return verdict{}
+	}
+	return verdict{true, reason, fmt.Sprintf("the renewal window opens %s, at %s, and closes with the end at %s: prepare the new version", words, stamp(*from), v.end.Format(time.RFC3339))}
+}
+
 // reviewDue is about this agency's own review, until it is attested.
 func (c *compiler) reviewDue(v *version) verdict {
 	for _, d := range v.duties {

@@ -49,6 +49,7 @@ var terms = map[string]keeping{
 	"term.notBefore":    byGatewayInTime,
 	"term.notAfter":     byGatewayInTime,
 	"term.reviewBy":     byOperator, // it tells people when the review is due
+	"term.renewFrom":    byOperator, // and when a renewal may be decided
 	"requiredDecisions": byOperator, // each party's own signs only with them
 
 	"clauses[].name":                   promisesNothing,

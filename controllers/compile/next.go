@@ -21,11 +21,15 @@ func (v *version) instants() []time.Time {
 	if v.over() {
 		return out
 	}
-	out = append(out, v.end)
-	if v.signedByAll() {
-		out = append(out, v.notBefore.Add(-lead), v.notBefore)
-		if v.replacedBy == nil {
-			out = append(out, ladder(v.end)...)
+	out = append(append(out, ladder(v.notBefore)...), v.notBefore, v.end)
+	if !v.signedByAll() {
+		return out
+	}
+	out = append(out, v.notBefore.Add(-lead))
+	if v.replacedBy == nil {
+		out = append(out, ladder(v.end)...)
+		if from := v.terms.Term.RenewFrom; !from.IsZero() {
+			out = append(append(out, ladder(from.UTC())...), from.UTC())
 		}
 	}
 	return out

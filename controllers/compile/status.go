@@ -50,7 +50,9 @@ func (c *compiler) conditions(v *version, prior []metav1.Condition) []metav1.Con
 	l.set(v1alpha1.ConditionSigned, c.signed(v))
 	l.set(v1alpha1.ConditionInForce, v.inForce)
 	l.setWhileTrue(v1alpha1.ConditionSuspended, c.suspended(v))
+	l.setWhileTrue(v1alpha1.ConditionBeginning, c.beginning(v))
 	l.setWhileTrue(v1alpha1.ConditionExpiring, c.expiring(v))
+	l.setWhileTrue(v1alpha1.ConditionRenewalDue, c.renewalDue(v))
 	l.setWhileTrue(v1alpha1.ConditionReviewDue, c.reviewDue(v))
 	l.setWhileTrue(v1alpha1.ConditionDutyDue, c.dutyDue(v))
 	return l.out

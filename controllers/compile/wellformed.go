@@ -119,6 +119,10 @@ func checkWindow(f *faults, t v1alpha1.Term) {
 	whole("term.notBefore", &t.NotBefore)
 	whole("term.notAfter", &t.NotAfter)
 	whole("term.reviewBy", t.ReviewBy)
+	whole("term.renewFrom", t.RenewFrom)
+	if from := t.RenewFrom; from != nil && (from.Before(&t.NotBefore) || !from.Before(&t.NotAfter)) {
+		f.add("term.renewFrom", "not between notBefore and notAfter")
+	}
 	switch {
 	case t.NotBefore.IsZero():
 		f.add("term.notBefore", "missing")

@@ -62,6 +62,7 @@ type Window struct {
 	NotBefore time.Time  `json:"notBefore"`
 	NotAfter  time.Time  `json:"notAfter"`
 	ReviewBy  *time.Time `json:"reviewBy,omitempty"`
+	RenewFrom *time.Time `json:"renewFrom,omitempty"`
 }
 
 // Paragraph of the terms that is prose.
@@ -114,6 +115,10 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	if !t.Term.ReviewBy.IsZero() {
 		at := t.Term.ReviewBy.UTC()
 		out.Term.ReviewBy = &at
+	}
+	if !t.Term.RenewFrom.IsZero() {
+		at := t.Term.RenewFrom.UTC()
+		out.Term.RenewFrom = &at
 	}
 	for _, p := range t.Parties {
 		party := Party{Agency: plain(p.Agency), TrustDomain: plain(p.TrustDomain), Roles: plainAll(p.Roles), Contact: plain(p.Contact)}
@@ -175,7 +180,8 @@ func next(s *v1alpha1.SharingAgreementStatus) string {
 		}
 	}
 	for _, c := range s.Conditions { // these exist only while there is something to do
-		if c.Type == v1alpha1.ConditionReviewDue || c.Type == v1alpha1.ConditionDutyDue || c.Type == v1alpha1.ConditionExpiring {
+		switch c.Type {
+		case v1alpha1.ConditionReviewDue, v1alpha1.ConditionDutyDue, v1alpha1.ConditionRenewalDue, v1alpha1.ConditionExpiring:
 			return plain(c.Message)
 		}
 	}
@@ -304,10 +310,14 @@ func (a *Agreement) nextLabel() string {
 }
 
 func (a *Agreement) review() string {
-	if a.Term.ReviewBy == nil {
-		return ""
+	said := ""
+	if a.Term.ReviewBy != nil {
+		said = ", to be reviewed by " + when(*a.Term.ReviewBy)
 	}
-	return ", to be reviewed by " + when(*a.Term.ReviewBy)
+	if a.Term.RenewFrom != nil {
+		said += ", renewable from " + when(*a.Term.RenewFrom)
+	}
+	return said
 }
 
 func (a *Agreement) partyLines() []string {

@@ -110,6 +110,15 @@ func (c *comparison) window(x, y *v1alpha1.AgreementTerms) {
 	}
 	c.clock("term.notAfter", "ends", before.NotAfter, after.NotAfter, Widens)
 	switch {
+	case before.RenewFrom.IsZero() && after.RenewFrom.IsZero():
+	case before.RenewFrom.IsZero():
+		c.add(Changes, "term.renewFrom", "", stamp(*after.RenewFrom), "a renewal may be decided from %s; nothing was said before", when(after.RenewFrom.Time))
+	case after.RenewFrom.IsZero():
+		c.add(Changes, "term.renewFrom", stamp(*before.RenewFrom), "", "nothing is said of when a renewal may be decided; it was from %s", when(before.RenewFrom.Time))
+	default:
+		c.clock("term.renewFrom", "a renewal may be decided", *before.RenewFrom, *after.RenewFrom, Narrows)
+	}
+	switch {
 	case before.ReviewBy.IsZero() && after.ReviewBy.IsZero():
 	case before.ReviewBy.IsZero():
 		c.add(Narrows, "term.reviewBy", "", stamp(*after.ReviewBy), "is to be reviewed by %s; no review was due before", when(after.ReviewBy.Time))

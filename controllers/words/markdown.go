@@ -43,6 +43,9 @@ func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	if d.Term.ReviewBy != nil {
 		m.line("To be reviewed by %s.", when(*d.Term.ReviewBy))
 	}
+	if d.Term.RenewFrom != nil {
+		m.line("A renewal may be decided from %s.", when(*d.Term.RenewFrom))
+	}
 	for _, c := range d.Clauses {
 		m.line("### Clause %s", code(c.Name))
 		m.line("%s", md(c.Permits))
