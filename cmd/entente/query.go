@@ -162,6 +162,9 @@ func (p *tablePrinter) end() error {
 	w := tabwriter.NewWriter(p.errs, 2, 8, 2, ' ', 0)
 	for _, s := range p.ended {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", s.GetAgency(), strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), sanitize(ending(s)))
+		if told(s) {
+			fmt.Fprintf(w, "\t\t%s\n", sanitize(marks(s.GetObligations())))
+		}
 	}
 	return w.Flush()
 }
@@ -189,6 +192,26 @@ func ending(s *gatewayv1.SourceStatus) string {
 		what += "]"
 	}
 	return what
+}
+
+// told says whether the source told anything that binds who asked.
+func told(s *gatewayv1.SourceStatus) bool {
+	return s.GetObligations() != nil && (s.GetRecords() > 0 || s.Exists != nil || s.Count != nil)
+}
+
+// marks are the obligations of what was answered, in words.
+func marks(o *gatewayv1.Obligations) string {
+	parts := []string{"do not pass it on"}
+	if o.GetRedisclosure() == "WithConsentOfSource" {
+		parts[0] = "pass it on only with the source's consent"
+	}
+	if by := o.GetDestroyBy(); by != "" {
+		parts = append(parts, "destroy it by "+by)
+	}
+	if day := o.GetNoActionBefore(); day != "" {
+		parts = append(parts, "no action against anybody before "+day+", and then only if it was verified and the person told today")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // printable is a value in one cell of a terminal's table.

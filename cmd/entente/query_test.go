@@ -90,7 +90,8 @@ func TestQueryCommand(t *testing.T) {
 		Provenance: &gatewayv1.Provenance{Agency: "border-service", Agreement: "agr.v1", Clause: "c"}, Fields: []string{"name", "note"},
 		Records: []*gatewayv1.Record{{Values: []*gatewayv1.Value{text("Doe"), {}}}, {Values: []*gatewayv1.Value{text("\x1b[31mred"), text("x")}}},
 	}}
-	ok := &gatewayv1.QueryResponse{Source: &gatewayv1.SourceStatus{Agency: "border-service", Outcome: gatewayv1.Outcome_OUTCOME_OK, Records: 2, Agreement: "agr.v1", Clause: "c"}}
+	ok := &gatewayv1.QueryResponse{Source: &gatewayv1.SourceStatus{Agency: "border-service", Outcome: gatewayv1.Outcome_OUTCOME_OK, Records: 2, Agreement: "agr.v1", Clause: "c",
+		Obligations: &gatewayv1.Obligations{Redisclosure: "Prohibited", DestroyBy: "2027-02-01", NoActionBefore: "2026-12-01"}}}
 	denied := &gatewayv1.QueryResponse{Source: &gatewayv1.SourceStatus{Agency: "labor", Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Reason: "purpose", Message: "not permitted"}}
 	whole := &gatewayv1.QueryResponse{Summary: &gatewayv1.QuerySummary{Complete: true}}
 	part := &gatewayv1.QueryResponse{Summary: &gatewayv1.QuerySummary{}}
@@ -98,7 +99,8 @@ func TestQueryCommand(t *testing.T) {
 
 	g := &cannedGateway{frames: []*gatewayv1.QueryResponse{batch, ok, whole}}
 	out, errs, err := runCommand(newQueryCommand(), append(query, startCanned(t, g)...)...)
-	if err != nil || !strings.Contains(out, "AGENCY") || !strings.Contains(out, "border-service  Doe") || strings.Contains(out, "\x1b") || !strings.Contains(errs, "2 records [agr.v1/c]") {
+	if err != nil || !strings.Contains(out, "AGENCY") || !strings.Contains(out, "border-service  Doe") || strings.Contains(out, "\x1b") || !strings.Contains(errs, "2 records [agr.v1/c]") ||
+		!strings.Contains(errs, "do not pass it on; destroy it by 2027-02-01; no action against anybody before 2026-12-01,") {
 		t.Errorf("%v\n%s\n%s", err, out, errs)
 	}
 	if len(g.asked.GetFields()) != 2 || g.asked.GetJustification().GetCaseReference() != "C-1" || g.asked.GetLimit() != 10 || len(g.token) != 1 || g.token[0] != "Bearer secret" {

@@ -67,6 +67,15 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendMember(b, "outcome", r.Outcome)
 	b = appendMember(b, "reason", r.Reason)
 	b = appendMember(b, "message", r.Message)
+	if r.Obligations != (Obligations{}) {
+		b = append(b, `,"obligations":{`...)
+		n := len(b)
+		b = appendMember(b, "redisclosure", r.Obligations.Redisclosure)
+		b = appendMember(b, "destroyBy", r.Obligations.DestroyBy)
+		b = appendMember(b, "noActionBefore", r.Obligations.NoActionBefore)
+		b = append(b[:n], b[n+1:]...) // the first comma
+		b = append(b, '}')
+	}
 	b = appendMember(b, "routeDigest", r.RouteDigest)
 	b = appendMember(b, "queryDigest", r.QueryDigest)
 	b = appendMember(b, "responseDigest", r.ResponseDigest)

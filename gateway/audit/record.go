@@ -96,6 +96,9 @@ type Record struct {
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 
+	// Obligations of the recipient for what was disclosed.
+	Obligations Obligations `json:"obligations,omitzero"`
+
 	RouteDigest    string `json:"routeDigest,omitempty"`
 	QueryDigest    string `json:"queryDigest,omitempty"`
 	ResponseDigest string `json:"responseDigest,omitempty"`
@@ -110,6 +113,16 @@ type Justification struct {
 	SubjectRole   string `json:"subjectRole,omitempty"`
 	Aim           string `json:"aim,omitempty"`
 	Jurisdiction  string `json:"jurisdiction,omitempty"`
+}
+
+// Obligations of a recipient for what one disclosure told it. Days are YYYY-MM-DD, UTC.
+type Obligations struct {
+	// Redisclosure: Prohibited or WithConsentOfSource.
+	Redisclosure string `json:"redisclosure,omitempty"`
+	// DestroyBy is the last day on which it may be kept.
+	DestroyBy string `json:"destroyBy,omitempty"`
+	// NoActionBefore is the first day of adverse action (5 U.S.C. 552a(p)).
+	NoActionBefore string `json:"noActionBefore,omitempty"`
 }
 
 // MaxRecord is the most bytes that a record has in its JSON form.

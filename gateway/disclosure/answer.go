@@ -17,6 +17,7 @@ import (
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -137,6 +138,9 @@ func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.R
 // finish logs the outcome, waits until the log is durable, and only then releases what is left.
 func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, result *gatewayv1.SourceStatus) error {
 	result.Records = d.released + int64(len(d.batch.records))
+	if discloses(result) {
+		result.Obligations = obligations.Of(d.plan.Clause.Obligations, d.started)
+	}
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
 	if err != nil {
 		return d.logFailed(send, err)
@@ -338,6 +342,7 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 	r.Hit = r.Records > 0 || result.GetExists() || result.GetCount() > 0
 	r.SubjectTokens = d.subjects
 	r.ElapsedMicros = d.core.Now().Sub(d.started).Microseconds()
+	r.Obligations = obligations.Logged(result.GetObligations())
 	if discloses(result) {
 		r.ResponseDigest = d.digest.Sum(result)
 	}

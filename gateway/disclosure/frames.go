@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -205,14 +206,10 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 }
 
 func (d *disclosure) frame() *gatewayv1.RecordBatch {
-	o := d.plan.Clause.Obligations
 	return &gatewayv1.RecordBatch{
 		Provenance: &gatewayv1.Provenance{
 			Agency: d.core.Table.Self().Agency, Dataset: d.batch.dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
-			DisclosureId: d.id,
-			Obligations: &gatewayv1.Obligations{
-				RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays,
-			},
+			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
 		},
 		Fields:  d.plan.Fields,
 		Records: d.batch.records,

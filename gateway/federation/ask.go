@@ -16,6 +16,7 @@ import (
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/peer"
 )
 
@@ -102,6 +103,9 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		a.pending = nil
 	}
 	s.Records = a.released + int64(len(a.pending.GetRecords()))
+	if s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL {
+		s.Obligations = a.obligations()
+	}
 	receipt, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
 	if logErr != nil {
 		return a.logFailed(logErr)
@@ -178,19 +182,21 @@ func (a *asking) release() error {
 	}
 	b := a.pending
 	a.pending = nil
-	o := a.ch.plan.Clause.Obligations
 	dataset := b.GetProvenance().GetDataset()
 	b.Provenance = &gatewayv1.Provenance{
 		Agency: a.ch.agency, Dataset: dataset, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
-		Obligations: &gatewayv1.Obligations{
-			RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays,
-		},
+		Obligations: a.obligations(),
 	}
 	if err := a.q.out.batch(b); err != nil {
 		return &sendError{err}
 	}
 	a.released += int64(len(b.GetRecords()))
 	return nil
+}
+
+// obligations of what the source discloses, by this side's clause and clock.
+func (a *asking) obligations() *gatewayv1.Obligations {
+	return obligations.Of(a.ch.plan.Clause.Obligations, a.started)
 }
 
 // standing says whether this side's agreement is still in force in the version under which the source was asked.

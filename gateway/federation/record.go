@@ -7,6 +7,7 @@ import (
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/obligations"
 )
 
 // base is what every record of a query has in common.
@@ -48,6 +49,7 @@ func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
 	r.Outcome, r.Reason, r.Message, r.Records = strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetReason(), s.GetMessage(), s.GetRecords()
 	r.Hit = r.Records > 0 || s.GetExists() || s.GetCount() > 0
 	r.ElapsedMicros = a.q.core.Now().Sub(a.started).Microseconds()
+	r.Obligations = obligations.Logged(s.GetObligations())
 	if a.result != nil && (s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL) {
 		r.ResponseDigest = a.digest.Sum(s)
 	}

@@ -3,6 +3,7 @@
 package jsonform
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -25,6 +26,18 @@ type obligations struct {
 	RetentionDays          *int64 `json:"retentionDays,omitempty"`
 	Redisclosure           string `json:"redisclosure"`
 	VerifyBeforeActionDays *int64 `json:"verifyBeforeActionDays,omitempty"`
+	NoActionBefore         string `json:"noActionBefore,omitempty"`
+	DestroyBy              string `json:"destroyBy,omitempty"`
+}
+
+func obligationsOf(o *gatewayv1.Obligations) *obligations {
+	if o == nil {
+		o = &gatewayv1.Obligations{}
+	}
+	return &obligations{
+		RetentionDays: o.RetentionDays, Redisclosure: cmp.Or(o.GetRedisclosure(), "Prohibited"), // 5 U.S.C. 552a(o)(1)(H)
+		VerifyBeforeActionDays: o.VerifyBeforeActionDays, NoActionBefore: o.GetNoActionBefore(), DestroyBy: o.GetDestroyBy(),
+	}
 }
 
 // SourceStatus is how one source ended.
@@ -42,6 +55,8 @@ type SourceStatus struct {
 	Records        int64  `json:"records"`
 	ElapsedMicros  int64  `json:"elapsedMicros"`
 	RefusedLocally bool   `json:"refusedLocally,omitempty"`
+	// Obligations for what was answered; nil when nothing was.
+	Obligations *obligations `json:"obligations,omitempty"`
 }
 
 // QuerySummary is how the query ended.
@@ -69,12 +84,16 @@ func Granularity(g gatewayv1.Granularity) string {
 
 // Status gives the JSON form of a source's status.
 func Status(s *gatewayv1.SourceStatus) SourceStatus {
-	return SourceStatus{
+	out := SourceStatus{
 		Agency: s.GetAgency(), Outcome: strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), Reason: s.GetReason(),
 		Message: s.GetMessage(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureID: s.GetDisclosureId(),
 		Granularity: Granularity(s.GetGranularity()), Exists: s.Exists, Count: s.Count, Records: s.GetRecords(),
 		ElapsedMicros: s.GetElapsedMicros(), RefusedLocally: s.GetRefusedLocally(),
 	}
+	if s.GetObligations() != nil {
+		out.Obligations = obligationsOf(s.GetObligations())
+	}
+	return out
 }
 
 // Summary gives the JSON form of the summary.
@@ -94,17 +113,9 @@ type Batch struct {
 // NewBatch prepares what the records of a batch have in common.
 func NewBatch(b *gatewayv1.RecordBatch) *Batch {
 	p := b.GetProvenance()
-	o := p.GetObligations()
-	if o == nil {
-		o = &gatewayv1.Obligations{}
-	}
-	redisclosure := o.GetRedisclosure()
-	if redisclosure == "" {
-		redisclosure = "Prohibited" // 5 U.S.C. 552a(o)(1)(H)
-	}
 	source, _ := json.Marshal(provenance{
 		Agency: p.GetAgency(), Dataset: p.GetDataset(), Agreement: p.GetAgreement(), Clause: p.GetClause(), DisclosureID: p.GetDisclosureId(),
-		Obligations: &obligations{RetentionDays: o.RetentionDays, Redisclosure: redisclosure, VerifyBeforeActionDays: o.VerifyBeforeActionDays},
+		Obligations: obligationsOf(p.GetObligations()),
 	})
 	e := &Batch{prefix: `{"source":` + string(source) + `,"record":{`}
 	for i, f := range b.GetFields() {

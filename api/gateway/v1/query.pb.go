@@ -715,8 +715,13 @@ type Obligations struct {
 	Redisclosure string `protobuf:"bytes,2,opt,name=redisclosure,proto3" json:"redisclosure,omitempty"`
 	// No adverse action before independent verification, and this many days after notice (5 U.S.C. 552a(p)).
 	VerifyBeforeActionDays *int64 `protobuf:"varint,3,opt,name=verify_before_action_days,json=verifyBeforeActionDays,proto3,oneof" json:"verify_before_action_days,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// First day on which adverse action may be taken, if the hit is verified and the person is told on the day of the disclosure:
+	// YYYY-MM-DD, UTC; empty: the agreement sets none.
+	NoActionBefore string `protobuf:"bytes,4,opt,name=no_action_before,json=noActionBefore,proto3" json:"no_action_before,omitempty"`
+	// Day by which the recipient has destroyed what it was told: YYYY-MM-DD, UTC; empty: the agreement sets none.
+	DestroyBy     string `protobuf:"bytes,5,opt,name=destroy_by,json=destroyBy,proto3" json:"destroy_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Obligations) Reset() {
@@ -770,6 +775,20 @@ func (x *Obligations) GetVerifyBeforeActionDays() int64 {
 	return 0
 }
 
+func (x *Obligations) GetNoActionBefore() string {
+	if x != nil {
+		return x.NoActionBefore
+	}
+	return ""
+}
+
+func (x *Obligations) GetDestroyBy() string {
+	if x != nil {
+		return x.DestroyBy
+	}
+	return ""
+}
+
 // SourceStatus is how one source ended.
 type SourceStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -799,8 +818,10 @@ type SourceStatus struct {
 	ElapsedMicros int64 `protobuf:"varint,12,opt,name=elapsed_micros,json=elapsedMicros,proto3" json:"elapsed_micros,omitempty"`
 	// Whether this gateway refused before asking the source.
 	RefusedLocally bool `protobuf:"varint,13,opt,name=refused_locally,json=refusedLocally,proto3" json:"refused_locally,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the recipient must keep to, for outcomes OK and PARTIAL: a hit binds as a record does.
+	Obligations   *Obligations `protobuf:"bytes,14,opt,name=obligations,proto3" json:"obligations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SourceStatus) Reset() {
@@ -922,6 +943,13 @@ func (x *SourceStatus) GetRefusedLocally() bool {
 		return x.RefusedLocally
 	}
 	return false
+}
+
+func (x *SourceStatus) GetObligations() *Obligations {
+	if x != nil {
+		return x.Obligations
+	}
+	return nil
 }
 
 // QuerySummary closes the answer.
@@ -1774,13 +1802,16 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\tagreement\x18\x03 \x01(\tR\tagreement\x12\x16\n" +
 	"\x06clause\x18\x04 \x01(\tR\x06clause\x12#\n" +
 	"\rdisclosure_id\x18\x05 \x01(\tR\fdisclosureId\x12A\n" +
-	"\vobligations\x18\x06 \x01(\v2\x1f.entente.gateway.v1.ObligationsR\vobligations\"\xce\x01\n" +
+	"\vobligations\x18\x06 \x01(\v2\x1f.entente.gateway.v1.ObligationsR\vobligations\"\x97\x02\n" +
 	"\vObligations\x12*\n" +
 	"\x0eretention_days\x18\x01 \x01(\x03H\x00R\rretentionDays\x88\x01\x01\x12\"\n" +
 	"\fredisclosure\x18\x02 \x01(\tR\fredisclosure\x12>\n" +
-	"\x19verify_before_action_days\x18\x03 \x01(\x03H\x01R\x16verifyBeforeActionDays\x88\x01\x01B\x11\n" +
+	"\x19verify_before_action_days\x18\x03 \x01(\x03H\x01R\x16verifyBeforeActionDays\x88\x01\x01\x12(\n" +
+	"\x10no_action_before\x18\x04 \x01(\tR\x0enoActionBefore\x12\x1d\n" +
+	"\n" +
+	"destroy_by\x18\x05 \x01(\tR\tdestroyByB\x11\n" +
 	"\x0f_retention_daysB\x1c\n" +
-	"\x1a_verify_before_action_days\"\xe4\x03\n" +
+	"\x1a_verify_before_action_days\"\xa7\x04\n" +
 	"\fSourceStatus\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x125\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1b.entente.gateway.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -1795,7 +1826,8 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	" \x01(\x03H\x01R\x05count\x88\x01\x01\x12\x18\n" +
 	"\arecords\x18\v \x01(\x03R\arecords\x12%\n" +
 	"\x0eelapsed_micros\x18\f \x01(\x03R\relapsedMicros\x12'\n" +
-	"\x0frefused_locally\x18\r \x01(\bR\x0erefusedLocallyB\t\n" +
+	"\x0frefused_locally\x18\r \x01(\bR\x0erefusedLocally\x12A\n" +
+	"\vobligations\x18\x0e \x01(\v2\x1f.entente.gateway.v1.ObligationsR\vobligationsB\t\n" +
 	"\a_existsB\b\n" +
 	"\x06_count\"\xb0\x01\n" +
 	"\fQuerySummary\x12\x19\n" +
@@ -1927,31 +1959,32 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	9,  // 8: entente.gateway.v1.Provenance.obligations:type_name -> entente.gateway.v1.Obligations
 	1,  // 9: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
 	0,  // 10: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
-	3,  // 11: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	14, // 12: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	15, // 13: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	18, // 14: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 15: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	19, // 16: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	22, // 17: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 18: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 19: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	23, // 20: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	5,  // 21: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 22: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 23: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	12, // 24: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	16, // 25: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	20, // 26: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	4,  // 27: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	13, // 28: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	17, // 29: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	21, // 30: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	9,  // 11: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
+	3,  // 12: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
+	14, // 13: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
+	15, // 14: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	18, // 15: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 16: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	19, // 17: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	22, // 18: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 19: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 20: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	23, // 21: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	5,  // 22: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	10, // 23: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	3,  // 24: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	12, // 25: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	16, // 26: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	20, // 27: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	4,  // 28: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	13, // 29: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	17, // 30: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	21, // 31: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	28, // [28:32] is the sub-list for method output_type
+	24, // [24:28] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
