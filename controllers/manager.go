@@ -157,8 +157,8 @@ func assemble(m manager.Manager, o Options) error {
 		stating,
 		&programmed{client: c, namespace: o.Namespace, plans: p, gateways: gws, now: now},
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
-		&schemas{client: c, gather: gather, now: now},
-		&profiles{client: c, gather: gather, now: now},
+		newSchemas(c, gather, now),
+		newProfiles(c, gather, now),
 		&datasets{client: c, gather: gather, now: now},
 		&probes{client: c, gather: gather, catalogue: o.Catalogue, now: now},
 	} {
