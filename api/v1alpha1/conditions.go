@@ -55,6 +55,9 @@ const (
 	ReasonUnknownColumn       = "UnknownColumn"
 	ReasonUnknownPurpose      = "UnknownPurposeNamespace"
 	ReasonUnknownProfile      = "UnknownProfile"
+	ReasonUnknownTaskForce    = "UnknownTaskForce"
+	ReasonTaskForceDigest     = "TaskForceDigestMismatch"
+	ReasonTaskForceMember     = "TaskForceMemberNotParty"
 
 	ReasonSigned            = "Signed"
 	ReasonAwaitingDecision  = "AwaitingDecision"

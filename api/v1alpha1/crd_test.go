@@ -95,6 +95,10 @@ func profileRuleWithout(member string) func(object) {
 	return func(o object) { o.at(0, func(r object) { r.del(member) }, "spec", "rules") }
 }
 
+func member(i int) any {
+	return map[string]any{"agency": fmt.Sprintf("m%d", i), "trustDomain": fmt.Sprintf("m%d.example", i)}
+}
+
 var crdCases = []crdCase{
 	// Agency.
 	{name: "agency: accepted", base: "agency"},
@@ -194,7 +198,7 @@ var crdCases = []crdCase{
 	{name: "agreement: records without fields", base: "sharingagreement", edit: clause(func(c object) { c.del("fields") }), want: "lists its fields"},
 	{name: "agreement: field twice", base: "sharingagreement", edit: clause(func(c object) { c.set([]any{"a", "a"}, "fields") }), want: "Duplicate"},
 	{name: "agreement: recipient is both", base: "sharingagreement", edit: clause(func(c object) {
-		c.set([]any{map[string]any{"agency": "a", "taskForce": "b"}}, "recipients")
+		c.set([]any{map[string]any{"agency": "a", "taskForce": map[string]any{"name": "b", "version": int64(1), "digest": "sha256:" + strings.Repeat("A", 43)}}}, "recipients")
 	}), want: "exactly one of agency and taskForce"},
 	{name: "agreement: recipient is neither", base: "sharingagreement", edit: clause(func(c object) {
 		c.set([]any{map[string]any{}}, "recipients")
@@ -251,6 +255,40 @@ var crdCases = []crdCase{
 	{name: "profile: rule without a citation", base: "agreementprofile", edit: profileRuleWithout("citation"), want: "rules[0].citation"},
 	{name: "profile: rule's citation too long", base: "agreementprofile", edit: profileRuleWith(long(301), "citation"), want: "rules[0].citation"},
 	{name: "profile: changed", base: "agreementprofile", update: profileRuleWith("Warning", "severity")},
+
+	// TaskForce.
+	{name: "task force: accepted", base: "taskforce"},
+	{name: "task force: name is not <name>.v<version>", base: "taskforce", edit: rename("harbor"), want: "<spec.name>.v<spec.version>"},
+	{name: "task force: another version", base: "taskforce", edit: rename("harbor.v2"), want: "<spec.name>.v<spec.version>"},
+	{name: "task force: version 0", base: "taskforce", edit: spec(int64(0), "version"), want: "version"},
+	{name: "task force: no objective", base: "taskforce", edit: unspec("objective"), want: "objective"},
+	{name: "task force: objective too long", base: "taskforce", edit: spec(long(2001), "objective"), want: "objective"},
+	{name: "task force: no lead", base: "taskforce", edit: unspec("lead"), want: "lead"},
+	{name: "task force: lead is no member", base: "taskforce", edit: spec("border-service", "lead"), want: "the lead is a member"},
+	{name: "task force: one member", base: "taskforce", edit: spec([]any{member(0)}, "members"), want: "members"},
+	{name: "task force: 32 members", base: "taskforce", edit: func(o object) {
+		o.set("m0", "spec", "lead")
+		o.set(many(32, member), "spec", "members")
+	}},
+	{name: "task force: 33 members", base: "taskforce", edit: func(o object) {
+		o.set("m0", "spec", "lead")
+		o.set(many(33, member), "spec", "members")
+	}, want: "members"},
+	{name: "task force: member twice", base: "taskforce", edit: func(o object) {
+		o.add(map[string]any{"agency": "state-police", "trustDomain": "other.example"}, "spec", "members")
+	}, want: "Duplicate"},
+	{name: "task force: member without a trust domain", base: "taskforce", edit: func(o object) {
+		o.at(0, func(m object) { m.del("trustDomain") }, "spec", "members")
+	}, want: "trustDomain"},
+	{name: "task force: member's name with upper case", base: "taskforce", edit: func(o object) {
+		o.at(1, func(m object) { m.set("Labor", "agency") }, "spec", "members")
+	}, want: "members[1].agency"},
+	{name: "task force: no window", base: "taskforce", edit: unspec("window"), want: "window"},
+	{name: "task force: window without an end", base: "taskforce", edit: unspec("window", "notAfter"), want: "notAfter"},
+	{name: "task force: window ends before it begins", base: "taskforce", edit: spec("2025-01-01T00:00:00Z", "window", "notAfter"), want: "notBefore is before notAfter"},
+	{name: "task force: member joins", base: "taskforce", update: func(o object) { o.add(member(1), "spec", "members") }, want: "immutable"},
+	{name: "task force: window extended", base: "taskforce", update: spec("2028-01-01T00:00:00Z", "window", "notAfter"), want: "immutable"},
+	{name: "task force: labelled", base: "taskforce", update: func(o object) { o.set("x", "metadata", "labels", "a") }},
 
 	// GatewayRoute.
 	{name: "route: accepted", base: "gatewayroute"},

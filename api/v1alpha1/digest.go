@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gowebpki/jcs"
 )
@@ -27,6 +28,13 @@ func (s *ExchangeSchemaSpec) Digest() (string, error) {
 	for i := range c.Fields {
 		slices.Sort(c.Fields[i].Codes)
 	}
+	return digestOf(c)
+}
+
+// Digest of the task force; agreements pin it. The order of members means nothing.
+func (s *TaskForceSpec) Digest() (string, error) {
+	c := s.DeepCopy()
+	slices.SortFunc(c.Members, func(a, b TaskForceMember) int { return strings.Compare(a.Agency, b.Agency) })
 	return digestOf(c)
 }
 

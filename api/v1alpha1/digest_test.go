@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/entente-dev/entente/api/v1alpha1"
 )
 
@@ -62,6 +64,53 @@ func TestDigestSpelling(t *testing.T) {
 		edit(o)
 		if got := digestOfTerms(t, o); got == want {
 			t.Errorf("%s: digest did not change", name)
+		}
+	}
+}
+
+func digestOfTaskForce(t *testing.T, o object) string {
+	t.Helper()
+	data, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f v1alpha1.TaskForce
+	if err := json.Unmarshal(data, &f); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := f.Spec.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+// TestTaskForceDigest pins the format, too: agreements pin task forces by it. The order of members means nothing; everything else does.
+func TestTaskForceDigest(t *testing.T) {
+	const want = "sha256:FBacg3iCjAW-ymwifXAUGeBhOuAXjjqFnCjE_LaJ8NQ"
+	if got := digestOfTaskForce(t, load(t, "taskforce")); got != want {
+		t.Errorf("digest %s, want %s: a change of the format breaks every agreement that pins a task force", got, want)
+	}
+	for name, tt := range map[string]struct {
+		same bool
+		edit func(object)
+	}{
+		"members in another order": {true, func(o object) {
+			members, _, _ := unstructured.NestedSlice(o, "spec", "members")
+			o.set([]any{members[1], members[0]}, "spec", "members")
+		}},
+		"time in another zone":  {true, spec("2026-01-01T02:00:00+02:00", "window", "notBefore")},
+		"a member more":         {false, func(o object) { o.add(member(1), "spec", "members") }},
+		"another trust domain":  {false, func(o object) { o.at(0, func(m object) { m.set("x.example", "trustDomain") }, "spec", "members") }},
+		"another lead":          {false, spec("labor-inspectorate", "lead")},
+		"one second more":       {false, spec("2027-01-01T00:00:01Z", "window", "notAfter")},
+		"another objective":     {false, spec("To do something else.", "objective")},
+		"another version of it": {false, spec(int64(2), "version")},
+	} {
+		o := load(t, "taskforce")
+		tt.edit(o)
+		if got := digestOfTaskForce(t, o); (got == want) != tt.same {
+			t.Errorf("%s: digest %s", name, got)
 		}
 	}
 }

@@ -28,6 +28,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&SharingAgreement{}, &SharingAgreementList{},
 		&AgreementDecision{}, &AgreementDecisionList{},
 		&AgreementProfile{}, &AgreementProfileList{},
+		&TaskForce{}, &TaskForceList{},
 		&GatewayRoute{}, &GatewayRouteList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)

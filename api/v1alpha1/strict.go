@@ -66,9 +66,18 @@ func (s *AgreementProfileSpec) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
+// UnmarshalJSON decodes strictly: see UnknownFields.
+func (s *TaskForceSpec) UnmarshalJSON(data []byte) (err error) {
+	type plain TaskForceSpec // has no UnmarshalJSON
+	*s = TaskForceSpec{}
+	s.UnknownFields, err = decodeStrict(data, (*plain)(s))
+	return err
+}
+
 var (
 	_ json.Unmarshaler = (*ExchangeSchemaSpec)(nil)
 	_ json.Unmarshaler = (*DatasetSpec)(nil)
 	_ json.Unmarshaler = (*SharingAgreementSpec)(nil)
 	_ json.Unmarshaler = (*AgreementProfileSpec)(nil)
+	_ json.Unmarshaler = (*TaskForceSpec)(nil)
 )

@@ -62,6 +62,10 @@ func unknownFields(t *testing.T, kind string, data []byte) []string {
 		var p v1alpha1.AgreementProfile
 		err = json.Unmarshal(data, &p)
 		fields = p.Spec.UnknownFields
+	case "TaskForce":
+		var f v1alpha1.TaskForce
+		err = json.Unmarshal(data, &f)
+		fields = f.Spec.UnknownFields
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +73,7 @@ func unknownFields(t *testing.T, kind string, data []byte) []string {
 	return fields
 }
 
-var strictBases = []string{"sharingagreement", "dataset", "exchangeschema", "agreementprofile"}
+var strictBases = []string{"sharingagreement", "dataset", "exchangeschema", "agreementprofile", "taskforce"}
 
 // TestUnknownMembersAreNamed: a member that this version does not know, anywhere under spec, is found when decoding.
 func TestUnknownMembersAreNamed(t *testing.T) {

@@ -357,10 +357,28 @@ type Recipient struct {
 	// +kubebuilder:validation:MaxLength=40
 	// +optional
 	Agency string `json:"agency,omitempty"`
-	// TaskForce whose members may ask.
-	// +kubebuilder:validation:MaxLength=63
+	// TaskForce whose members, the source left out, may ask while its window is open, pinned by version and digest: who joins later
+	// joins by a new version of the task force and of the agreement. Every member is a party.
 	// +optional
-	TaskForce string `json:"taskForce,omitempty"`
+	TaskForce *TaskForceRef `json:"taskForce,omitempty"`
+}
+
+// TaskForceRef pins a task force, and with it its members and its window.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type TaskForceRef struct {
+	// Name of the task force.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Name string `json:"name"`
+	// Version of the task force.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Version int64 `json:"version"`
+	// Digest of the task force, from its status or from `entente task-force digest`.
+	// +kubebuilder:validation:MaxLength=50
+	// +kubebuilder:validation:Pattern=`^sha256:[A-Za-z0-9_-]{43}$`
+	Digest string `json:"digest"`
 }
 
 // SchemaRef pins an exchange schema.
