@@ -49,6 +49,7 @@ func (r *agreements) setUp(m manager.Manager) error {
 		Watches(&v1alpha1.Agency{}, handler.EnqueueRequestsFromMapFunc(r.ofAgency), changed(agencyInput)).
 		Watches(&v1alpha1.ExchangeSchema{}, handler.EnqueueRequestsFromMapFunc(r.ofSchema), changed(generation)).
 		Watches(&v1alpha1.AgreementProfile{}, handler.EnqueueRequestsFromMapFunc(r.ofProfile), changed(generation)).
+		Watches(&v1alpha1.TaskForce{}, handler.EnqueueRequestsFromMapFunc(r.ofTaskForce), changed(generation)).
 		Watches(&v1alpha1.Dataset{}, handler.EnqueueRequestsFromMapFunc(r.ofDataset), changed(datasetInput)).
 		WithOptions(options(4)).
 		Complete(r)
@@ -216,6 +217,10 @@ func (r *agreements) ofSchema(ctx context.Context, o client.Object) []reconcile.
 
 func (r *agreements) ofProfile(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.naming(ctx, profileRef(o.GetName()))
+}
+
+func (r *agreements) ofTaskForce(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.naming(ctx, taskForceRef(o.GetName()))
 }
 
 func (r *agreements) ofDataset(ctx context.Context, o client.Object) []reconcile.Request {

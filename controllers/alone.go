@@ -79,3 +79,15 @@ func newProfiles(c client.Client, g *gatherer, now func() time.Time) *alone[*v1a
 		},
 	}
 }
+
+// newTaskForces decides about task forces, and shows the digests that agreements pin and where in its window each is.
+func newTaskForces(c client.Client, g *gatherer, now func() time.Time) *alone[*v1alpha1.TaskForce, v1alpha1.TaskForceStatus] {
+	return &alone[*v1alpha1.TaskForce, v1alpha1.TaskForceStatus]{
+		client: c, gather: g, now: now, kind: "TaskForce", owner: ownerTaskForce,
+		empty: func() *v1alpha1.TaskForce { return &v1alpha1.TaskForce{} },
+		decide: func(f *v1alpha1.TaskForce, now time.Time) (have, want v1alpha1.TaskForceStatus, next time.Time) {
+			want, next = compile.TaskForceStatus(f, now)
+			return f.Status, want, next
+		},
+	}
+}

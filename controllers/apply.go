@@ -23,6 +23,8 @@ const (
 	ownerDataset = "entente-dataset"
 	ownerProbe   = "entente-probe"
 	ownerProfile = "entente-profile"
+
+	ownerTaskForce = "entente-task-force"
 )
 
 // applyStatus applies the whole of what owner has to say in an object's status. That the object is gone is no error.

@@ -61,6 +61,11 @@ func (g *gatherer) terms(ctx context.Context, x *compile.Index, t *v1alpha1.Agre
 			return err
 		}
 	}
+	for _, ref := range compile.PinnedTaskForces(t) {
+		if err := g.taskForce(ctx, x, compile.TaskForceName(ref)); err != nil {
+			return err
+		}
+	}
 	for i := range t.Clauses {
 		c := &t.Clauses[i]
 		name := schemaName(v1alpha1.SchemaVersion{Name: c.Schema.Name, Version: c.Schema.Version})
@@ -96,6 +101,7 @@ func (g *gatherer) empty() *compile.Index {
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
 		Profiles:   map[string]*v1alpha1.AgreementProfile{},
+		TaskForces: map[string]*v1alpha1.TaskForce{},
 
 		ProfileCache: g.profiles,
 	}
@@ -127,6 +133,18 @@ func (g *gatherer) profile(ctx context.Context, x *compile.Index, name string) e
 	found, err := g.get(ctx, name, p)
 	if found {
 		x.Profiles[name] = p
+	}
+	return err
+}
+
+func (g *gatherer) taskForce(ctx context.Context, x *compile.Index, name string) error {
+	if x.TaskForces[name] != nil {
+		return nil
+	}
+	f := &v1alpha1.TaskForce{}
+	found, err := g.get(ctx, name, f)
+	if found {
+		x.TaskForces[name] = f
 	}
 	return err
 }

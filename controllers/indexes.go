@@ -9,13 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 )
 
 // Field indexes of the cache. A reconcile gets or lists by one of these and never lists everything.
 const (
 	// agreementByID: terms.id.
 	agreementByID = "terms.id"
-	// agreementByRef: what the terms name, as agency/NAME, schema/NAME.vN, dataset/NAME, profile/NAME.
+	// agreementByRef: what the terms name, as agency/NAME, schema/NAME.vN, dataset/NAME, profile/NAME, taskforce/NAME.vN.
 	agreementByRef = "terms.refs"
 	// decisionByID: the id of the agreement that is decided on.
 	decisionByID = "spec.agreement.id"
@@ -69,6 +70,8 @@ func schemaRef(name string) string  { return "schema/" + name }
 func datasetRef(name string) string { return "dataset/" + name }
 func profileRef(name string) string { return "profile/" + name }
 
+func taskForceRef(name string) string { return "taskforce/" + name }
+
 // references lists what the terms name.
 func references(t *v1alpha1.AgreementTerms) []string {
 	var out []string
@@ -77,6 +80,9 @@ func references(t *v1alpha1.AgreementTerms) []string {
 	}
 	for _, name := range t.Profiles {
 		out = append(out, profileRef(name))
+	}
+	for _, ref := range compile.PinnedTaskForces(t) {
+		out = append(out, taskForceRef(compile.TaskForceName(ref)))
 	}
 	for i := range t.Clauses {
 		c := &t.Clauses[i]

@@ -159,6 +159,7 @@ func assemble(m manager.Manager, o Options) error {
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
 		newSchemas(c, gather, now),
 		newProfiles(c, gather, now),
+		newTaskForces(c, gather, now),
 		&datasets{client: c, gather: gather, now: now},
 		&probes{client: c, gather: gather, catalogue: o.Catalogue, now: now},
 	} {

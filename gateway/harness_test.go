@@ -309,7 +309,7 @@ func clause(name string, src *agency, recipients ...*agency) route.Clause {
 		}},
 	}
 	for _, r := range recipients {
-		c.Recipients = append(c.Recipients, r.party)
+		c.Recipients = append(c.Recipients, route.Recipient{Party: r.party})
 	}
 	return c
 }

@@ -257,8 +257,9 @@ func (d clusterDesk) Index(ctx context.Context) (*compile.Index, error) {
 		datasets   v1alpha1.DatasetList
 		agreements v1alpha1.SharingAgreementList
 		decisions  v1alpha1.AgreementDecisionList
+		forces     v1alpha1.TaskForceList
 	)
-	for _, list := range []client.ObjectList{&agencies, &schemas, &datasets, &agreements, &decisions} {
+	for _, list := range []client.ObjectList{&agencies, &schemas, &datasets, &agreements, &decisions, &forces} {
 		if err := d.client.List(ctx, list, client.InNamespace(d.namespace)); err != nil {
 			return nil, err
 		}
@@ -267,6 +268,7 @@ func (d clusterDesk) Index(ctx context.Context) (*compile.Index, error) {
 		Agencies:   map[string]*v1alpha1.Agency{},
 		Schemas:    map[string]*v1alpha1.ExchangeSchema{},
 		Datasets:   map[string]*v1alpha1.Dataset{},
+		TaskForces: map[string]*v1alpha1.TaskForce{},
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
 	}
@@ -281,6 +283,9 @@ func (d clusterDesk) Index(ctx context.Context) (*compile.Index, error) {
 	}
 	for i := range datasets.Items {
 		x.Datasets[datasets.Items[i].Name] = &datasets.Items[i]
+	}
+	for i := range forces.Items {
+		x.TaskForces[forces.Items[i].Name] = &forces.Items[i]
 	}
 	for i := range agreements.Items {
 		id := agreements.Items[i].Spec.Terms.ID

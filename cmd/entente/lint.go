@@ -140,8 +140,9 @@ func lintObjects(ctx context.Context, d clusterDesk) (map[string][]metav1.Object
 		datasets   v1alpha1.DatasetList
 		agreements v1alpha1.SharingAgreementList
 		rules      v1alpha1.AgreementProfileList
+		forces     v1alpha1.TaskForceList
 	)
-	for _, list := range []client.ObjectList{&agencies, &schemas, &datasets, &agreements, &rules} {
+	for _, list := range []client.ObjectList{&agencies, &schemas, &datasets, &agreements, &rules, &forces} {
 		if err := d.client.List(ctx, list, client.InNamespace(d.namespace)); err != nil {
 			return nil, err
 		}
@@ -161,6 +162,9 @@ func lintObjects(ctx context.Context, d clusterDesk) (map[string][]metav1.Object
 	}
 	for i := range rules.Items {
 		out["AgreementProfile"] = append(out["AgreementProfile"], &rules.Items[i])
+	}
+	for i := range forces.Items {
+		out["TaskForce"] = append(out["TaskForce"], &forces.Items[i])
 	}
 	return out, nil
 }

@@ -18,7 +18,7 @@ func newStandaloneCommand() *cobra.Command {
 		Use:   "standalone --config DIR",
 		Short: "Run an agency from a folder of resources, without a cluster",
 		Long: `Runs the gateway and the exchange of one agency. The folder holds the same resources that a cluster would, as *.yaml files:
-Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision and AgreementProfile. A change of a file acts within moments.
+Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision, AgreementProfile and TaskForce. A change of a file acts within moments.
 
 Keys, decisions, routes and the log are kept in the state folder, and in its status/ every resource with its status: what
 kubectl would show. A file that cannot be read gives no permission, and refuses the agreements that it mentions.`,

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -39,13 +40,36 @@ func ladder(date time.Time) []time.Time {
 	return out
 }
 
-// expiring leaves out a version that another replaces before its end: the agreement goes on.
+// expiring leaves out a version that another replaces before its end: the agreement goes on. Of the agreement's end and those of its
+// task forces the next one is told.
 func (c *compiler) expiring(v *version) verdict {
-	reason, words, ok := c.rung(v.end)
+	end, message := v.end, "ends %s, at %s: renew by a new version, or let it end"
+	for _, f := range v.taskForces() {
+		if c.now.Before(f.notAfter) && f.notAfter.Before(end) {
+			end, message = f.notAfter, "task force "+f.object.Name+" ends %s, at %s: renew it by a new version of it, pinned by a new version of the agreement, or let it end"
+		}
+	}
+	reason, words, ok := c.rung(end)
 	if !ok || !v.running() || v.replacedBy != nil {
 		return verdict{}
 	}
-	return verdict{true, reason, fmt.Sprintf("ends %s, at %s: renew by a new version, or let it end", words, v.end.Format(time.RFC3339))}
+	return verdict{true, reason, fmt.Sprintf(message, words, end.Format(time.RFC3339))}
+}
+
+// windowsOf says of the task forces whose windows are narrower than the version's what that means now.
+func (c *compiler) windowsOf(v *version) string {
+	var out strings.Builder
+	for _, f := range v.taskForces() {
+		switch {
+		case c.now.Before(f.notBefore):
+			fmt.Fprintf(&out, "; members of task force %s may ask from %s", f.object.Name, f.notBefore.Format(time.RFC3339))
+		case !c.now.Before(f.notAfter):
+			fmt.Fprintf(&out, "; task force %s ended at %s, and nothing is disclosed to its members as such", f.object.Name, f.notAfter.Format(time.RFC3339))
+		case f.notAfter.Before(v.end):
+			fmt.Fprintf(&out, "; task force %s ends at %s", f.object.Name, f.notAfter.Format(time.RFC3339))
+		}
+	}
+	return out.String()
 }
 
 // beginning is also about what is not signed yet: that is when it matters most.

@@ -39,6 +39,8 @@ type compiler struct {
 	peers   map[string]error
 	// profiles of this compilation by name.
 	profiles map[string]*framework
+	// taskForces of this compilation by object name.
+	taskForces map[string]*taskForce
 	// datasets of the local agency in the order of their names.
 	datasets []*v1alpha1.Dataset
 }
@@ -51,6 +53,8 @@ func newCompiler(index *Index, now time.Time) *compiler {
 		schemas:  map[string]*schema{},
 		peers:    map[string]error{},
 		profiles: map[string]*framework{},
+
+		taskForces: map[string]*taskForce{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(index.Datasets)) {
 		c.datasets = append(c.datasets, index.Datasets[name])

@@ -55,7 +55,7 @@ var terms = map[string]keeping{
 	"clauses[].name":                   promisesNothing,
 	"clauses[].source":                 promisesNothing,
 	"clauses[].recipients[].agency":    byCredential,
-	"clauses[].recipients[].taskForce": notInThisRelease("task forces are not in this release: name the agencies"),
+	"clauses[].recipients[].taskForce": byCredential, // who is in it, and its window
 	"clauses[].schema":                 byGateway,
 	"clauses[].dataset":                byDatabase,
 	"clauses[].purposes":               byGateway,

@@ -24,7 +24,7 @@ func (c *compiler) credentials(id string, r *route.Route, versions []*version) [
 		gone := v.withdrawn(false)
 		for i := range v.clauses {
 			if cl := &v.clauses[i]; cl.inbound && cl.withheld(gone) == "" {
-				c.planClause(plan, id, v.end, cl, gone)
+				c.planClause(plan, id, v, cl, gone)
 			}
 		}
 	}
@@ -35,15 +35,27 @@ func (c *compiler) credentials(id string, r *route.Route, versions []*version) [
 	return slices.Clip(out)
 }
 
-// planClause adds the certificate role of each recipient and the database role of each PostgreSQL dataset of a clause.
-func (c *compiler) planClause(plan map[string]*Credential, id string, end time.Time, cl *clause, gone map[string]*said) {
-	for _, r := range remaining(cl.terms.Recipients, gone) {
-		add(plan, "agreement/"+r.Agency, end, Credential{
+// planClause adds the certificate role of each recipient that may ask, and the database role of each PostgreSQL dataset while
+// anybody may.
+func (c *compiler) planClause(plan map[string]*Credential, id string, v *version, cl *clause, gone map[string]*said) {
+	var end time.Time
+	for _, r := range remaining(cl.recipients, gone) {
+		from, until := r.window(v)
+		if c.now.Before(from.Add(-lead)) || !c.now.Before(until) {
+			continue
+		}
+		if until.After(end) {
+			end = until
+		}
+		add(plan, "agreement/"+r.agency, until, Credential{
 			Agreement: id,
-			Role:      AgreementRole(id, r.Agency),
-			Recipient: r.Agency,
-			SPIFFEID:  AgreementSPIFFEID(c.self.Spec.TrustDomain, id, r.Agency),
+			Role:      AgreementRole(id, r.agency),
+			Recipient: r.agency,
+			SPIFFEID:  AgreementSPIFFEID(c.self.Spec.TrustDomain, id, r.agency),
 		})
+	}
+	if end.IsZero() {
+		return
 	}
 	for _, d := range cl.datasets {
 		pg := d.Spec.Source.PostgreSQL

@@ -69,7 +69,7 @@ func destruction(t *v1alpha1.AgreementTerms, agency string) (d Duty, ok bool) {
 	for i := range t.Clauses {
 		cl := &t.Clauses[i]
 		o := cl.Obligations
-		if o == nil || o.RetentionDays == nil && o.Destruction == "" || !slices.ContainsFunc(cl.Recipients, func(r v1alpha1.Recipient) bool { return r.Agency == agency }) {
+		if o == nil || o.RetentionDays == nil && o.Destruction == "" || !mayReceive(cl, agency) {
 			continue
 		}
 		member, kept := "destruction", time.Duration(0)
@@ -82,6 +82,14 @@ func destruction(t *v1alpha1.AgreementTerms, agency string) (d Duty, ok bool) {
 		ok = true
 	}
 	return d, ok
+}
+
+// mayReceive goes by the terms alone, so that every party comes to the same: which of the parties are members of a task force stands
+// in the task force, and so a clause that names one binds them all but its source. Who received nothing attests that nothing is left.
+func mayReceive(cl *v1alpha1.Clause, party string) bool {
+	return slices.ContainsFunc(cl.Recipients, func(r v1alpha1.Recipient) bool {
+		return r.Agency == party || r.TaskForce != nil && party != cl.Source
+	})
 }
 
 // DutyOf finds a duty of an agency; nil: it owes none of that name. owed lists those that it does owe.

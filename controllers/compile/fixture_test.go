@@ -55,6 +55,7 @@ type fixture struct {
 	agreements map[string]*v1alpha1.SharingAgreement
 	decisions  map[string]*v1alpha1.AgreementDecision
 	profiles   map[string]*v1alpha1.AgreementProfile
+	taskForces map[string]*v1alpha1.TaskForce
 }
 
 const goneAnnotation = "test.entente.dev/gone"
@@ -86,6 +87,7 @@ func parseFixture(path string, data []byte) (*fixture, error) {
 		agreements: map[string]*v1alpha1.SharingAgreement{},
 		decisions:  map[string]*v1alpha1.AgreementDecision{},
 		profiles:   map[string]*v1alpha1.AgreementProfile{},
+		taskForces: map[string]*v1alpha1.TaskForce{},
 	}
 	if err := yaml.UnmarshalStrict(header, f); err != nil {
 		return nil, err
@@ -118,6 +120,8 @@ func parseFixture(path string, data []byte) (*fixture, error) {
 			delete(f.schemas, name)
 		case "Dataset":
 			delete(f.datasets, name)
+		case "TaskForce":
+			delete(f.taskForces, name)
 		}
 	}
 	return f, nil
@@ -143,6 +147,8 @@ func (f *fixture) load(document string) error {
 		return into(f.decisions, document, func(o *v1alpha1.AgreementDecision) string { return o.Name })
 	case "AgreementProfile":
 		return into(f.profiles, document, func(o *v1alpha1.AgreementProfile) string { return o.Name })
+	case "TaskForce":
+		return into(f.taskForces, document, func(o *v1alpha1.TaskForce) string { return o.Name })
 	}
 	return fmt.Errorf("unknown kind %q", kind.Kind)
 }
@@ -225,6 +231,8 @@ func (f *fixture) digest(name string) string {
 	var digest string
 	if s := f.schemas[name]; s != nil {
 		digest, _ = s.Spec.Digest()
+	} else if tf := f.taskForces[name]; tf != nil {
+		digest, _ = tf.Spec.Digest()
 	} else if a := f.agreements[name]; a != nil {
 		digest, _ = a.Spec.Terms.Digest()
 	}
@@ -239,7 +247,7 @@ func (f *fixture) index(now time.Time) *Index {
 	ix := &Index{
 		Self: f.Self, Agencies: f.agencies, Schemas: f.schemas, Datasets: f.datasets,
 		Agreements: map[string][]*v1alpha1.SharingAgreement{}, Decisions: map[string][]*v1alpha1.AgreementDecision{},
-		Profiles: f.profiles, ProfileCache: profiles,
+		Profiles: f.profiles, ProfileCache: profiles, TaskForces: f.taskForces,
 	}
 	for _, a := range f.agreements {
 		if existsAt(a, now) {

@@ -152,6 +152,9 @@ func show(t testing.TB, now metav1.Time, r Result, prior Prior, shown map[string
 	for name := range f.schemas {
 		out = strings.ReplaceAll(out, f.digest(name), "${digest "+name+"}")
 	}
+	for name := range f.taskForces {
+		out = strings.ReplaceAll(out, f.digest(name), "${digest "+name+"}")
+	}
 	for name := range f.agreements {
 		out = strings.ReplaceAll(out, f.digest(name), "${digest "+name+"}")
 	}

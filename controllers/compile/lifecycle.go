@@ -103,7 +103,7 @@ var states = map[string]v1alpha1.AgreementState{
 
 // live decides whether the version is in force, in what state it is, and whether we sign it.
 func (c *compiler) live(v *version) {
-	v.inForce = c.first(v, life, v1alpha1.ReasonInForce, fmt.Sprintf("in force until %s", v.end.Format(time.RFC3339)))
+	v.inForce = c.first(v, life, v1alpha1.ReasonInForce, fmt.Sprintf("in force until %s", v.end.Format(time.RFC3339))+c.windowsOf(v))
 	v.state = states[v.inForce.reason]
 	if v.inForce.reason == v1alpha1.ReasonNotSigned && v.signatures.ours {
 		v.state = v1alpha1.StateSigned

@@ -106,6 +106,7 @@ func (l *linter) clause(terms *v1alpha1.Clause) {
 	whole.Clauses = []v1alpha1.Clause{*terms}
 	alone.terms, alone.clauses = &whole, []clause{l.c.clause(terms)}
 	l.first(&alone, purposesKnown)
+	l.taskForces(&alone)
 
 	name := schemaName(terms.Schema.Name, terms.Schema.Version)
 	if l.c.index.Schemas[name] == nil {
@@ -118,6 +119,21 @@ func (l *linter) clause(terms *v1alpha1.Clause) {
 	if d := l.c.index.Datasets[terms.Dataset]; d != nil && schemaName(d.Spec.Schema.Name, d.Spec.Schema.Version) != name {
 		l.add("clauses["+terms.Name+"].dataset", v1alpha1.ReasonUnknownDataset, fmt.Sprintf("Dataset %q is in schema %q, the clause in %q: map the dataset to that schema",
 			d.Name, schemaName(d.Spec.Schema.Name, d.Spec.Schema.Version), name))
+	}
+}
+
+// taskForces checks those that a clause names, if they are all there.
+func (l *linter) taskForces(v *version) {
+	missing := eachTaskForce(v.terms, func(path string, ref *v1alpha1.TaskForceRef) bool {
+		name := schemaName(ref.Name, ref.Version)
+		if l.c.index.TaskForces[name] != nil {
+			return false
+		}
+		l.notChecked(path, v1alpha1.ReasonUnknownTaskForce, fmt.Sprintf("there is no TaskForce %q to compare digest and members with", name))
+		return true
+	})
+	if !missing {
+		l.first(v, taskForcesKnown, taskForceDigestsMatch, taskForceMembersSign)
 	}
 }
 

@@ -32,5 +32,9 @@ func (v *version) instants() []time.Time {
 			out = append(append(out, ladder(from.UTC())...), from.UTC())
 		}
 	}
+	for _, f := range v.taskForces() {
+		out = append(out, f.notBefore.Add(-lead), f.notBefore, f.notAfter)
+		out = append(out, ladder(f.notAfter)...)
+	}
 	return out
 }

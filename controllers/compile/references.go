@@ -18,6 +18,9 @@ var resolution = []check{
 	agenciesComplete,
 	purposesKnown,
 	profilesKnown,
+	taskForcesKnown,
+	taskForceDigestsMatch,
+	taskForceMembersSign,
 	schemasKnown,
 	schemaDigestsMatch,
 	schemaFieldsKnown,
@@ -34,6 +37,8 @@ var purposeNamespaces = []string{"entente", "dpv", "ncic", "tefca", "hl7", "duo"
 type clause struct {
 	terms  *v1alpha1.Clause
 	schema *schema
+	// recipients, with the members of task forces one by one.
+	recipients []recipient
 	// inbound: we are the source; outbound: we are a recipient.
 	inbound, outbound bool
 	// filterFields with the default filled in, and needs, all the fields that the clause's queries read; both in the
@@ -53,11 +58,12 @@ func (c *compiler) resolve(v *version) {
 
 func (c *compiler) clause(terms *v1alpha1.Clause) clause {
 	cl := clause{
-		terms:    terms,
-		schema:   c.pinned(terms.Schema),
-		inbound:  terms.Source == c.index.Self,
-		outbound: slices.ContainsFunc(terms.Recipients, func(r v1alpha1.Recipient) bool { return r.Agency == c.index.Self }),
+		terms:      terms,
+		schema:     c.pinned(terms.Schema),
+		recipients: c.recipients(terms),
+		inbound:    terms.Source == c.index.Self,
 	}
+	cl.outbound = cl.hasRecipient(c.index.Self)
 	if cl.inbound {
 		cl.datasets = c.offering(terms)
 	}
@@ -75,6 +81,11 @@ func (c *compiler) clause(terms *v1alpha1.Clause) clause {
 	rowFields, _ := cl.schema.rowFilterFields(terms.RowFilter) // an error is Accepted's to tell
 	cl.needs = cl.schema.sorted(cl.disclosed(), cl.filterFields, selectors, rowFields)
 	return cl
+}
+
+// hasRecipient says whether the agency may ask, by itself or as a member of a task force.
+func (cl *clause) hasRecipient(agency string) bool {
+	return slices.ContainsFunc(cl.recipients, func(r recipient) bool { return r.agency == agency })
 }
 
 // disclosed are the fields that an answer may hold: none below the rung of Records, so that no column is granted for them.

@@ -117,7 +117,7 @@ func (c *compiler) routeClauses(v *version) []route.Clause {
 		r := c.routeClause(v, cl)
 		r.Withheld = cl.withheld(gone)
 		if r.Withheld == "" {
-			r.Recipients = c.recipients(remaining(cl.terms.Recipients, gone))
+			r.Recipients = c.routeRecipients(remaining(cl.recipients, gone))
 		}
 		out = append(out, r)
 	}
@@ -129,7 +129,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 	out := route.Clause{
 		Name:         t.Name,
 		Source:       c.source(cl),
-		Recipients:   c.recipients(t.Recipients),
+		Recipients:   c.routeRecipients(cl.recipients),
 		Addresses:    c.addresses(cl),
 		Schema:       cl.schema.route,
 		Purposes:     sorted(t.Purposes),
@@ -179,19 +179,8 @@ func (c *compiler) source(cl *clause) route.Peer {
 	}
 }
 
-func (c *compiler) recipients(of []v1alpha1.Recipient) []route.Party {
-	out := make([]route.Party, len(of))
-	for i, r := range of {
-		// Every recipient is a party, or the terms were not accepted; then the route is only measured.
-		if a := c.index.Agencies[r.Agency]; a != nil {
-			out[i] = partyOf(a)
-		}
-	}
-	return out
-}
-
 // jurisdictions of the recipients: our own view of them, since what an agency says of itself in a query proves nothing.
-func (c *compiler) jurisdictions(of []route.Party) map[string][]string {
+func (c *compiler) jurisdictions(of []route.Recipient) map[string][]string {
 	out := make(map[string][]string, len(of))
 	for _, p := range of {
 		if a := c.index.Agencies[p.Agency]; a != nil && len(a.Spec.Jurisdictions) > 0 {
@@ -207,12 +196,12 @@ func (c *compiler) addresses(cl *clause) map[string]string {
 		return nil
 	}
 	var out map[string]string
-	for _, r := range cl.terms.Recipients {
-		if a := c.index.Agencies[r.Agency]; a != nil && a.Spec.PostalAddress != "" {
+	for _, r := range cl.recipients {
+		if a := c.index.Agencies[r.agency]; a != nil && a.Spec.PostalAddress != "" {
 			if out == nil {
 				out = map[string]string{}
 			}
-			out[r.Agency] = a.Spec.PostalAddress
+			out[r.agency] = a.Spec.PostalAddress
 		}
 	}
 	return out

@@ -30,6 +30,8 @@ type Index struct {
 	Decisions map[string][]*v1alpha1.AgreementDecision
 	// Profiles by name: the legal frameworks that terms may name.
 	Profiles map[string]*v1alpha1.AgreementProfile
+	// TaskForces by object name, <name>.v<version>.
+	TaskForces map[string]*v1alpha1.TaskForce
 	// ProfileCache remembers compiled profiles from one call to the next; nil: nothing is remembered.
 	ProfileCache *profile.Cache
 }

@@ -30,12 +30,15 @@ const (
 	maxFields   = 256
 	maxPaper    = 4000
 	maxProfiles = 8
-	maxVersion  = 100_000
-	maxPattern  = 256
-	maxLimit    = 1_000_000_000
 	maxDuties   = 32
 
 	maxEveryDays = 3660
+
+	// maxTaskForces bounds how many task forces the terms name: proposals carry them.
+	maxTaskForces = 8
+	maxVersion    = 100_000
+	maxPattern    = 256
+	maxLimit      = 1_000_000_000
 )
 
 // checkTerms lists what is wrong with the terms by themselves.
@@ -53,6 +56,9 @@ func checkTerms(name string, t *v1alpha1.AgreementTerms) faults {
 		checkClause(&f, path, t, &t.Clauses[i])
 	}
 	checkDuties(&f, t)
+	if n := len(PinnedTaskForces(t)); n > maxTaskForces {
+		f.add("clauses", "%d task forces are pinned; at most %d are possible", n, maxTaskForces)
+	}
 	return f
 }
 

@@ -45,22 +45,40 @@ func checkSides(f *faults, path string, t *v1alpha1.AgreementTerms, cl *v1alpha1
 	if n := len(cl.Recipients); n < 1 || n > maxParties {
 		f.add(path+".recipients", "%d recipients; 1 to %d are possible", n, maxParties)
 	}
-	seen := map[v1alpha1.Recipient]bool{}
+	seen := map[string]bool{}
 	for i, r := range cl.Recipients {
 		at := fmt.Sprintf("%s.recipients[%d]", path, i)
 		switch {
-		case (r.Agency == "") == (r.TaskForce == ""):
+		case (r.Agency == "") == (r.TaskForce == nil):
 			f.add(at, "exactly one of agency and taskForce is given")
-		case r.TaskForce != "":
+			continue
+		case r.TaskForce != nil:
+			checkTaskForceRef(f, at+".taskForce", r.TaskForce)
 		case r.Agency == cl.Source:
 			f.add(at, "%q is the source itself", r.Agency)
 		case party(t, r.Agency) == nil:
 			f.add(at, "%q is not a party", r.Agency)
 		}
-		if seen[r] {
-			f.add(at, "%q stands twice", r.Agency+r.TaskForce)
+		name := r.Agency
+		if r.TaskForce != nil {
+			name = "task force " + r.TaskForce.Name
 		}
-		seen[r] = true
+		if seen[name] {
+			f.add(at, "%q stands twice", name)
+		}
+		seen[name] = true
+	}
+}
+
+func checkTaskForceRef(f *faults, path string, r *v1alpha1.TaskForceRef) {
+	if !isName(r.Name, 40) {
+		f.add(path+".name", "%q is not the name of a task force", r.Name)
+	}
+	if r.Version < 1 || r.Version > maxVersion {
+		f.add(path+".version", "%d is not between 1 and %d", r.Version, maxVersion)
+	}
+	if !digestForm.MatchString(r.Digest) {
+		f.add(path+".digest", "%q is not sha256:<base64url>", r.Digest)
 	}
 }
 

@@ -1,10 +1,6 @@
 package compile
 
-import (
-	"slices"
-
-	"github.com/entente-dev/entente/api/v1alpha1"
-)
+import "slices"
 
 // A party that suspends or ends an agreement does so for itself: nothing is disclosed by it or to it any more. Between other
 // parties the agreement stands. A party in no clause, a lead or an overseer, has nothing of its own to stop: it stops the whole.
@@ -49,9 +45,7 @@ func (v *version) stoppedBy(final bool) *said {
 
 // takesPart says whether the agency is the source or a recipient of a clause.
 func (v *version) takesPart(agency string) bool {
-	return slices.ContainsFunc(v.terms.Clauses, func(c v1alpha1.Clause) bool {
-		return c.Source == agency || slices.ContainsFunc(c.Recipients, func(r v1alpha1.Recipient) bool { return r.Agency == agency })
-	})
+	return slices.ContainsFunc(v.clauses, func(cl clause) bool { return cl.terms.Source == agency || cl.hasRecipient(agency) })
 }
 
 // withheld says why a clause of ours discloses nothing while these parties are withdrawn; empty: it does.
@@ -63,8 +57,8 @@ func (cl *clause) withheld(gone map[string]*said) string {
 		return ""
 	}
 	var last *said
-	for _, r := range cl.terms.Recipients {
-		s := gone[r.Agency]
+	for _, r := range cl.recipients {
+		s := gone[r.agency]
 		if s == nil {
 			return ""
 		}
@@ -77,6 +71,6 @@ func (cl *clause) withheld(gone map[string]*said) string {
 }
 
 // remaining are the recipients that are not withdrawn.
-func remaining(recipients []v1alpha1.Recipient, gone map[string]*said) []v1alpha1.Recipient {
-	return slices.DeleteFunc(slices.Clone(recipients), func(r v1alpha1.Recipient) bool { return gone[r.Agency] != nil })
+func remaining(recipients []recipient, gone map[string]*said) []recipient {
+	return slices.DeleteFunc(slices.Clone(recipients), func(r recipient) bool { return gone[r.agency] != nil })
 }

@@ -221,15 +221,29 @@ func (s *Server) grant(r *route.Route, who route.Party) (until time.Time, refusa
 	if r == nil {
 		return time.Time{}, none
 	}
-	v := r.Current(s.Now())
+	now := s.Now()
+	v := r.Current(now)
 	if v == nil {
 		return time.Time{}, none
 	}
 	for i := range v.Clauses {
 		c := &v.Clauses[i]
-		if c.Source.Party == r.Self && c.HasRecipient(who) {
-			return v.NotAfter, nil
+		if c.Source.Party != r.Self {
+			continue
+		}
+		end, ok := c.Admits(who, now)
+		if !ok {
+			continue
+		}
+		if end.IsZero() || v.NotAfter.Before(end) {
+			end = v.NotAfter
+		}
+		if end.After(until) {
+			until = end
 		}
 	}
-	return time.Time{}, none
+	if until.IsZero() {
+		return time.Time{}, none
+	}
+	return until, nil
 }

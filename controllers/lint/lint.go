@@ -134,6 +134,8 @@ func (r *Report) check(all []resource, profiles []*v1alpha1.AgreementProfile) {
 			found = compile.LintSchema(o)
 		case *v1alpha1.AgreementProfile:
 			found = compile.LintProfile(o)
+		case *v1alpha1.TaskForce:
+			found = compile.LintTaskForce(o)
 		case *v1alpha1.Dataset:
 			found = compile.LintDataset(x, o)
 		}
@@ -149,7 +151,8 @@ func (r *Report) check(all []resource, profiles []*v1alpha1.AgreementProfile) {
 func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index {
 	x := &compile.Index{
 		Agencies: map[string]*v1alpha1.Agency{}, Schemas: map[string]*v1alpha1.ExchangeSchema{}, Datasets: map[string]*v1alpha1.Dataset{},
-		Profiles: map[string]*v1alpha1.AgreementProfile{}, ProfileCache: profile.NewCache(),
+		TaskForces: map[string]*v1alpha1.TaskForce{},
+		Profiles:   map[string]*v1alpha1.AgreementProfile{}, ProfileCache: profile.NewCache(),
 	}
 	for _, p := range profiles {
 		x.Profiles[p.Name] = p
@@ -164,6 +167,8 @@ func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index
 			x.Datasets[o.Name] = o
 		case *v1alpha1.AgreementProfile:
 			x.Profiles[o.Name] = o
+		case *v1alpha1.TaskForce:
+			x.TaskForces[o.Name] = o
 		}
 	}
 	return x

@@ -61,6 +61,7 @@ var kinds = map[string]func() metav1.Object{
 	"SharingAgreement":  func() metav1.Object { return &v1alpha1.SharingAgreement{} },
 	"AgreementDecision": func() metav1.Object { return &v1alpha1.AgreementDecision{} },
 	"AgreementProfile":  func() metav1.Object { return &v1alpha1.AgreementProfile{} },
+	"TaskForce":         func() metav1.Object { return &v1alpha1.TaskForce{} },
 	"GatewayRoute":      func() metav1.Object { return &v1alpha1.GatewayRoute{} },
 }
 

@@ -69,6 +69,7 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
 		Profiles:   map[string]*v1alpha1.AgreementProfile{},
+		TaskForces: map[string]*v1alpha1.TaskForce{},
 
 		ProfileCache: e.profiles,
 	}
@@ -82,6 +83,8 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 			x.Datasets[o.Name] = e.dataset(ctx, o)
 		case *v1alpha1.AgreementProfile:
 			x.Profiles[o.Name] = o.DeepCopy()
+		case *v1alpha1.TaskForce:
+			x.TaskForces[o.Name] = o.DeepCopy()
 		case *v1alpha1.SharingAgreement:
 			e.addAgreement(x, o, c.mentions(o.Name))
 		}

@@ -29,6 +29,7 @@ var kinds = map[string]func() metav1.Object{
 	"SharingAgreement":  func() metav1.Object { return &v1alpha1.SharingAgreement{} },
 	"AgreementDecision": func() metav1.Object { return &v1alpha1.AgreementDecision{} },
 	"AgreementProfile":  func() metav1.Object { return &v1alpha1.AgreementProfile{} },
+	"TaskForce":         func() metav1.Object { return &v1alpha1.TaskForce{} },
 }
 
 // nameForm is what the API server takes as a name; names become file names here.
@@ -95,7 +96,7 @@ func parseDocument(text []byte) (document, error) {
 	}
 	empty, ok := kinds[meta.Kind]
 	if !ok {
-		return document{}, fmt.Errorf("kind %q is none that a folder holds (Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision, AgreementProfile)", meta.Kind)
+		return document{}, fmt.Errorf("kind %q is none that a folder holds (Agency, ExchangeSchema, Dataset, SharingAgreement, AgreementDecision, AgreementProfile, TaskForce)", meta.Kind)
 	}
 	object := empty()
 	strict, err := kjson.UnmarshalStrict(data, object)
@@ -138,6 +139,8 @@ func unknownFields(o metav1.Object) []string {
 		fields = o.Spec.UnknownFields
 	case *v1alpha1.AgreementProfile:
 		fields = o.Spec.UnknownFields
+	case *v1alpha1.TaskForce:
+		fields = o.Spec.UnknownFields
 	}
 	fields = slices.Clone(fields)
 	for i := range fields {
@@ -167,5 +170,7 @@ func forget(o metav1.Object) {
 		o.Status = v1alpha1.SharingAgreementStatus{}
 	case *v1alpha1.AgreementProfile:
 		o.Status = v1alpha1.AgreementProfileStatus{}
+	case *v1alpha1.TaskForce:
+		o.Status = v1alpha1.TaskForceStatus{}
 	}
 }

@@ -25,6 +25,7 @@ func (f Folder) Index() (*compile.Index, error) {
 		Agencies:   map[string]*v1alpha1.Agency{},
 		Schemas:    map[string]*v1alpha1.ExchangeSchema{},
 		Datasets:   map[string]*v1alpha1.Dataset{},
+		TaskForces: map[string]*v1alpha1.TaskForce{},
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 		Decisions:  map[string][]*v1alpha1.AgreementDecision{},
 	}
@@ -40,6 +41,8 @@ func (f Folder) Index() (*compile.Index, error) {
 			}
 		case *v1alpha1.ExchangeSchema:
 			x.Schemas[o.Name] = o.DeepCopy()
+		case *v1alpha1.TaskForce:
+			x.TaskForces[o.Name] = o.DeepCopy()
 		case *v1alpha1.Dataset:
 			x.Datasets[o.Name] = o.DeepCopy()
 			if before := s.datasets[o.Name]; before != nil {

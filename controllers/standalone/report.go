@@ -44,6 +44,12 @@ func (e *engine) report(x *compile.Index, results map[string]compile.Result, now
 		p.Status.Conditions = e.kept("AgreementProfile", p.Name, compile.ProfileConditions(p, x.ProfileCache, nil, now))
 		put("AgreementProfile", p)
 	}
+	for _, f := range x.TaskForces {
+		f.TypeMeta = typeMeta("TaskForce")
+		f.Status, _ = compile.TaskForceStatus(f, now)
+		f.Status.Conditions = e.kept("TaskForce", f.Name, f.Status.Conditions)
+		put("TaskForce", f)
+	}
 	for id, versions := range x.Agreements {
 		for _, a := range versions {
 			i := slices.IndexFunc(results[id].Versions, func(v compile.VersionResult) bool { return v.Name == a.Name })

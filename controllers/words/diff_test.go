@@ -101,7 +101,7 @@ func TestDirection(t *testing.T) {
 			x.Clauses[0].Recipients = append(x.Clauses[0].Recipients, v1alpha1.Recipient{Agency: "border-service"})
 		}, []string{"Widens clauses[wages].recipients"}},
 		{"a task force more", func(x *terms) {
-			x.Clauses[0].Recipients = append(x.Clauses[0].Recipients, v1alpha1.Recipient{TaskForce: "state-police"})
+			x.Clauses[0].Recipients = append(x.Clauses[0].Recipients, v1alpha1.Recipient{TaskForce: &v1alpha1.TaskForceRef{Name: "state-police", Version: 1}})
 		}, []string{"Widens clauses[wages].recipients"}},
 		{"a purpose more", func(x *terms) { x.Clauses[0].Purposes = append(x.Clauses[0].Purposes, "ncic:C") }, []string{"Widens clauses[wages].purposes"}},
 		{"every dataset", func(x *terms) { x.Clauses[1].Dataset = "" }, []string{"Widens clauses[employed].dataset"}},

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 )
 
 // width of a line in a terminal.
@@ -143,8 +144,8 @@ func schemaName(s v1alpha1.SchemaRef) string {
 func recipientNames(c *v1alpha1.Clause) []string {
 	out := make([]string, len(c.Recipients))
 	for i, r := range c.Recipients {
-		if out[i] = plain(r.Agency); r.TaskForce != "" {
-			out[i] = "task force " + plain(r.TaskForce)
+		if out[i] = plain(r.Agency); r.TaskForce != nil {
+			out[i] = "task force " + plain(compile.TaskForceName(*r.TaskForce))
 		}
 	}
 	return out

@@ -74,7 +74,7 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 	j := d.req.GetJustification()
 	return enforce.Decide(enforce.Input{
 		Asked: enforce.Asked{
-			Recipient: d.recipient(), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
+			Recipient: recipientOf(d.route, d.caller.Recipient), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
 			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
 			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
 			Jurisdiction: j.GetJurisdiction(), Claims: d.req.GetClaims().AsMap(),
@@ -93,21 +93,21 @@ func hasUnknown(r *gatewayv1.RetrieveRequest) bool {
 		len(r.GetClaims().ProtoReflect().GetUnknown()) > 0
 }
 
-// recipient is the party of the agreement that the credential means. The credential was issued by this agency's own
-// authority for one recipient of one agreement, in which an agency's name stands once.
-func (d *disclosure) recipient() route.Party {
-	if d.route != nil {
-		for i := range d.route.Versions {
-			for j := range d.route.Versions[i].Clauses {
-				for _, p := range d.route.Versions[i].Clauses[j].Recipients {
-					if p.Agency == d.caller.Recipient {
-						return p
+// recipientOf is the party of the agreement that a credential means. The credential was issued by this agency's own
+// authority for one recipient of one agreement, in which an agency's name stands for one party.
+func recipientOf(r *route.Route, agency string) route.Party {
+	if r != nil {
+		for i := range r.Versions {
+			for j := range r.Versions[i].Clauses {
+				for _, p := range r.Versions[i].Clauses[j].Recipients {
+					if p.Agency == agency {
+						return p.Party
 					}
 				}
 			}
 		}
 	}
-	return route.Party{Agency: d.caller.Recipient}
+	return route.Party{Agency: agency}
 }
 
 // answer reads what was asked for and discloses it. ctx is the caller's, reading ends earlier.

@@ -144,7 +144,7 @@ func (c *Core) deadline(ctx context.Context, now time.Time, plan *enforce.Plan, 
 		d = d.Add(-min(d.Sub(now)/10, 100*time.Millisecond))
 		end = earlier(end, d)
 	}
-	return earlier(earlier(end, plan.Version.NotAfter), caller.NotAfter)
+	return earlier(earlier(end, plan.Until), caller.NotAfter)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -173,9 +173,13 @@ func (c *Core) standing(plan *enforce.Plan, caller Caller, agreement string) *en
 	if v == nil || v.Version != plan.Version.Version || v.Digest != plan.Version.Digest {
 		return &enforce.Refusal{Check: "agreement", Term: "term", Message: fmt.Sprintf("version %d of agreement %q is no longer in force", plan.Version.Version, agreement)}
 	}
-	// A party may have withdrawn, this caller among them.
+	// A party may have withdrawn, this caller among them; or the window of the task force through which it asks has ended.
 	stands := func(c route.Clause) bool {
-		return c.Name == plan.Clause.Name && c.Withheld == "" && slices.ContainsFunc(c.Recipients, func(p route.Party) bool { return p.Agency == caller.Recipient })
+		if c.Name != plan.Clause.Name || c.Withheld != "" {
+			return false
+		}
+		_, ok := c.Admits(recipientOf(r, caller.Recipient), now)
+		return ok
 	}
 	if !slices.ContainsFunc(v.Clauses, stands) {
 		return &enforce.Refusal{Check: "withdrawal", Term: "status.state", Message: fmt.Sprintf("clause %q of agreement %q is no longer in force for this recipient", plan.Clause.Name, agreement)}

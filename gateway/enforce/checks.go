@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/entente-dev/entente/gateway/filter"
@@ -18,6 +19,7 @@ var Checks = []Check{
 	{"credential", "The peer's agreement credential is for this agreement and this recipient.", needsNothing, checkCredential},
 	{"agreement", "The agreement is in force here and now, in the version that the recipient means.", needsNothing, checkAgreement},
 	{"clause", "The clause exists and lets this recipient ask.", needsVersion, checkClause},
+	{"task-force", "The task force, as a member of which the recipient may ask, is inside its window.", needsClause, checkTaskForce},
 	{"withdrawal", "No party that the clause needs has suspended or ended the agreement for itself.", needsClause, checkWithdrawal},
 	{"schema", "The query is in the exchange schema that the clause pins.", needsClause, checkSchema},
 	{"purpose", "The purpose is one that the clause permits.", needsClause, checkPurpose},
@@ -124,6 +126,25 @@ func checkClause(s *state) *Refusal {
 		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q (%s) is no recipient of the clause", s.Asked.Recipient.Agency, s.Asked.Recipient.TrustDomain)}
 	}
 	s.plan.Clause = c
+	s.plan.Until = v.NotAfter
+	return nil
+}
+
+func checkTaskForce(s *state) *Refusal {
+	c := s.plan.Clause
+	until, ok := c.Admits(s.Asked.Recipient, s.Now)
+	if !ok {
+		var windows []string
+		for _, r := range c.Recipients {
+			if r.Party == s.Asked.Recipient {
+				windows = append(windows, fmt.Sprintf("%s from %s until %s", r.TaskForce, r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)))
+			}
+		}
+		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q may ask as a member of a task force inside its window only: task force %s", s.Asked.Recipient.Agency, strings.Join(windows, "; task force "))}
+	}
+	if !until.IsZero() && until.Before(s.plan.Until) {
+		s.plan.Until = until
+	}
 	return nil
 }
 

@@ -62,6 +62,8 @@ type Input struct {
 type Plan struct {
 	Version *route.Version
 	Clause  *route.Clause
+	// Until is when the recipient may no longer be answered: the end of the version, or of the task force as a member of which it asks.
+	Until time.Time
 	// Filter of the query and RowFilter of the clause; nil: none.
 	Filter, RowFilter *filter.Filter
 	// Claims of the user that the decision read.

@@ -32,7 +32,7 @@ func testInput() Input {
 			Versions: []route.Version{{
 				Version: 1, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 				Clauses: []route.Clause{{
-					Name: "subjects", Source: route.Peer{Party: police}, Recipients: []route.Party{labor},
+					Name: "subjects", Source: route.Peer{Party: police}, Recipients: []route.Recipient{{Party: labor}},
 					Schema: route.Schema{Name: "person", Version: 1, Digest: "sha256:test", Fields: []route.Field{
 						{Name: "family_name", Type: "string"}, {Name: "birth_date", Type: "date"},
 						{Name: "case_status", Type: "code", Codes: []string{"open", "closed"}}, {Name: "informant", Type: "string"},
@@ -61,6 +61,11 @@ func jurisdictions(asked string, permitted, binding []string) func(*Input) {
 // attributes: what the clause asks of the user, and what the user has.
 func attributes(expression string, claims map[string]any) func(*Input) {
 	return func(in *Input) { clauseOf(in).UserAttributes, in.Asked.Claims = expression, claims }
+}
+
+// through makes the recipient one as a member of a task force, with a window around now.
+func through(in *Input, from, until time.Duration) {
+	clauseOf(in).Recipients = []route.Recipient{{Party: labor, TaskForce: "harbor.v1", NotBefore: now.Add(from), NotAfter: now.Add(until)}}
 }
 
 func clauseOf(in *Input) *route.Clause { return &in.Route.Versions[0].Clauses[0] }
@@ -108,6 +113,17 @@ func TestDecideFillsIn(t *testing.T) {
 			attributes("", map[string]any{"sworn": true})(in)
 			in.Credential = nil
 		}, func(p *Plan) bool { return p.Claims == nil }},
+		"no window of its own: until the end of the version": {func(*Input) {}, func(p *Plan) bool { return p.Until.Equal(p.Version.NotAfter) }},
+		"a member of a task force: until its end":            {func(in *Input) { through(in, 0, time.Minute) }, func(p *Plan) bool { return p.Until.Equal(now.Add(time.Minute)) }},
+		"a task force that outlives the version":             {func(in *Input) { through(in, 0, 48*time.Hour) }, func(p *Plan) bool { return p.Until.Equal(p.Version.NotAfter) }},
+		"a recipient by itself, too, though the task force ended": {func(in *Input) {
+			through(in, -time.Hour, -time.Minute)
+			clauseOf(in).Recipients = append(clauseOf(in).Recipients, route.Recipient{Party: labor})
+		}, func(p *Plan) bool { return p.Until.Equal(p.Version.NotAfter) }},
+		"two task forces, of which one is open": {func(in *Input) {
+			through(in, -time.Hour, -time.Minute)
+			clauseOf(in).Recipients = append(clauseOf(in).Recipients, route.Recipient{Party: labor, TaskForce: "quay.v1", NotBefore: now.Add(-1), NotAfter: now.Add(time.Second)})
+		}, func(p *Plan) bool { return p.Until.Equal(now.Add(time.Second)) }},
 		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +163,12 @@ var refusals = []struct {
 	{"no such clause", "clause", "clauses", false, func(in *Input) { in.Asked.Clause = "x" }},
 	{"no recipient", "clause", "clauses[subjects].recipients", false, func(in *Input) { clauseOf(in).Recipients = nil }},
 	{"recipient of another trust domain", "clause", "clauses[subjects].recipients", false, func(in *Input) { in.Asked.Recipient.TrustDomain = "evil.example" }},
+	{"before the task force's window", "task-force", "clauses[subjects].recipients", false, func(in *Input) { through(in, time.Second, time.Minute) }},
+	{"first instant after the task force's window", "task-force", "clauses[subjects].recipients", false, func(in *Input) { through(in, -time.Minute, 0) }},
+	{"task force of another trust domain", "clause", "clauses[subjects].recipients", false, func(in *Input) {
+		through(in, -time.Minute, time.Minute)
+		in.Asked.Recipient.TrustDomain = "evil.example"
+	}},
 	{"a party withdrew", "withdrawal", "status.state", false, func(in *Input) { clauseOf(in).Withheld = "withdrawn by agency state-police" }},
 	{"another schema", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "vehicle" }},
 	{"longer schema name", "schema", "clauses[subjects].schema", false, func(in *Input) { in.Asked.Schema = "persons" }},

@@ -70,14 +70,21 @@ func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsRespo
 			continue
 		}
 		i := slices.IndexFunc(v.Clauses, func(cl route.Clause) bool { return cl.Name == o.clause })
-		if i < 0 || !v.Clauses[i].HasRecipient(c.self) || v.Clauses[i].Withheld != "" {
+		if i < 0 || v.Clauses[i].Withheld != "" {
 			continue
 		}
 		cl := &v.Clauses[i]
+		until, ok := cl.Admits(c.self, now)
+		if !ok {
+			continue
+		}
+		if until.IsZero() || v.NotAfter.Before(until) {
+			until = v.NotAfter
+		}
 		d := &gatewayv1.OfferedDataset{
 			Agency: cl.Source.Agency, Schema: versioned(cl.Schema.Name, cl.Schema.Version), Agreement: versioned(o.agreement, v.Version),
 			Clause: cl.Name, Purposes: cl.Purposes, Granularity: rungs[cl.Granularity], Fields: cl.Fields,
-			FilterFields: cl.FilterFields, NotAfter: timestamppb.New(v.NotAfter),
+			FilterFields: cl.FilterFields, NotAfter: timestamppb.New(until),
 		}
 		for _, set := range cl.RequireSelectors {
 			d.RequireSelectors = append(d.RequireSelectors, &gatewayv1.FieldSet{Fields: set})

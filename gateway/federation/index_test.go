@@ -15,7 +15,7 @@ var me = route.Party{Agency: "me", TrustDomain: "me.example"}
 func outbound(agreement string, sequence int64, schema string, sources ...string) *route.Route {
 	v := route.Version{Version: 1, NotAfter: time.Now().Add(time.Hour)}
 	for _, s := range sources {
-		v.Clauses = append(v.Clauses, route.Clause{Name: "c", Source: route.Peer{Party: route.Party{Agency: s, TrustDomain: s}}, Recipients: []route.Party{me}, Schema: route.Schema{Name: schema, Version: 1}})
+		v.Clauses = append(v.Clauses, route.Clause{Name: "c", Source: route.Peer{Party: route.Party{Agency: s, TrustDomain: s}}, Recipients: []route.Recipient{{Party: me}}, Schema: route.Schema{Name: schema, Version: 1}})
 	}
 	return &route.Route{Format: 1, Agreement: agreement, Sequence: sequence, Self: me, Versions: []route.Version{v}}
 }

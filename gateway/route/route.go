@@ -76,8 +76,8 @@ func (r *Route) Current(now time.Time) *Version {
 type Clause struct {
 	Name   string `json:"name"`
 	Source Peer   `json:"source"`
-	// Recipients who may ask.
-	Recipients []Party `json:"recipients"`
+	// Recipients who may ask. An agency stands once for each way in which it may.
+	Recipients []Recipient `json:"recipients"`
 	// Addresses are the recipients' postal addresses by agency, for the log (5 U.S.C. 552a(c)(1)(B)); only when Self is the
 	// source.
 	Addresses map[string]string `json:"addresses,omitempty"`
@@ -171,8 +171,38 @@ func (c *Clause) MaxRecords() int64 {
 	return DefaultRecordsPerQuery
 }
 
-// HasRecipient says whether the agency may ask under the clause.
-func (c *Clause) HasRecipient(p Party) bool { return slices.Contains(c.Recipients, p) }
+// HasRecipient says whether the agency is a recipient of the clause; whether it may ask now, Admits says.
+func (c *Clause) HasRecipient(p Party) bool {
+	return slices.ContainsFunc(c.Recipients, func(r Recipient) bool { return r.Party == p })
+}
+
+// Admits says whether the agency may ask under the clause at now and, if it may, until when; the zero time: as long as the version is
+// in force.
+func (c *Clause) Admits(p Party, now time.Time) (until time.Time, ok bool) {
+	for _, r := range c.Recipients {
+		switch {
+		case r.Party != p || !r.open(now):
+		case r.TaskForce == "":
+			return time.Time{}, true
+		case r.NotAfter.After(until):
+			until, ok = r.NotAfter, true
+		}
+	}
+	return until, ok
+}
+
+// Recipient may ask under a clause: by itself, or as a member of a task force from NotBefore until just before NotAfter.
+type Recipient struct {
+	Party
+	// TaskForce is <name>.v<version>; empty: the agency is a recipient by itself, and has no window of its own.
+	TaskForce string    `json:"taskForce,omitempty"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+}
+
+func (r *Recipient) open(now time.Time) bool {
+	return r.TaskForce == "" || !now.Before(r.NotBefore) && now.Before(r.NotAfter)
+}
 
 // Peer is an agency that this gateway connects to. Endpoints and trust bundle are empty when it is Self.
 type Peer struct {

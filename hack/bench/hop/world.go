@@ -250,7 +250,7 @@ func startWorld(ctx context.Context, dir string) (w *world, err error) {
 	target := &route.PostgreSQL{Host: "127.0.0.1", Port: int32(w.postgres.Port()), Database: "postgres", SSLMode: "verify-full", CABundle: string(ca), Role: "reader"}
 	retention := int64(30)
 	clause := route.Clause{
-		Name: "persons", Recipients: []route.Party{w.recipient.party}, Purposes: []string{purpose}, Granularity: "Records",
+		Name: "persons", Recipients: []route.Recipient{{Party: w.recipient.party}}, Purposes: []string{purpose}, Granularity: "Records",
 		Source: route.Peer{Party: w.source.party, Gateway: w.source.addrs.Peer, TrustBundle: w.source.ca.pem()},
 		Schema: route.Schema{Name: "person", Version: 1, Digest: "sha256:person", Fields: []route.Field{
 			{Name: "person_number", Type: "string"}, {Name: "family_name", Type: "string"}, {Name: "birth_date", Type: "date"}, {Name: "note", Type: "string"},
