@@ -40,7 +40,7 @@ const (
 
 // AgreementDecisionSpec is a decision on exactly the terms that the digest names.
 //
-// +kubebuilder:validation:XValidation:rule="(self.decision == 'Attest') == (has(self.duty) && self.duty != ”)",message="Attest names a duty, and no other decision does"
+// +kubebuilder:validation:XValidation:rule="(self.decision == 'Attest') == (has(self.duty) && size(self.duty) > 0)",message="Attest names a duty, and no other decision does"
 type AgreementDecisionSpec struct {
 	// Agreement is the name of the SharingAgreement, <id>.v<version>.
 	// +kubebuilder:validation:MinLength=1

@@ -132,12 +132,26 @@ type AgreementTerms struct {
 	// +optional
 	PublicationRef string `json:"publicationRef,omitempty"`
 
+	// Publication says whether a party may put the agreement into a public register: Public or Internal; empty is Internal.
+	// +kubebuilder:validation:Enum=Public;Internal
+	// +optional
+	Publication Publication `json:"publication,omitempty"`
+
 	// Contacts for questions about the agreement.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	// +optional
 	Contacts []Contact `json:"contacts,omitempty"`
 }
+
+// Publication says who may read of an agreement in a register.
+type Publication string
+
+// Public: everybody. Internal: nobody but the parties, and whoever oversees them.
+const (
+	PublicationPublic   Publication = "Public"
+	PublicationInternal Publication = "Internal"
+)
 
 // Party is an agency that signs: its name and its trust domain together are the identity that every party signs.
 //

@@ -89,6 +89,7 @@ var terms = map[string]keeping{
 	"security":              attested,
 	"oversightAccess":       attested,
 	"publicationRef":        attested,
+	"publication":           attested, // `entente register` leaves out what is not Public; people publish
 	"contacts":              promisesNothing,
 }
 

@@ -169,6 +169,9 @@ func checkTexts(f *faults, t *v1alpha1.AgreementTerms) {
 		checkText(f, paper.path, paper.text, 0, maxPaper)
 	}
 	checkText(f, "publicationRef", t.PublicationRef, 0, 500)
+	if p := t.Publication; p != "" && p != v1alpha1.PublicationPublic && p != v1alpha1.PublicationInternal {
+		f.add("publication", "%q is not Public or Internal", p)
+	}
 	for i, c := range t.Contacts {
 		checkText(f, fmt.Sprintf("contacts[%d].name", i), c.Name, 1, 200)
 		checkText(f, fmt.Sprintf("contacts[%d].address", i), c.Address, 0, 500)

@@ -163,8 +163,20 @@ func procedures(t *v1alpha1.AgreementTerms) []Paragraph {
 		{"Accuracy", plain(t.AccuracyAssessment)},
 		{"Oversight", plain(t.OversightAccess)},
 		{"Published", plain(t.PublicationRef)},
+		{"Register", register(t.Publication)},
 	}
 	return slices.DeleteFunc(all, func(p Paragraph) bool { return p.Text == "" })
+}
+
+// register says what the terms say of a public register; nothing when they say nothing.
+func register(p v1alpha1.Publication) string {
+	switch p {
+	case v1alpha1.PublicationPublic:
+		return "may be in a public register"
+	case v1alpha1.PublicationInternal:
+		return "must not be in a public register"
+	}
+	return ""
 }
 
 // next is what the first condition that is not met says, in the order in which things are done.

@@ -35,7 +35,25 @@ func (c *comparison) terms(x, y *v1alpha1.AgreementTerms) {
 		c.promise(p.term, p.noun, p.before, p.after)
 	}
 	c.text("publicationRef", "the reference to the publication", x.PublicationRef, y.PublicationRef)
+	c.publication(x.Publication, y.Publication)
 	c.members("contacts", contactTexts(x.Contacts), contactTexts(y.Contacts), Changes, "new contact: %s", "no longer a contact: %s")
+}
+
+// publication: where nothing is said, nothing is public.
+func (c *comparison) publication(x, y v1alpha1.Publication) {
+	const public = v1alpha1.PublicationPublic
+	what := "that the agreement stays out of public registers is now written down"
+	switch {
+	case x == y:
+		return
+	case y == public:
+		what = "the agreement may be in a public register"
+	case x == public:
+		what = "the agreement may no longer be in a public register"
+	case y == "":
+		what = "that the agreement stays out of public registers is no longer written down"
+	}
+	c.add(Changes, "publication", string(x), string(y), "%s", what)
 }
 
 // identity: two versions of one agreement differ in their numbers as a matter of course.

@@ -102,7 +102,7 @@ func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 			fmt.Fprintf(m, "| %s | %s | %s | %s |\n", code(o.Name), code(o.Agency), md(o.What), md(o.When))
 		}
 	}
-	m.closing(d, plain(t.PublicationRef))
+	m.closing(d, plain(t.PublicationRef), register(t.Publication))
 	return m.String(), nil
 }
 
@@ -169,12 +169,15 @@ func (m *document) preamble(d *Agreement) {
 	}
 }
 
-func (m *document) closing(d *Agreement, publication string) {
+func (m *document) closing(d *Agreement, publication, register string) {
 	m.line("## Decisions, publication and contacts")
 	if len(d.RequiredDecisions) > 0 {
 		m.line("Before it signs, each party's own decision is needed: %s.", md(and(d.RequiredDecisions)))
 	}
 	m.line("Publication: %s.", md(cmp.Or(publication, "not stated in the terms")))
+	if register != "" {
+		m.line("The agreement %s.", register)
+	}
 	for _, p := range d.Parties {
 		if p.Contact != "" {
 			m.line("Contact of %s: %s.", code(p.Agency), md(p.Contact))

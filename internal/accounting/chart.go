@@ -19,6 +19,9 @@ type chart struct {
 	Rows                   [][]string
 }
 
+// Long tables are folded.
+func (c *chart) Long() bool { return len(c.Rows) > 15 }
+
 type line struct{ X1, Y1, X2, Y2 int }
 
 type bar struct {
