@@ -4,7 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // AgreementDecision is what an authorised person of this agency says of an agreement. It is created once and never
 // changed; the latest Suspend, Resume or Terminate holds. Who may create one is a matter of RBAC and of the
-// ValidatingAdmissionPolicy that comes with Entente, which makes sure that decidedBy is the caller.
+// ValidatingAdmissionPolicy that comes with Entente, which makes sure that decidedBy is the caller, and that the caller has
+// the decision, in lower case, as a verb on the resource decisionroles of entente.dev with the role's name.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=agreementdecisions,shortName=decision,categories=entente
@@ -62,7 +63,8 @@ type AgreementDecisionSpec struct {
 	// +optional
 	Duty string `json:"duty,omitempty"`
 
-	// Role in which it is decided, when the terms require a decision in a role.
+	// Role in which it is decided: one that requiredDecisions of the terms names, if they name any. In a cluster the admission
+	// policy asks for one; in a folder it may be left out where the terms require none.
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$`
 	// +optional

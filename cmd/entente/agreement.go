@@ -171,11 +171,15 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 					return err
 				}
 			}
-			filed, digest, err := d.Decide(cmd.Context(), spec)
+			where, filed, err := d.Decide(cmd.Context(), spec)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s created: %s %s, digest %s\n", filed, spec.Decision, strings.TrimSpace(spec.Duty+" "+spec.Agreement), digest)
+			inRole := ""
+			if filed.Role != "" {
+				inRole = " in role " + filed.Role
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s created: %s %s%s, digest %s\n", where, filed.Decision, strings.TrimSpace(filed.Duty+" "+filed.Agreement), inRole, filed.Digest)
 			return nil
 		},
 	}
@@ -189,7 +193,7 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 	names = append(names, "attest")
 	cmd.MarkFlagsMutuallyExclusive(names...)
 	cmd.MarkFlagsOneRequired(names...)
-	cmd.Flags().StringVar(&spec.Role, "role", "", "role in which you decide, where the terms require one")
+	cmd.Flags().StringVar(&spec.Role, "role", "", "role in which you decide (default: in a cluster, the one in which you may)")
 	cmd.Flags().StringVar(&spec.DecidedBy, "decided-by", "", "who decides (default: who the cluster says you are)")
 	cmd.Flags().StringVar(&spec.Digest, "digest", "", "digest that you read; refused if the terms have another (default: that of the terms)")
 	cmd.Flags().StringVar(&spec.Comment, "comment", "", "comment for the file")

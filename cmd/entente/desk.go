@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -34,8 +34,8 @@ type desk interface {
 	ExportSignature(ctx context.Context, agreement string) (*v1alpha1.AgreementSignature, error)
 	// ImportSignature files a peer's signature on an agreement.
 	ImportSignature(ctx context.Context, agreement string, s v1alpha1.AgreementSignature) error
-	// Decide files a decision on an agreement's terms as they stand, and says where.
-	Decide(ctx context.Context, d v1alpha1.AgreementDecisionSpec) (where, digest string, err error)
+	// Decide files a decision on an agreement's terms as they stand, and says where, and as what.
+	Decide(ctx context.Context, d v1alpha1.AgreementDecisionSpec) (where string, filed v1alpha1.AgreementDecisionSpec, err error)
 }
 
 // deskFlags choose the desk: --config for a folder; otherwise the cluster, as kubectl chooses it.
@@ -76,6 +76,7 @@ func (f *deskFlags) open() (desk, error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	utilruntime.Must(authenticationv1.AddToScheme(scheme))
+	utilruntime.Must(authorizationv1.AddToScheme(scheme))
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, err
@@ -98,20 +99,20 @@ func (d folderDesk) ImportSignature(_ context.Context, agreement string, s v1alp
 	return d.folder.ImportSignature(agreement, s)
 }
 
-func (d folderDesk) Decide(_ context.Context, spec v1alpha1.AgreementDecisionSpec) (where, digest string, err error) {
+func (d folderDesk) Decide(_ context.Context, spec v1alpha1.AgreementDecisionSpec) (where string, filed v1alpha1.AgreementDecisionSpec, err error) {
 	if spec.DecidedBy == "" {
-		return "", "", errors.New("--decided-by says who decides: a folder cannot tell who you are")
+		return "", filed, errors.New("--decided-by says who decides: a folder cannot tell who you are")
 	}
 	if where, err = d.folder.Decide(spec, time.Now()); err != nil {
-		return "", "", err
+		return "", filed, err
 	}
 	text, err := os.ReadFile(where)
 	if err != nil {
-		return "", "", err
+		return "", filed, err
 	}
-	var filed v1alpha1.AgreementDecision
-	err = yaml.UnmarshalStrict(text, &filed)
-	return where, filed.Spec.Digest, err
+	var object v1alpha1.AgreementDecision
+	err = yaml.UnmarshalStrict(text, &object)
+	return where, object.Spec, err
 }
 
 // clusterDesk is a namespace of a cluster.
@@ -184,34 +185,37 @@ func (d clusterDesk) ImportSignature(ctx context.Context, agreement string, s v1
 	})
 }
 
-func (d clusterDesk) Decide(ctx context.Context, spec v1alpha1.AgreementDecisionSpec) (where, digest string, err error) {
+func (d clusterDesk) Decide(ctx context.Context, spec v1alpha1.AgreementDecisionSpec) (where string, filed v1alpha1.AgreementDecisionSpec, err error) {
 	var a v1alpha1.SharingAgreement
 	if err := d.get(ctx, spec.Agreement, &a); err != nil {
-		return "", "", err
+		return "", filed, err
 	}
-	if digest, err = a.Spec.Terms.Digest(); err != nil {
-		return "", "", err
+	digest, err := a.Spec.Terms.Digest()
+	if err != nil {
+		return "", filed, err
 	}
 	if spec.Digest != "" && spec.Digest != digest {
-		return "", "", fmt.Errorf("the digest of %s is %s, not %s: read the terms again before deciding", spec.Agreement, digest, spec.Digest)
+		return "", filed, fmt.Errorf("the digest of %s is %s, not %s: read the terms again before deciding", spec.Agreement, digest, spec.Digest)
 	}
 	spec.Digest = digest
 	if spec.DecidedBy == "" {
 		review := &authenticationv1.SelfSubjectReview{}
 		if err := d.client.Create(ctx, review); err != nil {
-			return "", "", fmt.Errorf("asking the cluster who you are (or use --decided-by): %w", err)
+			return "", filed, fmt.Errorf("asking the cluster who you are (or use --decided-by): %w", err)
 		}
 		spec.DecidedBy = review.Status.UserInfo.Username
+	}
+	if spec.Role == "" {
+		if spec.Role, err = d.ownRole(ctx, spec.Decision); err != nil {
+			return "", filed, err
+		}
 	}
 	decision := &v1alpha1.AgreementDecision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, GenerateName: decisionPrefix(spec)},
 		Spec:       spec,
 	}
 	if err := d.client.Create(ctx, decision); err != nil {
-		if apierrors.IsForbidden(err) {
-			return "", "", fmt.Errorf("%w (a person with the role entente-decider may decide)", err)
-		}
-		return "", "", err
+		return "", filed, refusedDecision(err)
 	}
-	return "agreementdecision.entente.dev/" + decision.Name, digest, nil
+	return "agreementdecision.entente.dev/" + decision.Name, decision.Spec, nil
 }

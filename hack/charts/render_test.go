@@ -108,6 +108,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{[]string{"gateway.autoscaling.enabled=true", "gateway.autoscaling.minReplicas=9"}, []string{"greater than gateway.autoscaling.maxReplicas"}},
 		{[]string{"gateway.preStopSeconds=45"}, []string{"terminationGracePeriodSeconds must be greater"}},
 		{[]string{"gateway.ingress.enabled=true"}, []string{"gateway.ingress.hosts is required"}},
+		{[]string{"rbac.people.deciders[0].name=officer"}, []string{"'/rbac/people/deciders'", "got array, want object"}},
+		{[]string{"rbac.people.deciders.Officer[0].name=officer"}, []string{"'/rbac/people/deciders'", "Officer"}},
+		{[]string{"rbac.people.deciders.privacy-officer=[]"}, []string{"'/rbac/people/deciders/privacy-officer'"}},
 		{[]string{"operator.exchange.tlsRoute.enabled=true"}, []string{"operator.exchange.tlsRoute.parentRefs is required"}},
 	} {
 		t.Run(strings.Join(c.set, ","), func(t *testing.T) {
@@ -280,6 +283,43 @@ func TestReplicasAndDisruption(t *testing.T) {
 			t.Errorf("selectPolicy %q", policy)
 		}
 	})
+}
+
+// Whoever decides may file decisions, and in the roles that the values name, no others.
+func TestDeciders(t *testing.T) {
+	needHelm(t)
+	all := render(t, "full")
+	names := func(binding string) []string {
+		var out []string
+		b := find(t, all, "RoleBinding", binding).Object
+		if ref, _, _ := unstructured.NestedString(b, "roleRef", "name"); ref != binding {
+			t.Errorf("%s binds %s", binding, ref)
+		}
+		subjects, _, _ := unstructured.NestedSlice(b, "subjects")
+		for _, s := range subjects {
+			out = append(out, s.(map[string]any)["name"].(string))
+		}
+		return out
+	}
+	const officer = "privacy-officer@police.example.gov"
+	for binding, want := range map[string][]string{
+		"police-data-decider":                      {"board", officer},
+		"police-data-decider-privacy-officer":      {officer, "board"},
+		"police-data-decider-data-integrity-board": {"board"},
+	} {
+		if got := names(binding); !slices.Equal(got, want) {
+			t.Errorf("%s is for %q, want %q", binding, got, want)
+		}
+	}
+	rules := find(t, all, "Role", "police-data-decider-privacy-officer").Object["rules"].([]any)
+	if len(rules) != 1 || fmt.Sprint(rules[0].(map[string]any)["resourceNames"], rules[0].(map[string]any)["resources"]) != "[privacy-officer] [decisionroles]" {
+		t.Errorf("%v", rules)
+	}
+	for _, o := range render(t, "minimal") {
+		if strings.Contains(o.GetName(), "decider-") || o.GetKind() == "RoleBinding" && strings.HasSuffix(o.GetName(), "decider") {
+			t.Errorf("%s %s, and nobody was named", o.GetKind(), o.GetName())
+		}
+	}
 }
 
 // Alerts are on metrics that there are.

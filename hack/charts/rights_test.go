@@ -23,6 +23,7 @@ func (c *cluster) checkRights(t *testing.T) {
 	samples := filepath.Join(root(t), "config", "samples")
 	decision := filepath.Join(samples, "decision", "accept.yaml")
 	anothers := c.file(t, "anothers.yaml", strings.NewReplacer("privacy-officer@", "somebody-else@", "-v1-accept", "-v1-forged").Replace(read(t, decision)))
+	anotherRole := c.file(t, "another-role.yaml", strings.NewReplacer("role: privacy-officer", "role: system-owner", "-v1-accept", "-v1-claimed").Replace(read(t, decision)))
 	agency := filepath.Join(samples, "agency.yaml")
 	const agreement = "harbor-task-force.v1"
 	apply := []string{"apply", "--server-side", "--field-manager=entente-gateway", "--force-conflicts", "-f"}
@@ -38,6 +39,7 @@ func (c *cluster) checkRights(t *testing.T) {
 			[][]string{{"get", "sharingagreements"}, {"create", "-f", decision}},
 			[][]string{
 				{"create", "-f", anothers},
+				{"create", "-f", anotherRole},
 				{"patch", "agreementdecision", "harbor-task-force-v1-accept", "--type=merge", "-p", "{}"},
 				{"delete", "agreementdecision", "harbor-task-force-v1-accept"},
 				{"apply", "--server-side", "-f", agency}, {"delete", "sharingagreement", agreement}, {"create", "-f", route},

@@ -27,7 +27,7 @@ func isCode(err error, code string) bool {
 	return errors.As(err, &pg) && pg.Code == code
 }
 
-// anothersName: whoever may decide decides in their own name, and whoever may not does not.
+// anothersName: whoever may decide decides in their own name and role, and whoever may not does not.
 func anothersName(t *testing.T, s *scene) {
 	d, err := s.border.Decision(t.Context(), stack.Agreement, v1alpha1.DecisionSuspend)
 	must(t, err)
@@ -37,6 +37,12 @@ func anothersName(t *testing.T, s *scene) {
 	if err := officer.Create(t.Context(), d.DeepCopy()); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "you are "+s.border.Officer) {
 		t.Errorf("in another's name: %v", err)
 	}
+	d.Spec.DecidedBy = s.border.Officer
+	d.Spec.Role = "system-owner"
+	if err := officer.Create(t.Context(), d.DeepCopy()); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "may not suspend in role system-owner") {
+		t.Errorf("in another role: %v", err)
+	}
+	d.Spec.Role = "privacy-officer"
 	d.Spec.DecidedBy = s.border.Platform
 	platform, err := s.ClientAs(s.border.Platform)
 	must(t, err)

@@ -7,12 +7,15 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os/exec"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -123,6 +126,18 @@ func (k *Kube) Kubectl(ctx context.Context, args ...string) (string, error) {
 		return out.String(), fmt.Errorf("kubectl %v: %w: %s", args, err, bytes.TrimSpace(problems.Bytes()))
 	}
 	return out.String(), nil
+}
+
+// WaitRefused returns once kubectl is refused with these arguments, which an admission policy that was just applied forbids: the API server
+// takes policies up some time after they are there. Use --dry-run=server.
+func (k *Kube) WaitRefused(ctx context.Context, args ...string) error {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		_, err := k.Kubectl(ctx, args...)
+		if err != nil && !strings.Contains(err.Error(), "orbidden") {
+			return false, err
+		}
+		return err != nil, nil
+	})
 }
 
 // KubectlPath is the kubectl program, for instructions to a person.
