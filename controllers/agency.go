@@ -15,6 +15,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/signature"
 )
 
 // agencies decides whether agencies are accepted, and publishes the local agency's trust bundle and signing keys.
@@ -66,7 +67,8 @@ func (r *agencies) Reconcile(ctx context.Context, request reconcile.Request) (re
 	return result, errors.Join(failed, err)
 }
 
-// publish fills in what the key holder says. What was published stays while the holder is away.
+// publish fills in what the key holder says. What was published stays while the holder is away, and a signing key for good: the
+// holder may lose it, and agreements that it signed must not end with it.
 func (r *agencies) publish(ctx context.Context, a *v1alpha1.Agency, status *v1alpha1.AgencyStatus) error {
 	status.TrustBundle, status.SigningKeys = a.Status.TrustBundle, a.Status.SigningKeys
 	bundle, err := r.issuer.TrustBundle(ctx)
@@ -77,7 +79,7 @@ func (r *agencies) publish(ctx context.Context, a *v1alpha1.Agency, status *v1al
 	if err != nil {
 		return fmt.Errorf("own signing keys: %w", err)
 	}
-	status.TrustBundle, status.SigningKeys = bundle, set
+	status.TrustBundle, status.SigningKeys = bundle, signature.Union(a.Status.SigningKeys, set)
 	return nil
 }
 

@@ -24,9 +24,6 @@ type agreementKey struct {
 	key *ecdsa.PrivateKey
 }
 
-// maxAgreementKeys is how many keys an Agency resource can publish.
-const maxAgreementKeys = 32
-
 // openAgreementKeys reads agreements-1.key.pem, agreements-2.key.pem and so on, and makes the first at first start.
 func (s *Store) openAgreementKeys() error {
 	for {
@@ -70,8 +67,8 @@ func (s *Store) addAgreementKey(signer crypto.Signer) error {
 func (s *Store) RotateAgreementKey() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.agreements) == maxAgreementKeys {
-		return fmt.Errorf("an agency publishes at most %d keys", maxAgreementKeys)
+	if len(s.agreements) == signature.MaxKeys {
+		return fmt.Errorf("an agency publishes at most %d keys", signature.MaxKeys)
 	}
 	key, err := newP256()
 	if err != nil {

@@ -9,9 +9,29 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 )
+
+// MaxKeys is how many keys an Agency can carry.
+const MaxKeys = 32
+
+// Union of the keys that an agency has now and those that it published earlier, oldest first, at most MaxKeys: what a key signed
+// stays verifiable when its holder has it no more. Of two with one id the one that is held now counts.
+func Union(earlier, now *v1alpha1.KeySet) *v1alpha1.KeySet {
+	out := &v1alpha1.KeySet{}
+	if earlier != nil {
+		for _, k := range earlier.Keys {
+			if !slices.ContainsFunc(now.Keys, func(n v1alpha1.JSONWebKey) bool { return n.KeyID == k.KeyID }) {
+				out.Keys = append(out.Keys, k)
+			}
+		}
+	}
+	out.Keys = append(out.Keys, now.Keys...)
+	out.Keys = out.Keys[max(0, len(out.Keys)-MaxKeys):]
+	return out
+}
 
 // signatureSize is that of both algorithms: r‖s of P-256, and Ed25519.
 const signatureSize = 64

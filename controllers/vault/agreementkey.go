@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -14,14 +15,12 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/signature"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
 // ErrKey: a transit key that is not what Entente set up, or an answer that is not a signature.
 var ErrKey = errors.New("vault: transit key")
-
-// maxPublished is the most keys that an Agency can carry.
-const maxPublished = 32
 
 // Current is the newest version of <agency>-agreements.
 func (c *Client) Current(ctx context.Context) (keys.Key, error) {
@@ -29,8 +28,8 @@ func (c *Client) Current(ctx context.Context) (keys.Key, error) {
 	if err != nil {
 		return keys.Key{}, err
 	}
-	last := k.Versions[len(k.Versions)-1]
-	return keys.Key{ID: gwvault.KeyID(k.Name, last.Version), Algorithm: "ES256"}, nil
+	last, err := published(k.Name, k.Versions[len(k.Versions)-1])
+	return keys.Key{ID: last.KeyID, Algorithm: last.Algorithm}, err
 }
 
 // Sign signs with exactly the version that the key names, so that what a header says is what signed.
@@ -63,28 +62,38 @@ func (c *Client) Public(ctx context.Context) (*v1alpha1.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := k.Versions[max(0, len(k.Versions)-maxPublished):]
+	versions := k.Versions[max(0, len(k.Versions)-signature.MaxKeys):]
 	set := &v1alpha1.KeySet{}
 	for _, v := range versions {
-		pub, err := parseP256(v.PublicKey)
+		jwk, err := published(k.Name, v)
 		if err != nil {
-			return nil, fmt.Errorf("%w %s version %d: %w", ErrKey, k.Name, v.Version, err)
+			return nil, err
 		}
-		raw, err := pub.Bytes() // 4 ‖ x ‖ y
-		if err != nil {
-			return nil, fmt.Errorf("%w %s version %d: %w", ErrKey, k.Name, v.Version, err)
-		}
-		set.Keys = append(set.Keys, v1alpha1.JSONWebKey{
-			KeyID:     gwvault.KeyID(k.Name, v.Version),
-			KeyType:   "EC",
-			Curve:     "P-256",
-			X:         base64.RawURLEncoding.EncodeToString(raw[1:33]),
-			Y:         base64.RawURLEncoding.EncodeToString(raw[33:]),
-			Algorithm: "ES256",
-			Use:       "sig",
-		})
+		set.Keys = append(set.Keys, jwk)
 	}
 	return set, nil
+}
+
+// published is the public part of a version. Its id, <key>:v<version>:<start of the SHA-256 of the point>, is that of no other key: a
+// key that is made anew after a loss begins at version 1 again.
+func published(name string, v gwvault.KeyVersion) (v1alpha1.JSONWebKey, error) {
+	fail := func(err error) (v1alpha1.JSONWebKey, error) {
+		return v1alpha1.JSONWebKey{}, fmt.Errorf("%w %s version %d: %w", ErrKey, name, v.Version, err)
+	}
+	pub, err := parseP256(v.PublicKey)
+	if err != nil {
+		return fail(err)
+	}
+	point, err := pub.Bytes()
+	if err != nil {
+		return fail(err)
+	}
+	sum := sha256.Sum256(point)
+	jwk, err := signature.JWK(gwvault.KeyID(name, v.Version)+":"+base64.RawURLEncoding.EncodeToString(sum[:6]), pub)
+	if err != nil {
+		return fail(err)
+	}
+	return jwk, nil
 }
 
 func (c *Client) agreementKey(ctx context.Context) (*gwvault.TransitKey, error) {
@@ -120,7 +129,8 @@ func (c *Client) sign(ctx context.Context, key string, req map[string]any, enc *
 }
 
 func keyVersion(name, id string) (int, error) {
-	v, ok := strings.CutPrefix(id, name+":v")
+	rest, ok := strings.CutPrefix(id, name+":v")
+	v, _, _ := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(v)
 	if !ok || err != nil || n < 1 {
 		return 0, fmt.Errorf("%w %q is not a version of %s", ErrKey, id, name)

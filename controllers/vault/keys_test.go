@@ -22,8 +22,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/signature"
 	"github.com/entente-dev/entente/controllers/vault"
 	"github.com/entente-dev/entente/controllers/vault/vaulttest"
 	"github.com/entente-dev/entente/gateway/route"
@@ -66,15 +68,15 @@ func TestAgreementKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (keys.Key{ID: "signer-agreements:v1", Algorithm: "ES256"}); first != want {
-		t.Errorf("current key %+v, want %+v", first, want)
+	if !strings.HasPrefix(first.ID, "signer-agreements:v1:") || first.Algorithm != "ES256" {
+		t.Errorf("current key %+v", first)
 	}
 	check(first)
 	if _, err := a.Root.Write(ctx, a.Options.Mounts.Transit()+"/keys/signer-agreements/rotate", nil); err != nil {
 		t.Fatal(err)
 	}
 	second, err := a.Client.Current(ctx)
-	if err != nil || second.ID != "signer-agreements:v2" {
+	if err != nil || !strings.HasPrefix(second.ID, "signer-agreements:v2:") {
 		t.Fatalf("current key after rotation %+v, %v", second, err)
 	}
 	check(second)
@@ -83,6 +85,70 @@ func TestAgreementKey(t *testing.T) {
 		if _, err := a.Client.Sign(ctx, k, input); !errors.Is(err, vault.ErrKey) {
 			t.Errorf("signing with %+v: %v", k, err)
 		}
+	}
+}
+
+// What an agency signed verifies by what it publishes, after its key was rotated and after it was lost and made anew; and new
+// signatures are by the new key.
+func TestAgreementKeyLost(t *testing.T) {
+	a := vaulttest.NewBootstrapped(t, "loser")
+	ctx := t.Context()
+	key := a.Options.Mounts.Transit() + "/keys/loser-agreements"
+	var published *v1alpha1.KeySet
+	signed := map[string]string{} // by key id
+	claims := signature.Claims{
+		Digest: v1alpha1.DigestPrefix + strings.Repeat("A", 43), Decision: v1alpha1.DecisionAccept, Agency: "loser", DecidedAt: time.Now(),
+	}
+	sign := func() string {
+		t.Helper()
+		jws, err := signature.Sign(ctx, a.Client, claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := a.Client.Public(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		published = signature.Union(published, now)
+		current, err := a.Client.Current(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed[current.ID] = jws
+		return jws
+	}
+	lost := sign()
+	write := func(path string, data map[string]any) {
+		t.Helper()
+		if _, err := a.Root.Write(ctx, path, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(key+"/rotate", nil)
+	sign()
+	write(key+"/config", map[string]any{"deletion_allowed": true})
+	if err := a.Root.Delete(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+	if jws, err := signature.Sign(ctx, a.Client, claims); err == nil {
+		t.Errorf("signed without a key: %s", jws)
+	}
+	write(key, map[string]any{"type": "ecdsa-p256"})
+	sign()
+	if len(signed) != 3 || len(published.Keys) != 3 {
+		t.Fatalf("%d keys signed, %d are published", len(signed), len(published.Keys))
+	}
+	for id, jws := range signed {
+		if _, err := signature.Verify(jws, "loser", published); err != nil {
+			t.Errorf("signed by %s: %v", id, err)
+		}
+	}
+	held, err := a.Client.Public(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signature.Verify(lost, "loser", held); !errors.Is(err, signature.ErrUnknownKey) {
+		t.Errorf("by what Vault holds alone: %v", err)
 	}
 }
 
