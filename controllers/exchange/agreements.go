@@ -48,14 +48,21 @@ func (s *Server) taken(ctx context.Context, message string, limit *limits, handl
 		s.Logger.Error("message of a peer not handled", "peer", who.Agency, "message", message, "error", err)
 		return status.Error(codes.Unavailable, "it cannot be handled now: try again")
 	}
-	if s.Report != nil {
-		s.Report(Report{who.Party, message, refusal})
-	}
+	s.tell(who.Party, message, refusal)
 	if refusal != nil {
-		s.Logger.Warn("message of a peer refused", "peer", who.Agency, "message", message, "reason", refusal.Reason, "detail", clip(refusal.Message))
 		return refusal.GRPCStatus().Err()
 	}
 	return nil
+}
+
+// tell reports what became of a message, and logs a refusal.
+func (s *Server) tell(from route.Party, message string, refusal *Refusal) {
+	if s.Report != nil {
+		s.Report(Report{from, message, refusal})
+	}
+	if refusal != nil {
+		s.Logger.Warn("message of a peer refused", "peer", from.Agency, "message", message, "reason", refusal.Reason, "detail", clip(refusal.Message))
+	}
 }
 
 // Propose implements entente.exchange.v1.

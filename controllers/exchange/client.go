@@ -61,6 +61,9 @@ func NewPool(own identity.Own) *Pool { return &Pool{own: own, lines: map[string]
 
 // Propose hands over terms with our signature.
 func (p *Pool) Propose(ctx context.Context, to Peer, terms []byte, digest, signature string) error {
+	if len(terms) > MaxTerms {
+		return refuse(TooLarge, "the terms have %d bytes; at most %d are taken", len(terms), MaxTerms).GRPCStatus().Err()
+	}
 	return p.call(ctx, to, func(ctx context.Context, c exchangev1.ExchangeServiceClient) error {
 		_, err := c.Propose(ctx, &exchangev1.ProposeRequest{Format: Format, Terms: terms, Digest: digest, Signature: signature})
 		return err

@@ -83,6 +83,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	g := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
 		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.StatsHandler(unread{s}),
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Minute, MaxConnectionAge: 10 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second}),
@@ -187,7 +188,7 @@ func (s *Server) IssueCertificate(ctx context.Context, req *exchangev1.IssueCert
 		return nil, err
 	}
 	if !s.calls.take(who.Agency, s.Now()) {
-		return nil, status.Error(codes.ResourceExhausted, "too many requests of this agency: use a credential until two thirds of its life are over")
+		return nil, refuse(RateLimited, "too many requests of this agency: use a credential until two thirds of its life are over").GRPCStatus().Err()
 	}
 	if n := len(req.GetCertificateRequest()); n == 0 || n > maxRequest {
 		return nil, status.Errorf(codes.InvalidArgument, "certificate_request has %d bytes; it is a PKCS #10 request of at most %d", n, maxRequest)

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	runtimeschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -80,6 +83,8 @@ func (p *pair) proposal(t testing.TB, id string, change ...func(*v1alpha1.Agreem
 // TestHostile is what a peer tries that is out for no good, and what becomes of it: a refusal that says why, and no object.
 func TestHostile(t *testing.T) {
 	p := newPair(t)
+	heard := &refusals{}
+	p.source.log = slog.New(heard)
 	p.source.start(t)
 	p.recipient.start(t)
 	p.inForce(t, "wages")
@@ -291,6 +296,32 @@ func TestHostile(t *testing.T) {
 		}
 	})
 
+	t.Run("a message that is too large to be read", func(t *testing.T) {
+		r := p.proposal(t, "hostile")
+		r.Terms = bytes.Repeat([]byte(" "), 64<<20)
+		before := heard.number(p.recipient.name, exchange.TooLarge)
+		if _, err := police.Propose(t.Context(), r); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("got through: %v", err)
+		}
+		eventually(t, "it is logged with the peer's name", func() error {
+			if n := heard.number(p.recipient.name, exchange.TooLarge); n <= before {
+				return fmt.Errorf("%d, as before", n)
+			}
+			return nil
+		})
+	})
+
+	t.Run("what was said days ago", func(t *testing.T) {
+		r := p.proposal(t, "late", func(a *v1alpha1.AgreementTerms) { a.Term.NotBefore.Time = now.Add(-20 * 24 * time.Hour) })
+		r.Signature = say(v1alpha1.DecisionAccept, r.Digest, now.Add(-10*24*time.Hour))
+		if _, err := police.Propose(t.Context(), r); err != nil {
+			t.Fatalf("a proposal that was ten days under way: %v", err)
+		}
+		if err := record("late.v1", say(v1alpha1.DecisionSuspend, r.Digest, now.Add(-9*24*time.Hour))); err != nil {
+			t.Errorf("a suspension that was nine days under way: %v", err)
+		}
+	})
+
 	t.Run("a flood", func(t *testing.T) {
 		counts := map[exchange.Reason]int{}
 		for i := range 400 {
@@ -312,6 +343,41 @@ func TestHostile(t *testing.T) {
 		}
 	})
 
+	t.Run("every refusal is logged and counted with the peer's name", func(t *testing.T) {
+		want := map[exchange.Reason]bool{exchange.Downgrade: true, exchange.NotOperator: true, exchange.TooManyProposals: true, exchange.RateLimited: true}
+		for _, c := range proposals {
+			want[c.want] = true
+		}
+		for _, c := range statements {
+			want[c.want] = true
+		}
+		families, err := metrics.Registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted := map[exchange.Reason]float64{}
+		for _, f := range families {
+			if f.GetName() != "entente_exchange_messages_total" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				labels := map[string]string{}
+				for _, l := range m.GetLabel() {
+					labels[l.GetName()] = l.GetValue()
+				}
+				if labels["peer"] == p.recipient.name {
+					counted[exchange.Reason(labels["outcome"])] += m.GetCounter().GetValue()
+				}
+			}
+		}
+		for reason := range want {
+			if n := heard.number(p.recipient.name, reason); n == 0 || counted[reason] < float64(n) {
+				t.Errorf("%s: logged %d times, counted %v times", reason, n, counted[reason])
+			}
+		}
+		t.Logf("%d reasons: %v", len(want), counted)
+	})
+
 	t.Run("it is reported on the Agency", func(t *testing.T) {
 		eventually(t, "events name the peer", func() error {
 			u := &unstructured.UnstructuredList{}
@@ -331,6 +397,43 @@ func TestHostile(t *testing.T) {
 		})
 	})
 }
+
+// refusals is a log that counts the refusals of messages.
+type refusals struct {
+	mu    sync.Mutex
+	count map[string]int // by peer and reason
+}
+
+func (r *refusals) number(peer string, reason exchange.Reason) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count[peer+" "+string(reason)]
+}
+
+// Handle implements slog.Handler.
+func (r *refusals) Handle(_ context.Context, record slog.Record) error {
+	if record.Message != "message of a peer refused" {
+		return nil
+	}
+	attrs := map[string]string{}
+	record.Attrs(func(a slog.Attr) bool { attrs[a.Key] = a.Value.String(); return true })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count == nil {
+		r.count = map[string]int{}
+	}
+	r.count[attrs["peer"]+" "+attrs["reason"]]++
+	return nil
+}
+
+// Enabled implements slog.Handler.
+func (r *refusals) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements slog.Handler.
+func (r *refusals) WithAttrs([]slog.Attr) slog.Handler { return r }
+
+// WithGroup implements slog.Handler.
+func (r *refusals) WithGroup(string) slog.Handler { return r }
 
 func inTerms(old, new string) func(*exchangev1.ProposeRequest) {
 	return func(r *exchangev1.ProposeRequest) {

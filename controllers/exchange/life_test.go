@@ -2,13 +2,16 @@ package exchange_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/local"
 )
 
 // TestLife takes an agreement through its whole life between two operators that know only each other's Agency, each with rights in
@@ -134,6 +137,55 @@ func TestLostState(t *testing.T) {
 	nextSecond()
 	p.source.decide(t, "wages.v1", v1alpha1.DecisionResume)
 	p.recipient.reaches(t, "wages.v1", v1alpha1.StateInForce, "")
+	p.agree(t, "wages.v1")
+}
+
+// TestLostKey: an agency loses every key it has and begins anew. What it signed stays verifiable, here and at its peer, whether the peer
+// has heard of the new keys or not; what it says next needs them.
+func TestLostKey(t *testing.T) {
+	p := newPair(t)
+	labor, police := p.source, p.recipient
+	labor.start(t)
+	police.start(t)
+	p.inForce(t, "wages")
+
+	labor.stop()
+	var err error
+	if labor.keys, err = local.Open(filepath.Join(t.TempDir(), "keys"), labor.domain); err != nil {
+		t.Fatal(err)
+	}
+	labor.start(t)
+	own := &v1alpha1.Agency{}
+	eventually(t, "the new key is published beside the lost one", func() error {
+		err := labor.client.Get(t.Context(), client.ObjectKey{Namespace: labor.name, Name: labor.name}, own)
+		if err == nil && (own.Status.SigningKeys == nil || len(own.Status.SigningKeys.Keys) != 2) {
+			err = fmt.Errorf("%+v", own.Status.SigningKeys)
+		}
+		return err
+	})
+	labor.apply(t, p.terms(t, "more"))
+	labor.decide(t, "more.v1", v1alpha1.DecisionAccept)
+	labor.reaches(t, "more.v1", v1alpha1.StateSigned, "")
+	for _, a := range []*agency{labor, police} {
+		a.reaches(t, "wages.v1", v1alpha1.StateInForce, "")
+	}
+
+	// The peer applies what the agency prints of itself now.
+	there := &v1alpha1.Agency{}
+	if err := police.client.Get(t.Context(), client.ObjectKey{Namespace: police.name, Name: labor.name}, there); err != nil {
+		t.Fatal(err)
+	}
+	there.Spec.TrustBundle, there.Spec.SigningKeys = own.Status.TrustBundle, own.Status.SigningKeys
+	if err := police.client.Update(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	police.reaches(t, "more.v1", v1alpha1.StateProposed, "")
+	police.decide(t, "more.v1", v1alpha1.DecisionAccept)
+	for _, a := range []*agency{labor, police} {
+		a.reaches(t, "more.v1", v1alpha1.StateInForce, "")
+		a.reaches(t, "wages.v1", v1alpha1.StateInForce, "")
+	}
+	p.agree(t, "more.v1")
 	p.agree(t, "wages.v1")
 }
 
