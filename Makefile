@@ -60,6 +60,10 @@ bench: ## Run the benchmarks
 bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP='-rounds 3' for less
 	go run ./hack/bench/hop -out hack/bench/results/hop.json $(HOP)
 
+.PHONY: bench-revoke
+bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
+	go run ./hack/bench/revoke -entente bin/entente $(REVOKE)
+
 .PHONY: generate
 generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd

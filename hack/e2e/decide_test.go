@@ -60,14 +60,8 @@ func anothersName(t *testing.T, s *scene) {
 // narrow are the terms of an agreement of police and labor alone, under a purpose that no other agreement has.
 func narrow(t *testing.T, s *scene, id, purpose string) v1alpha1.AgreementTerms {
 	t.Helper()
-	terms, err := s.SampleTerms()
+	terms, err := s.Between(id, purpose, "wages")
 	must(t, err)
-	has := func(agency string) bool { return agency == stack.Police || agency == stack.Labor }
-	terms.ID, terms.Title = id, "Wages, for "+purpose
-	terms.Parties = slices.DeleteFunc(terms.Parties, func(p v1alpha1.Party) bool { return !has(p.Agency) })
-	terms.RequiredDecisions = slices.DeleteFunc(terms.RequiredDecisions, func(d v1alpha1.RequiredDecision) bool { return !has(d.Agency) })
-	terms.Clauses = slices.DeleteFunc(terms.Clauses, func(c v1alpha1.Clause) bool { return c.Name != "wages" })
-	terms.Clauses[0].Purposes = []string{purpose}
 	return terms
 }
 

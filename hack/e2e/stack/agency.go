@@ -30,8 +30,10 @@ type Agency struct {
 	Dir string
 	// Addresses that its processes listen on, through every restart.
 	Addresses Addresses
-	Operator  *testenv.Program
-	Gateway   *testenv.Program
+	// Line is the way that peers take to its exchange, which can be cut.
+	Line     *testenv.Proxy
+	Operator *testenv.Program
+	Gateway  *testenv.Program
 	// Analyst may ask its gateway; NewAnalyst makes others.
 	Analyst *Analyst
 

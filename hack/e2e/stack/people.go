@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -15,6 +16,16 @@ func (s *Stack) ClientAs(user string) (client.Client, error) {
 	config := s.Kube.Config()
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}
 	return client.New(config, client.Options{Scheme: clientScheme(), Mapper: s.Client.RESTMapper()})
+}
+
+// DecideAtOnce has the agency's officer create a decision that was made before, and says when it began to.
+func (a *Agency) DecideAtOnce(ctx context.Context, d *v1alpha1.AgreementDecision) (time.Time, error) {
+	officer, err := a.stack.ClientAs(a.Officer)
+	if err != nil {
+		return time.Time{}, err
+	}
+	began := time.Now()
+	return began, officer.Create(ctx, d)
 }
 
 // Decision is what `entente agreement decide` creates, for a test that measures from the moment at which it is created.

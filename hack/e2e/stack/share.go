@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,7 +57,7 @@ func (s *Stack) describe(ctx context.Context) error {
 			ObjectMeta: metav1.ObjectMeta{Name: a.Name},
 			Spec: v1alpha1.AgencySpec{
 				DisplayName: a.DisplayName, PostalAddress: a.PostalAddress, TrustDomain: a.TrustDomain, Jurisdictions: []string{"US"},
-				Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Addresses.Peer, Exchange: a.Addresses.Exchange},
+				Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Addresses.Peer, Exchange: a.Line.Addr()},
 			},
 		}
 		if err := os.WriteFile(a.File("resources/exchangeschema.yaml"), schema, 0o644); err != nil {
@@ -145,6 +146,26 @@ func (s *Stack) SampleTerms() (v1alpha1.AgreementTerms, error) {
 	return a.Spec.Terms, nil
 }
 
+// Between are the terms of an agreement of police and labor alone, under a purpose that no other agreement has: the named clauses of
+// the sample.
+func (s *Stack) Between(id, purpose string, clauses ...string) (v1alpha1.AgreementTerms, error) {
+	terms, err := s.SampleTerms()
+	if err != nil {
+		return terms, err
+	}
+	others := func(agency string) bool { return agency != Police && agency != Labor }
+	terms.ID, terms.Title = id, "Of two agencies, for "+purpose
+	terms.Parties = slices.DeleteFunc(terms.Parties, func(p v1alpha1.Party) bool { return others(p.Agency) })
+	terms.RequiredDecisions = slices.DeleteFunc(terms.RequiredDecisions, func(d v1alpha1.RequiredDecision) bool { return others(d.Agency) })
+	terms.Clauses = slices.DeleteFunc(terms.Clauses, func(c v1alpha1.Clause) bool { return !slices.Contains(clauses, c.Name) })
+	for i := range terms.Clauses {
+		c := &terms.Clauses[i]
+		c.Purposes = []string{purpose}
+		c.Recipients = slices.DeleteFunc(c.Recipients, func(r v1alpha1.Recipient) bool { return others(r.Agency) })
+	}
+	return terms, nil
+}
+
 // Parties are the agencies that sign the terms.
 func (s *Stack) Parties(terms v1alpha1.AgreementTerms) []*Agency {
 	var out []*Agency
@@ -192,17 +213,20 @@ func (s *Stack) Propose(ctx context.Context, terms v1alpha1.AgreementTerms) erro
 
 // Apply applies the terms at every party, and returns when every operator understands them.
 func (s *Stack) Apply(ctx context.Context, terms v1alpha1.AgreementTerms) error {
+	return s.eachParty(ctx, terms, func(ctx context.Context, a *Agency) error { return a.ApplyTerms(ctx, terms) })
+}
+
+// ApplyTerms applies the terms at this agency alone, and returns when its operator understands them.
+func (a *Agency) ApplyTerms(ctx context.Context, terms v1alpha1.AgreementTerms) error {
 	name := ObjectName(terms)
-	return s.eachParty(ctx, terms, func(ctx context.Context, a *Agency) error {
-		o := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.SharingAgreementSpec{Terms: terms}}
-		if err := a.write(name+".yaml", o); err != nil {
-			return err
-		}
-		if _, err := a.Apply(ctx, a.File(name+".yaml")); err != nil {
-			return err
-		}
-		return a.WaitConditions(ctx, name, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs)
-	})
+	o := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.SharingAgreementSpec{Terms: terms}}
+	if err := a.write(name+".yaml", o); err != nil {
+		return err
+	}
+	if _, err := a.Apply(ctx, a.File(name+".yaml")); err != nil {
+		return err
+	}
+	return a.WaitConditions(ctx, name, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs)
 }
 
 // Accept has the agency's officer accept an agreement, and returns when its operator has signed.

@@ -127,6 +127,10 @@ func (s *Stack) prepare() (err error) {
 		if err := s.takeAddresses(a); err != nil {
 			return err
 		}
+		if a.Line, err = testenv.NewProxy(a.Addresses.Exchange); err != nil {
+			return err
+		}
+		s.releases = append(s.releases, a.Line.Stop)
 		if a.users, err = testenv.NewUsers(a.File("users-ca.pem")); err != nil {
 			return err
 		}

@@ -75,6 +75,17 @@ func (a *Agency) WaitConditions(ctx context.Context, name string, types ...strin
 	})
 }
 
+// WaitState returns when an agreement is in a state.
+func (a *Agency) WaitState(ctx context.Context, name string, state v1alpha1.AgreementState) error {
+	return a.WaitFor(ctx, agreement(name), func(o client.Object) string {
+		s := o.(*v1alpha1.SharingAgreement).Status
+		if s.State == state {
+			return ""
+		}
+		return fmt.Sprintf("it is %q, not %s: %s; told others: %+v", s.State, state, NotYet(s.Conditions, v1alpha1.ConditionInForce), s.Delivered)
+	})
+}
+
 // WaitFor reads the object again and again until missing says "". When that takes too long, the error tells what the object, the
 // processes and the gateway say.
 func (a *Agency) WaitFor(ctx context.Context, o client.Object, missing func(client.Object) string) error {
