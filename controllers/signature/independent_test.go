@@ -38,7 +38,7 @@ var (
 		"profiles", "parties.roles", "clauses.purposes", "clauses.fields", "clauses.filterFields",
 		"clauses.conditions.subjectRoles", "clauses.conditions.jurisdictions",
 	}
-	times = []string{"term.notBefore", "term.notAfter", "term.reviewBy"}
+	times = []string{"term.notBefore", "term.notAfter", "term.reviewBy", "term.renewFrom", "duties.dueBy"}
 )
 
 // independentDigest of terms as JSON.
