@@ -21,7 +21,7 @@ import (
 //	go test -run '^$' -bench Durable -benchtime 2s -count 3 ./gateway/audit
 func BenchmarkDurable(b *testing.B) {
 	r := sample(1)
-	size := frameMin + len(appendRecord(nil, &r)) + recordSize
+	size := sealedMin + len(appendRecord(nil, &r)) + recordSize
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("callers=%d/raw", callers), func(b *testing.B) {
 			raw := newRawLog(b, size)

@@ -218,7 +218,7 @@ func TestHoleInBatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := walk(dir, id, 1, nil, func(e *found) error { starts = append(starts, e.batch); return nil }); err != nil {
+		if err := walk(dir, id, 1, nil, nil, func(e *found) error { starts = append(starts, e.batch); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if len(starts) != 8 {
@@ -256,40 +256,54 @@ func TestHoleInBatch(t *testing.T) {
 	}
 }
 
-// A flipped bit anywhere in a closed log is found, and located to its header, chain entry, seal or payload frame.
+// A flipped bit anywhere in a closed log is found, with keys and without, and located to its header, chain entry, seal,
+// payload frame or data key.
 func TestFlippedBit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 {
 		l := mustOpen(t, dir, fastOptions())
 		appendN(t, l, 0, 2)
+		if _, err := l.Erase(t.Context(), Selection{Disclosure: sample(0).Disclosure}, Order{Text: "in error"}); err != nil {
+			t.Fatal(err)
+		}
 		mustClose(t, l)
 	}
 	files := snapshot(t, dir)
-	if len(files) != 5 {
+	if len(files) != 7 {
 		t.Fatalf("%d files", len(files))
 	}
 	frames := map[string][]int64{} // where each part of a payload file starts
+	segs, err := listSegments(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	id, err := readOrigin(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := walk(dir, id, 1, nil, func(e *found) error {
-		name := filepath.Base(segment{dir, (e.seq-1)/2*2 + 1}.payload())
+	if err := walk(dir, id, 1, nil, nil, func(e *found) error {
+		s := segs[0]
+		if e.seq >= segs[1].first {
+			s = segs[1]
+		}
+		name := filepath.Base(s.payload())
 		frames[name] = append(frames[name], e.offset)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	start := func(name string, at int64) int64 {
-		if strings.HasSuffix(name, chainSuffix) {
+		switch filepath.Ext(name) {
+		case chainSuffix:
 			return at / recordSize * recordSize
+		case payloadSuffix:
+			i, _ := slices.BinarySearch(frames[name], at+1)
+			if i > 0 {
+				return frames[name][i-1]
+			}
 		}
-		i, _ := slices.BinarySearch(frames[name], at+1)
-		if i == 0 {
-			return 0
-		}
-		return frames[name][i-1]
+		return 0
 	}
 	for name, b := range files {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
@@ -302,14 +316,16 @@ func TestFlippedBit(t *testing.T) {
 					continue // one bit of each byte of the large files
 				}
 				f.WriteAt([]byte{b[at] ^ 1<<bit}, int64(at))
-				_, err := Verify(dir, nil)
-				var damage *CorruptError
-				if !errors.As(err, &damage) {
-					t.Fatalf("%s: bit %d of byte %d is not noticed: %v", name, bit, at, err)
-				}
-				if name != originFile {
-					if want := start(name, int64(at)); filepath.Base(damage.File) != name || damage.Offset != want {
-						t.Fatalf("%s: byte %d is in what starts at %d, found at: %v", name, at, want, err)
+				for _, with := range [][]ReadOption{nil, {WithoutRecords()}} {
+					_, err := Verify(dir, nil, with...)
+					var damage *CorruptError
+					if !errors.As(err, &damage) {
+						t.Fatalf("%s: bit %d of byte %d is not noticed: %v", name, bit, at, err)
+					}
+					if name != originFile {
+						if want := start(name, int64(at)); filepath.Base(damage.File) != name || damage.Offset != want {
+							t.Fatalf("%s: byte %d is in what starts at %d, found at: %v", name, at, want, err)
+						}
 					}
 				}
 			}
@@ -319,6 +335,49 @@ func TestFlippedBit(t *testing.T) {
 	}
 	if _, err := Verify(dir, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Whoever changes a sealed payload and mends its checksum is found out by those who have the keys, at any byte.
+func TestForgedPayload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := mustOpen(t, dir, fastOptions())
+	appendN(t, l, 0, 3)
+	mustClose(t, l)
+	id, err := readOrigin(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frame []byte
+	var offset int64
+	if err := walk(dir, id, 1, nil, nil, func(e *found) error {
+		if e.seq == 2 {
+			frame, offset = slices.Clone(e.frame), e.offset
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(segment{dir, 1}.payload(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for at := frameHead; at < len(frame); at++ {
+		forged := slices.Clone(frame)
+		forged[at] ^= 1 << (at % 8)
+		finishFrame(forged, 2, encodingSealed, 0)
+		f.WriteAt(forged, offset)
+		var damage *CorruptError
+		_, err := Verify(dir, nil)
+		if !errors.As(err, &damage) || damage.Seq != 2 || damage.Offset != offset && at >= frameHead+4 {
+			t.Fatalf("byte %d of the frame: %v", at, err)
+		}
+	}
+	f.WriteAt(frame, offset)
+	if rep, err := Verify(dir, nil); err != nil || rep.Sealed != 0 {
+		t.Fatalf("%+v %v", rep, err)
 	}
 }
 
@@ -378,7 +437,7 @@ func TestErasedPayload(t *testing.T) {
 	}
 	var at int64
 	var frame []byte
-	if err := walk(dir, id, 1, nil, func(e *found) error {
+	if err := walk(dir, id, 1, nil, nil, func(e *found) error {
 		if e.seq == 2 {
 			at, frame = e.offset, slices.Clone(e.frame)
 		}
@@ -396,16 +455,16 @@ func TestErasedPayload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sealFrame(frame, 2, flagErased)
+	encoding := frame[12]
+	finishFrame(frame, 2, encoding, flagErased)
 	write(frame)
 	if _, err := Verify(dir, nil); err == nil {
 		t.Error("marked as erased, still there, and verified")
 	}
-	clear(frame)
-	sealFrame(frame, 2, flagErased)
+	eraseFrame(frame, 2, encoding)
 	write(frame)
 	rep, err := Verify(dir, nil)
-	if err != nil || rep.Erased != 1 || rep.Entries != 3 || rep.Head != head {
+	if err != nil || rep.Erased != 1 || rep.Unexplained != 1 || rep.Entries != 3 || rep.Head != head {
 		t.Errorf("%+v %v", rep, err)
 	}
 	got := readAll(t, dir)

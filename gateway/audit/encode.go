@@ -79,6 +79,7 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendMember(b, "routeDigest", r.RouteDigest)
 	b = appendMember(b, "queryDigest", r.QueryDigest)
 	b = appendMember(b, "responseDigest", r.ResponseDigest)
+	b = appendMember(b, "entries", r.Entries)
 	if !r.RetainUntil.IsZero() {
 		b = append(b, `,"retainUntil":`...)
 		b = appendTime(b, r.RetainUntil)

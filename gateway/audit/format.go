@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
 // Hash is a SHA-256 value: a commitment, or a chain hash.
@@ -55,10 +56,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Both files of a segment start with a header; it binds them to the log and to what came before.
 //
 //	0  magic, 8 bytes    8  id, 16 bytes    24  first sequence    32  chain hash before it    64  zero    124  CRC-32C
+//
+// The payload files of the first form hold records in the clear, those of the second hold them sealed.
 const (
-	headerSize   = 128
-	magicChain   = "ENTACHN\x01"
-	magicPayload = "ENTAPLD\x01"
+	headerSize        = 128
+	magicChain        = "ENTACHN\x01"
+	magicPayloadClear = "ENTAPLD\x01"
+	magicPayload      = "ENTAPLD\x02"
 )
 
 type header struct {
@@ -77,8 +81,8 @@ func (h *header) encode(magic string) []byte {
 	return b
 }
 
-func decodeHeader(b []byte, magic string) (h header, ok bool) {
-	if len(b) != headerSize || string(b[:8]) != magic || !sumOK(b) || !isZero(b[64:124]) {
+func decodeHeader(b []byte, magics ...string) (h header, ok bool) {
+	if len(b) != headerSize || !slices.Contains(magics, string(b[:8])) || !sumOK(b) || !isZero(b[64:124]) {
 		return h, false
 	}
 	copy(h.id[:], b[8:])
@@ -147,51 +151,6 @@ func decodeChainRecord(p []byte) (r chainRecord, ok bool) {
 func putSum(p []byte) { binary.BigEndian.PutUint32(p[124:], crc32.Checksum(p[:124], castagnoli)) }
 func sumOK(p []byte) bool {
 	return binary.BigEndian.Uint32(p[124:]) == crc32.Checksum(p[:124], castagnoli)
-}
-
-// A payload frame is a head of 20 bytes, the salt, and the record.
-//
-//	0  sequence    8  length of the whole frame    12  encoding    13  flags    14  zero    16  CRC-32C of all the rest
-//
-// An erased frame keeps its length: its flag is set, and salt and record are zero.
-const (
-	frameHead    = 20
-	frameMin     = frameHead + saltSize
-	frameMax     = frameMin + MaxRecord
-	encodingJSON = 1
-	flagErased   = 1
-)
-
-// sealFrame fills in the head of a frame whose salt and record are in place.
-func sealFrame(f []byte, seq uint64, flags byte) {
-	binary.BigEndian.PutUint64(f, seq)
-	binary.BigEndian.PutUint32(f[8:], uint32(len(f)))
-	f[12], f[13], f[14], f[15] = encodingJSON, flags, 0, 0
-	binary.BigEndian.PutUint32(f[16:], frameSum(f))
-}
-
-func frameSum(f []byte) uint32 {
-	return crc32.Update(crc32.Checksum(f[:16], castagnoli), castagnoli, f[frameHead:])
-}
-
-// checkFrame says what is wrong with the frame of a chain entry, or nothing.
-func checkFrame(f []byte, r *chainRecord) (erased bool, fault string) {
-	switch {
-	case binary.BigEndian.Uint32(f[16:]) != frameSum(f):
-		return false, "payload checksum does not match"
-	case binary.BigEndian.Uint64(f) != r.seq || int(binary.BigEndian.Uint32(f[8:])) != len(f):
-		return false, "payload belongs to another entry"
-	case f[12] != encodingJSON || f[13]&^flagErased != 0 || f[14]|f[15] != 0:
-		return false, "payload is in a form that this version does not know"
-	case f[13]&flagErased != 0:
-		if !isZero(f[frameHead:]) {
-			return false, "payload is marked as erased and is not"
-		}
-		return true, ""
-	case commit(f[frameHead:]) != r.commitment:
-		return false, "payload does not match its commitment"
-	}
-	return false, ""
 }
 
 func isZero(b []byte) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,13 @@ type Options struct {
 	Now func() time.Time
 	// Rand is where salts come from; nil: crypto/rand. Safe for concurrent use.
 	Rand io.Reader
+	// Keys wrap the data keys that seal payloads; nil: a key in the file LocalKeyFile(dir).
+	Keys KeyRing
+	// Notice is told of what fails in the background: a data key that cannot be renewed, payloads that cannot be erased, damage
+	// found meanwhile. nil: nobody is.
+	Notice func(error)
+	// SweepInterval is how often payloads past their retain-until are looked for; 0: 1 h.
+	SweepInterval time.Duration
 	// QueueSize is how many records wait for the writer before Append blocks; 0: 1024.
 	QueueSize int
 	// SegmentSize is the size of a segment's payload file; 0: 32 MiB. At least 128 KiB.
@@ -50,11 +58,17 @@ func (o *Options) setDefaults() error {
 	if o.ProbeInterval == 0 {
 		o.ProbeInterval = time.Second
 	}
+	if o.SweepInterval == 0 {
+		o.SweepInterval = time.Hour
+	}
+	if o.Notice == nil {
+		o.Notice = func(error) {}
+	}
 	if o.FS == nil {
 		o.FS = osFS{}
 	}
-	if o.QueueSize < 1 || o.SegmentSize < minSegment || o.SegmentSize > 1<<40 || o.ProbeInterval < 0 {
-		return errors.New("audit: queue size, segment size or probe interval out of bounds")
+	if o.SweepInterval < 0 || o.QueueSize < 1 || o.SegmentSize < minSegment || o.SegmentSize > 1<<40 || o.ProbeInterval < 0 {
+		return errors.New("audit: queue size, segment size or an interval out of bounds")
 	}
 	return checkOrigin(o.Origin)
 }
@@ -90,6 +104,7 @@ type Log struct {
 	head   position
 
 	w writer // the writer's own
+	k keeper
 }
 
 // batch is records that become durable together.
@@ -105,6 +120,16 @@ type item struct {
 	length     int
 	nanos      int64
 	commitment Hash
+	key        *dataKey // nil: in the clear
+}
+
+// settled: nothing of these records is on its way to the disk any more.
+func settled(items []item) {
+	for i := range items {
+		if k := items[i].key; k != nil {
+			k.inFlight.Add(-1)
+		}
+	}
 }
 
 // batchBytes bounds the memory of a batch, with QueueSize.
@@ -135,6 +160,9 @@ func Open(dir string, o Options) (*Log, error) {
 		lock.Close()
 		return nil, err
 	}
+	if o.Keys == nil {
+		o.Keys = &defaultKeys{fs: o.FS, dir: dir, random: o.Rand}
+	}
 	l := &Log{
 		o: o, dir: dir, id: id, lock: lock,
 		closing: make(chan struct{}),
@@ -150,6 +178,7 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, err
 	}
 	go l.w.run()
+	l.k.start(l)
 	return l, nil
 }
 
@@ -167,11 +196,11 @@ func makeDir(fsys FS, dir string) error {
 	return fsys.SyncDir(filepath.Dir(dir))
 }
 
-// scratch is where a record is encoded, behind the domain of its commitment.
-type scratch struct{ buf []byte }
+// scratch is where a record is encoded, behind the domain of its commitment, and sealed.
+type scratch struct{ buf, sealed []byte }
 
 var scratches = sync.Pool{New: func() any {
-	return &scratch{buf: append(make([]byte, 0, 2048), domainCommitment...)}
+	return &scratch{buf: append(make([]byte, 0, 2048), domainCommitment...), sealed: make([]byte, 0, 2048)}
 }}
 
 // Append hands a record over and returns at once, unless the queue is full. It does not wait for the disk: the caller
@@ -190,7 +219,7 @@ func (l *Log) AppendDeferred(ctx context.Context, r Record) (*Receipt, error) {
 	return l.append(ctx, r, false)
 }
 
-func (l *Log) append(ctx context.Context, r Record, prompt bool) (*Receipt, error) {
+func (l *Log) append(ctx context.Context, r Record, prompt bool) (_ *Receipt, err error) {
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
@@ -210,8 +239,27 @@ func (l *Log) append(ctx context.Context, r Record, prompt bool) (*Receipt, erro
 		s.buf = append([]byte(nil), domainCommitment...) // the pool keeps no giants
 		return nil, err
 	}
-	it := item{length: frameHead + len(s.buf) - n, nanos: r.Time.UnixNano(), commitment: sha256.Sum256(s.buf)}
-	return l.enqueue(ctx, it, s.buf[n:], prompt, r.Kind != Outcome)
+	it := item{nanos: r.Time.UnixNano(), commitment: sha256.Sum256(s.buf)}
+	body := s.buf[n:]
+	if r.Kind != Erasure {
+		if it.key, err = l.k.use(); err != nil {
+			return nil, err
+		}
+		var head [sealHead]byte
+		binary.BigEndian.PutUint32(head[:], it.key.number)
+		if !r.RetainUntil.IsZero() {
+			binary.BigEndian.PutUint64(head[4:], uint64(r.RetainUntil.Unix()))
+		}
+		s.sealed = append(s.sealed[:0], head[:]...)
+		s.sealed = it.key.aead.Seal(s.sealed, nil, body, s.sealed)
+		body = s.sealed
+	}
+	it.length = frameHead + len(body)
+	rc, err := l.enqueue(ctx, it, body, prompt, r.Kind != Outcome && r.Kind != Erasure)
+	if err != nil {
+		settled([]item{it})
+	}
+	return rc, err
 }
 
 // tell wakes the writer.
@@ -231,7 +279,7 @@ func (l *Log) overdue() {
 }
 
 // enqueue adds the frame to the current batch when there is room.
-func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt, opens bool) (*Receipt, error) {
+func (l *Log) enqueue(ctx context.Context, it item, body []byte, prompt, opens bool) (*Receipt, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -245,7 +293,7 @@ func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt, opens
 		if b := l.cur; len(b.items) < l.o.QueueSize && len(b.buf)+it.length <= batchBytes {
 			var head [frameHead]byte
 			b.buf = append(b.buf, head[:]...)
-			b.buf = append(b.buf, salted...)
+			b.buf = append(b.buf, body...)
 			b.items = append(b.items, it)
 			rc := &Receipt{batch: b, index: len(b.items) - 1, commitment: it.commitment}
 			if !prompt {
@@ -275,8 +323,22 @@ func (l *Log) enqueue(ctx context.Context, it item, salted []byte, prompt, opens
 // Healthy is nil while records can be written, and otherwise says why not. A log that failed tries again by itself.
 func (l *Log) Healthy() error {
 	l.mu.Lock()
+	err := l.unwritable()
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.k.healthy()
+}
+
+// writable is nil while the writer writes, whatever else keeps records from beginning.
+func (l *Log) writable() error {
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unwritable()
+	if l.closed {
+		return ErrClosed
+	}
+	return l.failed
 }
 
 // unwritable says why a record that begins something is refused. l.mu is held.
@@ -325,6 +387,7 @@ func (l *Log) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
+	l.k.stop()
 	l.later.Stop()
 	close(l.closing)
 	<-l.done

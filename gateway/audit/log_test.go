@@ -90,6 +90,7 @@ func readAll(t testing.TB, dir string) []Entry {
 
 // crash lets go of a log's files and lock as a killed process does: nothing is flushed or sealed.
 func crash(l *Log) {
+	l.k.cancel()
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
@@ -167,7 +168,7 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("directory: %v %v", st.Mode(), err)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 3 {
+	if err != nil || len(files) != 4 {
 		t.Fatalf("%v %v", files, err)
 	}
 	for _, f := range files {

@@ -48,7 +48,7 @@ func inspect(dir string, id identity, known ...position) (position, mend, error)
 		}
 		// Not sealed, or not visibly so: the scan finds what is wrong, or where a crash ended it.
 		var cut ending
-		out, err := scan(s, id, pos, last, func(e *found) error {
+		out, err := scan(s, id, pos, last, nil, func(e *found) error {
 			if len(known) > 0 && e.seq == known[0].last {
 				cut = ending{position{e.seq, e.hash}, headerSize + int64(e.seq-s.first+1)*recordSize, e.offset + int64(e.length), 0, 0}
 				cut.batchChain, cut.batchPayload = cut.chainEnd, cut.payloadEnd

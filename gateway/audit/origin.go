@@ -83,22 +83,7 @@ func createOrigin(fsys FS, dir, name string, random io.Reader, now time.Time) (i
 		return identity{}, err
 	}
 	id.raw = append(b, '\n')
-	tmp := path + ".tmp"
-	f, err := fsys.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return identity{}, err
-	}
-	_, err = f.WriteAt(id.raw, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return identity{}, err
-	}
-	if err := fsys.Rename(tmp, path); err != nil {
-		return identity{}, err
-	}
-	return id, fsys.SyncDir(dir)
+	return id, writeFile(fsys, path, id.raw)
 }
 
 // openOrigin reads the identity of the log in dir, or makes it, and insists on the name.

@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -12,29 +15,77 @@ type Entry struct {
 	Commitment Hash      `json:"commitment"`
 	// Hash is the chain hash up to this entry.
 	Hash Hash `json:"hash"`
-	// Erased: the payload has been erased; Record is then empty.
+	// Erased: the payload has been erased. Record is then empty, as it is when the log is read WithoutRecords.
 	Erased bool   `json:"erased,omitempty"`
 	Record Record `json:"record,omitzero"`
 }
 
+// ReadOption says how a log is read.
+type ReadOption func(*opener)
+
+// WithKeys opens sealed payloads with a key ring. Without it, that is the local key beside the log, if there is one.
+func WithKeys(ctx context.Context, ring KeyRing) ReadOption {
+	return func(o *opener) { o.ctx, o.ring = ctx, ring }
+}
+
+// WithoutRecords leaves payloads sealed: only the chain is wanted. Entries then have no Record.
+func WithoutRecords() ReadOption {
+	return func(o *opener) { o.ring = noKeys{} }
+}
+
+type noKeys struct{ KeyRing }
+
+// ErrSealed is the error of Read for a payload that the reader has no key for.
+var ErrSealed = errors.New("audit: the payloads are sealed, and the key is not here")
+
+// openerOf is what the options say; its ring is nil when there are no keys.
+func openerOf(dir string, id identity, with []ReadOption) (*opener, error) {
+	o := &opener{ctx: context.Background(), dir: dir, id: id}
+	for _, w := range with {
+		w(o)
+	}
+	if o.ring == nil {
+		local, err := ReadLocalKeys(LocalKeyFile(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err == nil {
+			o.ring = local
+		}
+	}
+	return o, nil
+}
+
 // Read calls fn for every entry of the log in dir, oldest first, checked. It may be called while a gateway writes: it then
-// ends with what was there when it came to the end. An error of fn ends it and is returned; damage is a *CorruptError.
-// Memory does not grow with the log.
-func Read(dir string, fn func(Entry) error) error { return ReadFrom(dir, 1, fn) }
+// ends with what was there when it came to the end. An error of fn ends it and is returned; damage is a *CorruptError, a
+// payload that cannot be opened for want of a key ErrSealed. Memory does not grow with the log.
+func Read(dir string, fn func(Entry) error, with ...ReadOption) error { return ReadFrom(dir, 1, fn, with...) }
 
 // ReadFrom is Read from an entry on. It passes over earlier segments unread.
-func ReadFrom(dir string, seq uint64, fn func(Entry) error) error {
+func ReadFrom(dir string, seq uint64, fn func(Entry) error, with ...ReadOption) error {
 	id, err := readOrigin(dir)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	return walk(dir, id, seq, nil, func(e *found) error {
+	open, err := openerOf(dir, id, with)
+	if err != nil {
+		return err
+	}
+	_, chainOnly := open.ring.(noKeys)
+	if chainOnly {
+		open = nil
+	}
+	return walk(dir, id, seq, open, nil, func(e *found) error {
 		if e.seq < seq {
 			return nil
 		}
 		out := Entry{Seq: e.seq, Time: time.Unix(0, e.nanos).UTC(), Commitment: e.commitment, Hash: e.hash, Erased: e.erased}
-		if !e.erased {
-			if out.Record, err = decodeRecord(e.frame[frameMin:]); err != nil {
+		switch {
+		case e.erased || chainOnly:
+		case e.salted == nil:
+			return fmt.Errorf("entry %d: %w", e.seq, ErrSealed)
+		default:
+			if out.Record, err = decodeRecord(e.salted[saltSize:]); err != nil {
 				return fmt.Errorf("audit: entry %d: %w", e.seq, err)
 			}
 		}
@@ -42,8 +93,14 @@ func ReadFrom(dir string, seq uint64, fn func(Entry) error) error {
 	})
 }
 
+// OriginOf is the name of the log in dir.
+func OriginOf(dir string) (string, error) {
+	id, err := readOrigin(dir)
+	return id.origin, err
+}
+
 // walk scans the segments from the one that holds seq on. ended is called after each.
-func walk(dir string, id identity, seq uint64, ended func(segment, scanned) error, visit func(*found) error) error {
+func walk(dir string, id identity, seq uint64, open *opener, ended func(segment, scanned) error, visit func(*found) error) error {
 	segs, err := listSegments(dir)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -66,7 +123,7 @@ func walk(dir string, id identity, seq uint64, ended func(segment, scanned) erro
 		if err := s.follows(pos); err != nil {
 			return err
 		}
-		out, err := scan(s, id, pos, i == len(segs)-1, visit)
+		out, err := scan(s, id, pos, i == len(segs)-1, open, visit)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,9 @@ const (
 	Outcome Kind = "Outcome"
 	// Denial is written in place of both when the request is refused.
 	Denial Kind = "Denial"
+	// Erasure says that payloads were erased. It is the one record that is kept in the clear and never erased: it has nothing
+	// of those that it names but their places.
+	Erasure Kind = "Erasure"
 )
 
 // Side says which side of the disclosure the writer is.
@@ -39,20 +42,24 @@ const (
 	// Correction: a recipient of an earlier disclosure, which the record names, was told that what it got was wrong
 	// (5 U.S.C. 552a(c)(4), EU 2016/680 Art. 7(3)).
 	Correction = "correction"
+	// OperationErasure is an erasure of payloads of the log itself (EU 2016/680 Art. 25(1)).
+	OperationErasure = "erasure"
 )
 
 // Record is one entry of the log: what 5 U.S.C. 552a(c) and EU 2016/680 Art. 25 ask for together. All of it is kept in the
-// payload, none of it in the chain.
+// payload, sealed; none of it in the chain.
 type Record struct {
-	// Disclosure is the disclosure id (UUIDv7), the same on both sides.
+	// Disclosure is the disclosure id (UUIDv7), the same on both sides. Of an erasure: the disclosure whose records it erased,
+	// or an id of its own.
 	Disclosure string `json:"disclosure"`
 	// Query groups the disclosures of one query; recipient side only.
 	Query string `json:"query,omitempty"`
 	Kind  Kind   `json:"kind"`
-	Side  Side   `json:"side"`
+	// Side is empty for an erasure.
+	Side Side `json:"side"`
 	// Time is set by the log's clock on Append.
 	Time time.Time `json:"time"`
-	// Operation in the words of Art. 25: Consultation for a query, or Correction.
+	// Operation in the words of Art. 25: Consultation for a query, Correction, or OperationErasure.
 	Operation string `json:"operation,omitempty"`
 
 	// Agreement id, its version and the clause that permitted or refused.
@@ -103,6 +110,9 @@ type Record struct {
 	QueryDigest    string `json:"queryDigest,omitempty"`
 	ResponseDigest string `json:"responseDigest,omitempty"`
 
+	// Entries whose payloads were erased, as in 1-4096,5000; erasures only.
+	Entries string `json:"entries,omitempty"`
+
 	// RetainUntil is when the payload is due to be erased; zero: no date is set.
 	RetainUntil time.Time `json:"retainUntil,omitzero"`
 }
@@ -134,9 +144,9 @@ var ErrInvalid = errors.New("audit: invalid record")
 // validate checks what a record must have to be found again. It repeats nothing of the record in its error.
 func (r *Record) validate() error {
 	switch {
-	case r.Kind != Intent && r.Kind != Release && r.Kind != Outcome && r.Kind != Denial:
+	case r.Kind != Intent && r.Kind != Release && r.Kind != Outcome && r.Kind != Denial && r.Kind != Erasure:
 		return fmt.Errorf("%w: unknown kind", ErrInvalid)
-	case r.Side != Source && r.Side != Recipient:
+	case r.Side != Source && r.Side != Recipient && (r.Kind != Erasure || r.Side != ""):
 		return fmt.Errorf("%w: unknown side", ErrInvalid)
 	case r.Disclosure == "":
 		return fmt.Errorf("%w: no disclosure id", ErrInvalid)
@@ -150,7 +160,7 @@ func (r *Record) validate() error {
 
 // size is the length of what a caller may make long: a record of 100 MB is refused before it is copied.
 func (r *Record) size() int {
-	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.Claims) + len(r.RecipientAddress) +
+	n := len(r.Disclosure) + len(r.Query) + len(r.Filter) + len(r.Message) + len(r.User) + len(r.LocalUser) + len(r.Claims) + len(r.RecipientAddress) + len(r.Entries) +
 		len(r.Justification.CaseReference) + len(r.Justification.SubjectRole) + len(r.Justification.Aim) +
 		len(r.Justification.Jurisdiction)
 	for _, f := range r.Fields {

@@ -33,6 +33,8 @@ type found struct {
 	chainRecord
 	frame  []byte
 	erased bool
+	// salted is salt and record; nil when they are erased, or sealed and the reader has no keys.
+	salted []byte
 }
 
 // scanned is how a segment ended.
@@ -49,13 +51,18 @@ type scanner struct {
 	segment
 	id             identity
 	last           bool
+	open           *opener // nil: sealed payloads are not looked into
+	erasing        ranges  // entries whose erasure has begun
 	chainW, frameW *window
 }
 
 // scan checks every entry of a segment that follows prev and shows it to visit. Whatever it does not report as damage it
-// has checked, up to the ending that it returns.
-func scan(s segment, id identity, prev position, last bool, visit func(*found) error) (scanned, error) {
-	sc := &scanner{segment: s, id: id, last: last}
+// has checked, up to the ending that it returns; what is sealed, as far as open opens it.
+func scan(s segment, id identity, prev position, last bool, open *opener, visit func(*found) error) (_ scanned, err error) {
+	sc := &scanner{segment: s, id: id, last: last, open: open}
+	if sc.erasing, err = erasingIn(s.dir); err != nil {
+		return scanned{}, err
+	}
 	chain, err := openWindow(s.chain(), 64<<10)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return scanned{}, err
@@ -77,14 +84,15 @@ func scan(s segment, id identity, prev position, last bool, visit func(*found) e
 // headers checks both headers; false means that the segment was never finished and holds nothing.
 func (sc *scanner) headers(prev position) (bool, error) {
 	for _, f := range []struct {
-		w           *window
-		name, magic string
-	}{{sc.chainW, sc.chain(), magicChain}, {sc.frameW, sc.payload(), magicPayload}} {
+		w      *window
+		name   string
+		magics []string
+	}{{sc.chainW, sc.chain(), []string{magicChain}}, {sc.frameW, sc.payload(), []string{magicPayload, magicPayloadClear}}} {
 		b, err := f.w.at(0, headerSize)
 		if err != nil {
 			return false, err
 		}
-		h, ok := decodeHeader(b, f.magic)
+		h, ok := decodeHeader(b, f.magics...)
 		fault := ""
 		switch {
 		case f.w == nil:
@@ -115,7 +123,7 @@ func (sc *scanner) headers(prev position) (bool, error) {
 // used says whether the segment holds anything behind its headers.
 func (sc *scanner) used() (bool, error) {
 	if sc.chainW == nil {
-		b, err := sc.frameW.at(headerSize, frameMin)
+		b, err := sc.frameW.at(headerSize, clearMin)
 		return !isZero(b), err
 	}
 	for off := int64(headerSize); ; off += recordSize {
@@ -149,7 +157,10 @@ func (sc *scanner) entries(prev position, visit func(*found) error) (scanned, er
 			if !damaged {
 				return out, nil
 			}
-			// A gateway may be writing: look at the entry again before calling it damaged.
+			// A gateway may be writing, or erasing: look at the entry again before calling it damaged.
+			if sc.erasing, err = erasingIn(sc.dir); err != nil {
+				return out, err
+			}
 			sc.chainW.forget()
 			sc.frameW.forget()
 			var again *CorruptError
@@ -218,7 +229,7 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		return bad("chain entry is out of sequence", true)
 	case r.hash != link(at.pos.hash, r.seq, r.nanos, r.commitment):
 		return bad("chain hash does not follow from the entry before it", true)
-	case r.offset != at.payloadEnd || r.length < frameMin || r.length > frameMax:
+	case r.offset != at.payloadEnd || r.length < clearMin || r.length > frameMax:
 		return bad("chain entry points to a wrong place", true)
 	case r.batch != seq && (r.batch != batch || batch == 0):
 		return bad("chain entry names a wrong batch", true)
@@ -230,12 +241,29 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 	if f == nil {
 		return badPayload("the file ends within the entry")
 	}
-	erased, reason := checkFrame(f, &r)
-	if reason != "" {
+	*e = found{chainRecord: r, frame: f}
+	if sc.erasing.contains(seq) {
+		e.erased = true // or will be, before long
+		return false, nil, nil
+	}
+	var reason string
+	if e.erased, reason = checkFrame(f, &r); reason != "" {
 		return badPayload(reason)
 	}
-	*e = found{r, f, erased}
-	return false, nil, nil
+	switch {
+	case e.erased:
+	case f[12] == encodingJSON:
+		e.salted = f[frameHead:]
+	case sc.open != nil:
+		if e.salted, fault, err = sc.open.open(f, &r); fault != nil {
+			fault.Seq, fault.whole = seq, true
+			if fault.File == "" {
+				fault.File, fault.Offset = sc.payload(), at.payloadEnd
+			}
+			return false, fault, nil
+		}
+	}
+	return false, nil, err
 }
 
 // durable says whether the entry seq, which should be at off, had been durable: a later batch, or a seal, was begun only

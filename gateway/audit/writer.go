@@ -104,6 +104,7 @@ func (w *writer) next() {
 		l.head = w.pos
 		l.mu.Unlock()
 	}
+	settled(b.items)
 	w.spareBuf, w.spare = b.buf, b.items
 	b.buf, b.items = nil, nil // receipts outlive the batch
 	close(b.done)
@@ -125,6 +126,7 @@ func (w *writer) fail(cause error) error {
 	l.space = make(chan struct{})
 	l.mu.Unlock()
 	b.err = err
+	settled(b.items)
 	close(b.done)
 	w.retry.Reset(w.wait)
 	w.wait = min(2*w.wait, 16*w.l.o.ProbeInterval)
@@ -159,7 +161,11 @@ func (w *writer) writeRun(buf []byte, items []item) (n, size int, err error) {
 		}
 		seq := pos.last + 1
 		pos = position{seq, link(pos.hash, seq, it.nanos, it.commitment)}
-		sealFrame(buf[size:size+it.length], seq, 0)
+		encoding := byte(encodingSealed)
+		if it.key == nil {
+			encoding = encodingJSON
+		}
+		finishFrame(buf[size:size+it.length], seq, encoding, 0)
 		r := chainRecord{
 			typ: typeEntry, length: uint32(it.length), seq: seq, nanos: it.nanos, batch: w.pos.last + 1,
 			offset: seg.payloadEnd + int64(size), commitment: it.commitment, hash: pos.hash,
