@@ -35,6 +35,24 @@ func crashChild(dir string) error {
 		return err
 	}
 	errs := make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			r := sample(os.Getpid()<<20 | i)
+			rc, err := l.Append(context.Background(), r)
+			if err == nil {
+				err = rc.Wait(context.Background())
+			}
+			if err == nil {
+				fmt.Printf("%d %s\n", rc.Seq(), r.Disclosure)
+				_, err = l.Erase(context.Background(), Selection{Disclosure: r.Disclosure}, inError)
+			}
+			if err != nil {
+				errs <- err
+				return
+			}
+			fmt.Printf("0 %s\n", r.Disclosure) // erased
+		}
+	}()
 	for w := range 8 {
 		go func() {
 			for i := 0; ; i++ {
@@ -78,11 +96,12 @@ func appendSome(l *Log, worker, i int) (acked map[uint64]string, err error) {
 	return acked, nil
 }
 
-// kill -9 at any moment, again and again on one log: every record that was acknowledged is there.
+// kill -9 at any moment, again and again on one log: every record that was acknowledged is there, but for those that were
+// erased, and they are gone.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	acked := map[uint64]string{}
+	acked, erased := map[uint64]string{}, map[string]bool{}
 	kills := 8
 	if testing.Short() {
 		kills = 3
@@ -110,6 +129,10 @@ func TestKill(t *testing.T) {
 			if _, err := fmt.Sscanf(lines.Text(), "%d %s", &seq, &id); err != nil {
 				t.Fatalf("%q: %v", lines.Text(), err)
 			}
+			if seq == 0 {
+				erased[id] = true
+				continue
+			}
 			if old, ok := acked[seq]; ok {
 				t.Fatalf("sequence %d was given twice: %s, %s", seq, old, id)
 			}
@@ -123,11 +146,21 @@ func TestKill(t *testing.T) {
 			t.Fatalf("left by the kill: %+v %v", rep, err)
 		}
 	}
-	mustClose(t, mustOpen(t, dir, testOptions()))
+	l := mustOpen(t, dir, testOptions())
+	if err := l.Sweep(t.Context()); err != nil { // ends an erasure that a kill cut short
+		t.Fatal(err)
+	}
+	mustClose(t, l)
+	if rep, err := Verify(dir, nil); err != nil || rep.Unexplained > 0 || rep.Erased < uint64(len(erased)) || rep.Erased > uint64(len(erased)+kills) || len(erased) == 0 {
+		t.Fatalf("%d were erased: %+v %v", len(erased), rep, err)
+	}
 	n := uint64(0)
 	if err := Read(dir, func(e Entry) error {
 		n++
-		if id, ok := acked[e.Seq]; ok && id != e.Record.Disclosure {
+		if e.Record.Kind != Erasure && erased[e.Record.Disclosure] {
+			t.Errorf("erased, and there: entry %d", e.Seq)
+		}
+		if id, ok := acked[e.Seq]; ok && id != e.Record.Disclosure && !e.Erased {
 			t.Errorf("entry %d: %s, acknowledged was %s", e.Seq, e.Record.Disclosure, id)
 		}
 		delete(acked, e.Seq)
@@ -147,7 +180,10 @@ type powerFS struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
 	files map[string]*powerDisk
+	gone  map[string]*powerDisk // removed, and the directory not synced
 	off   bool
+	ops   int // that change something; the power goes before number stop
+	stop  int
 	sick  float64 // probability that a sync fails
 	count int     // of syncs of files with the suffix; the one that brings it to 0 fails, and loses everything
 	of    string
@@ -168,6 +204,17 @@ type powerOp struct {
 
 var errPower = errors.New("power is off")
 
+// op counts an operation, and says whether there is power for it. p.mu is held.
+func (p *powerFS) op() error {
+	if p.ops++; p.ops == p.stop {
+		p.off = true
+	}
+	if p.off {
+		return errPower
+	}
+	return nil
+}
+
 const sector = 512
 
 func (d *powerDisk) apply(op powerOp) {
@@ -184,8 +231,8 @@ func (d *powerDisk) apply(op powerOp) {
 func (p *powerFS) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
-		return nil, errPower
+	if err := p.op(); err != nil {
+		return nil, err
 	}
 	f, err := osFS{}.OpenFile(name, flag, perm)
 	if err != nil {
@@ -200,9 +247,13 @@ func (p *powerFS) OpenFile(name string, flag int, perm os.FileMode) (File, error
 func (p *powerFS) Remove(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
-		return errPower
+	if err := p.op(); err != nil {
+		return err
 	}
+	if p.gone == nil {
+		p.gone = map[string]*powerDisk{}
+	}
+	p.gone[name] = p.files[name]
 	delete(p.files, name)
 	return os.Remove(name)
 }
@@ -210,8 +261,8 @@ func (p *powerFS) Remove(name string) error {
 func (p *powerFS) Rename(from, to string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
-		return errPower
+	if err := p.op(); err != nil {
+		return err
 	}
 	p.files[to] = p.files[from]
 	delete(p.files, from)
@@ -221,30 +272,48 @@ func (p *powerFS) Rename(from, to string) error {
 func (p *powerFS) SyncDir(dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.off {
-		return errPower
+	if err := p.op(); err != nil {
+		return err
 	}
 	for name, d := range p.files {
 		if filepath.Dir(name) == dir {
 			d.named = true
 		}
 	}
+	for name := range p.gone {
+		if filepath.Dir(name) == dir {
+			delete(p.gone, name)
+		}
+	}
 	return nil
 }
 
+// What a cut leaves of that which was not synced.
+const (
+	leaveSome = iota
+	leaveAll  // the process was killed, and the page cache lives
+	leaveNone
+)
+
 // cut turns the power off and leaves on the real file system what a disk would hold.
-func (p *powerFS) cut(t *testing.T) {
+func (p *powerFS) cut(t *testing.T, leave int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.off = true
+	some := func() bool { return leave == leaveAll || leave == leaveSome && p.rng.IntN(2) == 0 }
+	for name, d := range p.gone {
+		if d != nil && d.named && !some() && p.files[name] == nil {
+			p.files[name] = d
+		}
+	}
 	for name, d := range p.files {
-		if !d.named && p.rng.IntN(2) == 0 {
+		if !d.named && !some() {
 			os.Remove(name)
 			continue
 		}
-		lengths := p.rng.IntN(len(d.pending) + 1) // changes of length happen in order
+		lengths := map[int]int{leaveSome: p.rng.IntN(len(d.pending) + 1), leaveAll: len(d.pending)}[leave] // changes of length happen in order
 		for i, op := range d.pending {
-			if op.off < 0 && i < lengths || op.off >= 0 && p.rng.IntN(2) == 0 {
+			if op.off < 0 && i < lengths || op.off >= 0 && some() {
 				d.apply(op)
 			}
 		}
@@ -252,6 +321,15 @@ func (p *powerFS) cut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// after is the file system of the next life, which sees what is on the disk.
+func (p *powerFS) after(t *testing.T, dir string) *powerFS {
+	next := &powerFS{rng: p.rng, files: map[string]*powerDisk{}}
+	for name, b := range snapshot(t, dir) {
+		next.files[filepath.Join(dir, name)] = &powerDisk{data: b, named: true}
+	}
+	return next
 }
 
 type powerFile struct {
@@ -265,8 +343,8 @@ func (f *powerFile) disk() *powerDisk { return f.fs.files[f.name] }
 func (f *powerFile) WriteAt(b []byte, off int64) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if f.fs.off {
-		return 0, errPower
+	if err := f.fs.op(); err != nil {
+		return 0, err
 	}
 	n := len(b)
 	for at := off; len(b) > 0; {
@@ -290,8 +368,8 @@ func (d *powerDisk) tail(n int) []byte {
 func (f *powerFile) resize(size int64, do func(int64) error) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if f.fs.off {
-		return errPower
+	if err := f.fs.op(); err != nil {
+		return err
 	}
 	f.disk().pending = append(f.disk().pending, powerOp{off: -1, size: size})
 	return do(size)
@@ -304,8 +382,8 @@ func (f *powerFile) Sync() error {
 	time.Sleep(50 * time.Microsecond) // so that a batch forms
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if f.fs.off {
-		return errPower
+	if err := f.fs.op(); err != nil {
+		return err
 	}
 	d, sick := f.disk(), f.fs.rng.Float64() < f.fs.sick
 	lost := false
@@ -371,7 +449,7 @@ func TestLyingPageCache(t *testing.T) {
 				acked++
 			}
 			crash(l)
-			fs.cut(t)
+			fs.cut(t, leaveSome)
 			if rep, err := Verify(dir, nil); err != nil || rep.Entries < uint64(acked) {
 				t.Errorf("%d were acknowledged: %+v %v", acked, rep, err)
 			}
@@ -438,16 +516,12 @@ func powerCuts(t *testing.T, seed uint64, sick float64) {
 		pause := time.Duration(fs.rng.IntN(6_000)) * time.Microsecond
 		fs.mu.Unlock()
 		time.Sleep(pause)
-		fs.cut(t)
+		fs.cut(t, leaveSome)
 		close(stop)
 		wg.Wait()
 		l.Close()
 
-		// The next life sees what is on the disk.
-		fs = &powerFS{rng: fs.rng, files: map[string]*powerDisk{}}
-		for name, b := range snapshot(t, dir) {
-			fs.files[filepath.Join(dir, name)] = &powerDisk{data: b, named: true}
-		}
+		fs = fs.after(t, dir)
 		o.FS = fs
 		if rep, err := Verify(dir, nil); err != nil {
 			t.Fatalf("seed %d, life %d: left by the cut: %+v %v", seed, life, rep, err)

@@ -59,7 +59,9 @@ func openerOf(dir string, id identity, with []ReadOption) (*opener, error) {
 // Read calls fn for every entry of the log in dir, oldest first, checked. It may be called while a gateway writes: it then
 // ends with what was there when it came to the end. An error of fn ends it and is returned; damage is a *CorruptError, a
 // payload that cannot be opened for want of a key ErrSealed. Memory does not grow with the log.
-func Read(dir string, fn func(Entry) error, with ...ReadOption) error { return ReadFrom(dir, 1, fn, with...) }
+func Read(dir string, fn func(Entry) error, with ...ReadOption) error {
+	return ReadFrom(dir, 1, fn, with...)
+}
 
 // ReadFrom is Read from an entry on. It passes over earlier segments unread.
 func ReadFrom(dir string, seq uint64, fn func(Entry) error, with ...ReadOption) error {
