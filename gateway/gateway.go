@@ -74,6 +74,9 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
+// DefaultLogRetention is five years (5 U.S.C. 552a(c)(2)), with the leap days that they have at most.
+const DefaultLogRetention = (5*365 + 2) * 24 * time.Hour
+
 // DefaultDrainTimeout bounds a graceful stop.
 const DefaultDrainTimeout = 10 * time.Second
 

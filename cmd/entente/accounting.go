@@ -21,6 +21,7 @@ import (
 type logsFlags struct {
 	dirs   []string
 	desk   deskFlags
+	keys   logKeyFlags
 	output string
 	since  time.Duration
 }
@@ -30,6 +31,7 @@ func (f *logsFlags) add(cmd *cobra.Command, forms ...string) {
 	flags.StringArrayVar(&f.dirs, "dir", nil, "folder of a gateway's log (required; repeatable: one for each replica)")
 	_ = cmd.MarkFlagRequired("dir")
 	_ = cmd.MarkFlagDirname("dir")
+	f.keys.add(cmd)
 	flags.DurationVar(&f.since, "since", 0, "only what is newer than this, for example 720h; 0: all")
 	if len(forms) > 0 {
 		flags.StringVarP(&f.output, "output", "o", forms[0], strings.Join(forms[:len(forms)-1], ", ")+" or "+forms[len(forms)-1])
@@ -52,6 +54,15 @@ func (f *logsFlags) from(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(-f.since).UTC()
+}
+
+// open opens the logs, with the keys that are named.
+func (f *logsFlags) open(ctx context.Context) ([]accounting.Log, error) {
+	with, err := f.keys.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return accounting.OpenLogs(f.dirs, with...)
 }
 
 // directory reads the agency's resources, when flags say where they are.
@@ -131,7 +142,7 @@ func (f *logsFlags) question(cmd *cobra.Command, s *subjectFlags) (accounting.Qu
 	now := time.Now()
 	q := accounting.Question{SubjectKeyFile: s.keyFile, Since: f.from(now), Now: now}
 	var err error
-	if q.Logs, err = accounting.OpenLogs(f.dirs); err != nil {
+	if q.Logs, err = f.open(cmd.Context()); err != nil {
 		return q, err
 	}
 	if q.Directory, err = f.directory(cmd.Context(), now); err != nil {

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"os"
-
 	"github.com/spf13/cobra"
 )
 
@@ -12,11 +8,14 @@ func newAuditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show and prove the log of disclosures and denials",
-		Long: `Every gateway logs what it disclosed, received and refused, before anything is released. These commands read its log folder;
-they change nothing and may run beside the gateway.`,
+		Long: `Every gateway logs what it disclosed, received and refused, before anything is released. These commands work on its log folder,
+also beside the gateway; all but erase only read it.
+
+What a record says is sealed, with keys that are wrapped under a key in the agency's Vault, or in a file in standalone. With a Vault
+token that may decrypt with the agency's log key, or in the gateway's pod, name the agency; the chain needs no key.`,
 	}
 	cmd.AddCommand(
-		newAuditShowCommand(), newAuditVerifyCommand(),
+		newAuditShowCommand(), newAuditVerifyCommand(), newAuditEraseCommand(),
 		newAuditDisclosuresCommand(), newAuditCorrectionsCommand(), newAuditReportCommand(), newAuditExportCommand(),
 	)
 	return cmd
@@ -26,14 +25,6 @@ func auditDirFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "dir", "", "folder of the gateway's log (required)")
 	_ = cmd.MarkFlagRequired("dir")
 	_ = cmd.MarkFlagDirname("dir")
-}
-
-// noLog says what to do when there is no log, rather than that a file is missing.
-func noLog(err error, dir string) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s is not a gateway's log: want the folder that has the file origin in it", dir)
-	}
-	return err
 }
 
 // logTime is how tables write the times of a log.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -153,18 +154,19 @@ func TestAuditVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []string{"labor-inspectorate.example/gateway-0", "Entries:  3\n", "First:", "Last:", "Head:     sha256:", "Result:   whole\n"} {
+	for _, w := range []string{"labor-inspectorate.example/gateway-0", "Entries:   3\n", "Payloads:  3 opened", "First:", "Last:", "Head:      sha256:", "Result:    whole\n"} {
 		if !strings.Contains(out, w) {
 			t.Errorf("no %q in\n%s", w, out)
 		}
 	}
-	// One flipped bit in the second entry's record.
+	// One flipped bit in the second entry's record: behind a header of 128 bytes and the first entry's frame, whose length
+	// stands in it.
 	payload := filepath.Join(dir, fmt.Sprintf("%020d.payload", 1))
 	b, err := os.ReadFile(payload)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[bytes.LastIndex(b, []byte(`"records":7`))+10] ^= 1
+	b[128+binary.BigEndian.Uint32(b[128+8:])+100] ^= 1
 	if err := os.WriteFile(payload, b, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 func newAuditShowCommand() *cobra.Command {
 	var dir, disclosure, output string
 	var since time.Duration
+	var keys logKeyFlags
 	cmd := &cobra.Command{
 		Use:   "show --dir DIR",
 		Short: "Show entries of a gateway's log",
@@ -48,6 +49,10 @@ compare.`,
 			if err != nil {
 				return err
 			}
+			with, err := keys.read(cmd.Context())
+			if err != nil {
+				return err
+			}
 			n := 0
 			err = audit.Read(dir, func(e audit.Entry) error {
 				if err := cmd.Context().Err(); err != nil {
@@ -58,7 +63,7 @@ compare.`,
 				}
 				n++
 				return p.entry(e)
-			})
+			}, with...)
 			if err = errors.Join(err, p.end()); err != nil {
 				return noLog(err, dir)
 			}
@@ -75,6 +80,7 @@ compare.`,
 	cmd.Flags().StringVar(&disclosure, "disclosure", "", "only the entries of this disclosure id")
 	cmd.Flags().DurationVar(&since, "since", 0, "only entries newer than this, for example 1h; 0: all")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
+	keys.add(cmd)
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,18 +19,30 @@ import (
 
 func newAuditVerifyCommand() *cobra.Command {
 	var dir string
+	var keys logKeyFlags
 	cmd := &cobra.Command{
 		Use:   "verify --dir DIR",
 		Short: "Prove that a gateway's log is whole",
-		Long: `Recomputes every commitment and the whole chain of a gateway's log, and says what it holds. When something is damaged, missing or
-changed it says in which file, at which byte and entry, and exits with 1.
+		Long: `Recomputes the whole chain of a gateway's log, and says what it holds. When something is damaged, missing or changed it says in
+which file, at which byte and entry, and exits with 1.
+
+Anyone who has the folder can do this. With the log's key it also opens every record and recomputes its commitment: that the chain
+speaks of these records and no others. The line Payloads says which of the two was done.
 
 The head is the chain hash of the last entry. Keep it elsewhere: a log that was cut short or written anew has another one at
 that entry.`,
-		Example: `  entente audit verify --dir /var/lib/entente/audit`,
-		Args:    cobra.NoArgs,
+		Example: `  # Anyone, on a copy of the folder
+  entente audit verify --dir ./log
+
+  # An auditor, with a Vault token that may decrypt with the agency's log key
+  entente audit verify --dir ./log --agency state-police`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rep, err := verifyLog(cmd.Context(), dir, cmd.ErrOrStderr())
+			with, err := keys.read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rep, err := verifyLog(cmd.Context(), dir, cmd.ErrOrStderr(), with...)
 			var damage *audit.CorruptError
 			if err != nil && !errors.As(err, &damage) {
 				return noLog(err, dir)
@@ -41,11 +54,12 @@ that entry.`,
 		},
 	}
 	auditDirFlag(cmd, &dir)
+	keys.add(cmd)
 	return cmd
 }
 
 // verifyLog verifies and shows progress when it takes long and somebody watches. It returns at once when ctx ends.
-func verifyLog(ctx context.Context, dir string, messages io.Writer) (audit.Report, error) {
+func verifyLog(ctx context.Context, dir string, messages io.Writer, with ...audit.ReadOption) (audit.Report, error) {
 	type step struct{ done, total int64 }
 	steps := make(chan step, 1)
 	type result struct {
@@ -59,7 +73,7 @@ func verifyLog(ctx context.Context, dir string, messages io.Writer) (audit.Repor
 			case steps <- step{done, total}:
 			default: // the last one is not shown yet
 			}
-		})
+		}, with...)
 		ended <- result{rep, err}
 	}()
 	f, ok := messages.(*os.File)
@@ -95,16 +109,19 @@ func printReport(out io.Writer, rep audit.Report, whole bool) error {
 	line("Origin", "%s", rep.Origin)
 	line("Log id", "%s", rep.ID)
 	entries := fmt.Sprint(rep.Entries)
-	if rep.Erased > 0 {
-		entries += fmt.Sprintf(", %d of them with their payload erased", rep.Erased)
-	}
 	if !whole {
 		entries += " before the damage"
 	}
 	line("Entries", "%s", entries)
 	if rep.Entries > 0 {
+		line("Payloads", "%s", payloads(rep, whole))
+	}
+	if rep.Entries > 0 {
 		line("First", "%s", rep.First.Format(logTime))
 		line("Last", "%s", rep.Last.Format(logTime))
+	}
+	if rep.Back > 0 {
+		line("Clock", "set back %d times, by %s at most; the order is that of the entries", rep.Back, rep.BackMost.Round(time.Second))
 	}
 	line("Head", "%s", rep.Head)
 	switch {
@@ -118,4 +135,21 @@ func printReport(out io.Writer, rep audit.Report, whole bool) error {
 		line("Result", "whole")
 	}
 	return w.Flush()
+}
+
+// payloads says what was done with them.
+func payloads(rep audit.Report, whole bool) string {
+	var parts []string
+	part := func(n uint64, format string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf(format, n))
+		}
+	}
+	part(rep.Entries-rep.Erased-rep.Sealed, "%d opened, each is what the chain committed to")
+	part(rep.Sealed, "%d sealed: checksums only, there is no key here")
+	part(rep.Erased, "%d erased")
+	if whole {
+		part(rep.Unexplained, "%d of those without a record of their erasure")
+	}
+	return strings.Join(parts, "; ")
 }

@@ -76,7 +76,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringSliceVar(&f.oidc.Claims, "oidc-claims", nil, "claims of the tokens that agreements' conditions may read, and that go to the sources that ask for them")
 	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
-	fl.DurationVar(&f.logRetention, "log-retention", 5*365*24*time.Hour, "how long the payloads of log records are kept (5 U.S.C. 552a(c)(2): five years)")
+	fl.DurationVar(&f.logRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased (5 U.S.C. 552a(c)(2): five years or the life of the record, the longer)")
 	fl.DurationVar(&f.transparency.MergeDelay, "log-merge-delay", transparency.DefaultMergeDelay, "how long a log entry may wait for its signed checkpoint; beyond it queries are refused")
 	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
 	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
@@ -132,7 +132,11 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 		Role: gwvault.RoleGateway, SPIFFEID: identity.GatewayID(f.trustDomain), Names: f.names, Log: log,
 	})
 	config.Own = own
-	if config.Log, err = audit.Open(filepath.Join(f.stateDir, "log"), audit.Options{Origin: f.trustDomain + "/" + f.replica}); err != nil {
+	if config.Log, err = audit.Open(filepath.Join(f.stateDir, "log"), audit.Options{
+		Origin: f.trustDomain + "/" + f.replica,
+		Keys:   gwvault.LogKeys{Session: session, Agency: f.agency},
+		Notice: func(err error) { log.Warn("audit log", "error", err) },
+	}); err != nil {
 		return err
 	}
 	config.Sources = source.Mux{

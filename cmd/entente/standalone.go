@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/entente-dev/entente/controllers/standalone"
+	"github.com/entente-dev/entente/gateway"
 )
 
 func newStandaloneCommand() *cobra.Command {
@@ -44,6 +45,7 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 	flags.StringVar(&o.Listen.Peer, "peer-address", "", "listen address for peer gateways (default: host, with the port that the Agency publishes)")
 	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host, with the port that the Agency publishes)")
 	flags.StringVar(&o.Listen.Health, "metrics-address", "", "listen address of metrics and health (default: host:8080)")
+	flags.DurationVar(&o.LogRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased")
 	cmd.AddCommand(newStandaloneUserCommand())
 	return cmd
 }

@@ -15,6 +15,15 @@ path "entente/transit/keys/state-police-routes" {
   capabilities = ["read"]
 }
 
+# Wrapping the data keys of its own log.
+path "entente/transit/encrypt/state-police-log" {
+  capabilities = ["update"]
+}
+
+path "entente/transit/decrypt/state-police-log" {
+  capabilities = ["update"]
+}
+
 # Source credentials.
 path "entente/database/creds/*" {
   capabilities = ["read"]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway"
@@ -19,6 +20,8 @@ type Options struct {
 	// or the one that the Agency publishes.
 	Listen   gateway.Addrs
 	Exchange string
+	// LogRetention is how long the payloads of log records are kept; 0: gateway.DefaultLogRetention.
+	LogRetention time.Duration
 	// Ready is called once everything is bound.
 	Ready  func(Bound)
 	Logger *slog.Logger
@@ -48,6 +51,7 @@ func (o *Options) setDefaults() error {
 		o.Logger = slog.Default()
 	}
 	o.Host = cmp.Or(o.Host, "127.0.0.1")
+	o.LogRetention = cmp.Or(o.LogRetention, gateway.DefaultLogRetention)
 	return nil
 }
 

@@ -86,7 +86,10 @@ func (i *installation) run(ctx context.Context) error {
 	if _, err := i.engine.step(ctx); err != nil {
 		return err
 	}
-	log, err := audit.Open(filepath.Join(i.stateDir, "gateway", "log"), audit.Options{Origin: i.self.Spec.TrustDomain + "/gateway"})
+	log, err := audit.Open(filepath.Join(i.stateDir, "gateway", "log"), audit.Options{
+		Origin: i.self.Spec.TrustDomain + "/gateway",
+		Notice: func(err error) { i.Logger.Warn("audit log", "error", err) },
+	})
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
@@ -127,8 +130,8 @@ func (i *installation) gateway(log *audit.Log, exchangeAddr net.Addr) gateway.Co
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
 		Listen:    i.Listen,
-		ClientCAs: users,
-		Logger:    i.Logger,
+		ClientCAs: users, LogRetention: i.LogRetention,
+		Logger: i.Logger,
 		Ready: func(bound gateway.Addrs) {
 			if i.Ready != nil {
 				i.Ready(Bound{Agency: i.self.Name, Gateway: bound, Exchange: exchangeAddr.String()})

@@ -117,8 +117,10 @@ type opener struct {
 	dir  string
 	id   identity
 	ring KeyRing
-	keys map[uint32]cipher.AEAD // nil values without a ring
-	buf  []byte
+	// local is the key beside the log; nil when there is none. It is for what is wrapped under it, whatever ring was given.
+	local *LocalKeys
+	keys  map[uint32]cipher.AEAD // nil values without a ring
+	buf   []byte
 }
 
 // open gives salt and record of the sealed frame of an entry, valid until the next call; nil without a key ring. A fault
@@ -155,11 +157,15 @@ func (o *opener) key(number uint32) (cipher.AEAD, *CorruptError, error) {
 	if o.keys == nil {
 		o.keys = map[uint32]cipher.AEAD{}
 	}
-	if o.ring == nil {
+	ring := o.ring
+	if o.local != nil && (ring == nil || strings.HasPrefix(k.Wrapped, localPrefix)) {
+		ring = o.local
+	}
+	if ring == nil {
 		o.keys[number] = nil
 		return nil, nil, nil
 	}
-	bare, err := o.ring.Unwrap(o.ctx, k.Wrapped, o.id.bound(number))
+	bare, err := ring.Unwrap(o.ctx, k.Wrapped, o.id.bound(number))
 	if err != nil {
 		return nil, nil, fmt.Errorf("audit: data key %d of %s cannot be unwrapped: %w", number, k.Made.Format(time.DateOnly), err)
 	}

@@ -15,7 +15,7 @@ type Entry struct {
 	Commitment Hash      `json:"commitment"`
 	// Hash is the chain hash up to this entry.
 	Hash Hash `json:"hash"`
-	// Erased: the payload has been erased. Record is then empty, as it is when the log is read WithoutRecords.
+	// Erased: the payload has been erased; Record is then empty.
 	Erased bool   `json:"erased,omitempty"`
 	Record Record `json:"record,omitzero"`
 }
@@ -23,37 +23,29 @@ type Entry struct {
 // ReadOption says how a log is read.
 type ReadOption func(*opener)
 
-// WithKeys opens sealed payloads with a key ring. Without it, that is the local key beside the log, if there is one.
+// WithKeys opens sealed payloads with a key ring. The local key beside the log, if there is one, is tried without it, and
+// opens what is wrapped under it in any case.
 func WithKeys(ctx context.Context, ring KeyRing) ReadOption {
 	return func(o *opener) { o.ctx, o.ring = ctx, ring }
 }
 
-// WithoutRecords leaves payloads sealed: only the chain is wanted. Entries then have no Record.
-func WithoutRecords() ReadOption {
-	return func(o *opener) { o.ring = noKeys{} }
-}
-
-type noKeys struct{ KeyRing }
-
 // ErrSealed is the error of Read for a payload that the reader has no key for.
 var ErrSealed = errors.New("audit: the payloads are sealed, and the key is not here")
 
-// openerOf is what the options say; its ring is nil when there are no keys.
+// openerOf is what the options say.
 func openerOf(dir string, id identity, with []ReadOption) (*opener, error) {
 	o := &opener{ctx: context.Background(), dir: dir, id: id}
 	for _, w := range with {
 		w(o)
 	}
-	if o.ring == nil {
-		local, err := ReadLocalKeys(LocalKeyFile(dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if err == nil {
-			o.ring = local
-		}
+	if _, local := o.ring.(*LocalKeys); local {
+		return o, nil
 	}
-	return o, nil
+	var err error
+	if o.local, err = ReadLocalKeys(LocalKeyFile(dir)); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return o, err
 }
 
 // Read calls fn for every entry of the log in dir, oldest first, checked. It may be called while a gateway writes: it then
@@ -73,17 +65,13 @@ func ReadFrom(dir string, seq uint64, fn func(Entry) error, with ...ReadOption) 
 	if err != nil {
 		return err
 	}
-	_, chainOnly := open.ring.(noKeys)
-	if chainOnly {
-		open = nil
-	}
 	return walk(dir, id, seq, open, nil, func(e *found) error {
 		if e.seq < seq {
 			return nil
 		}
 		out := Entry{Seq: e.seq, Time: time.Unix(0, e.nanos).UTC(), Commitment: e.commitment, Hash: e.hash, Erased: e.erased}
 		switch {
-		case e.erased || chainOnly:
+		case e.erased:
 		case e.salted == nil:
 			return fmt.Errorf("entry %d: %w", e.seq, ErrSealed)
 		default:
@@ -93,12 +81,6 @@ func ReadFrom(dir string, seq uint64, fn func(Entry) error, with ...ReadOption) 
 		}
 		return fn(out)
 	})
-}
-
-// OriginOf is the name of the log in dir.
-func OriginOf(dir string) (string, error) {
-	id, err := readOrigin(dir)
-	return id.origin, err
 }
 
 // walk scans the segments from the one that holds seq on. ended is called after each.

@@ -97,9 +97,6 @@ func Verify(dir string, progress func(done, total int64), with ...ReadOption) (R
 	if err != nil {
 		return rep, err
 	}
-	if _, none := open.ring.(noKeys); none {
-		open.ring = nil
-	}
 	if err := checkKeys(dir); err != nil {
 		return rep, err
 	}

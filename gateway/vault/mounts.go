@@ -39,6 +39,9 @@ func RouteKey(agency string) string { return agency + "-routes" }
 // AgreementKey names the transit key that signs an agency's agreements.
 func AgreementKey(agency string) string { return agency + "-agreements" }
 
+// LogKey names the transit key that wraps the data keys of an agency's logs.
+func LogKey(agency string) string { return agency + "-log" }
+
 // Roles, both of JWT auth and of PKI, of the two processes.
 const (
 	RoleGateway  = "gateway"

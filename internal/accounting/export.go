@@ -83,7 +83,7 @@ func (o *ExportOptions) export(ctx context.Context, l *Log, next *uint64, fn fun
 			}
 		}
 		return fn(line)
-	})
+	}, l.with...)
 	if o.Poll > 0 && ctx.Err() != nil {
 		return nil // whoever follows stops it
 	}

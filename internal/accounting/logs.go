@@ -14,7 +14,8 @@ import (
 type Log struct {
 	audit.Identity
 	// Dir is its folder.
-	Dir string
+	Dir  string
+	with []audit.ReadOption
 }
 
 // Covered says how much of a log an answer rests on.
@@ -30,8 +31,8 @@ type Covered struct {
 	Head string `json:"head,omitempty"`
 }
 
-// OpenLogs reads the identities of the logs in the folders. A log that is named twice would count twice: an error.
-func OpenLogs(dirs []string) ([]Log, error) {
+// OpenLogs reads the identities of the logs in the folders, whose records will be read with the options. A log that is named twice would count twice: an error.
+func OpenLogs(dirs []string, with ...audit.ReadOption) ([]Log, error) {
 	seen := map[string]string{}
 	logs := make([]Log, 0, len(dirs))
 	for _, dir := range dirs {
@@ -46,7 +47,7 @@ func OpenLogs(dirs []string) ([]Log, error) {
 			return nil, fmt.Errorf("%s and %s are the same log (%s): name it once", other, dir, id.Origin)
 		}
 		seen[id.ID] = dir
-		logs = append(logs, Log{Identity: id, Dir: dir})
+		logs = append(logs, Log{Identity: id, Dir: dir, with: with})
 	}
 	return logs, nil
 }
@@ -70,7 +71,7 @@ func each(ctx context.Context, logs []Log, fn func(*Log, *audit.Entry) error) ([
 				return nil
 			}
 			return fn(l, &e)
-		})
+		}, l.with...)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Dir, err)
 		}

@@ -23,12 +23,14 @@ type rule struct {
 	denied       map[string]any
 }
 
-// GatewayPolicy is all that a gateway may do: be itself, verify routes, and read its own source systems.
+// GatewayPolicy is all that a gateway may do: be itself, verify routes, seal its log, and read its own source systems.
 func GatewayPolicy(agency string, m gwvault.Mounts) string {
 	return render("What the Entente gateways of "+agency+" may do.", append([]rule{
 		{why: "Its own X.509 identity.", path: m.PKI() + "/sign/" + gwvault.RoleGateway, capabilities: []string{"update"}},
 		{why: "The authorities of its own trust domain.", path: m.PKI() + "/cert/ca_chain", capabilities: []string{"read"}},
 		{why: "The public keys that verify gateway routes.", path: m.Transit() + "/keys/" + gwvault.RouteKey(agency), capabilities: []string{"read"}},
+		{why: "Wrapping the data keys of its own log.", path: m.Transit() + "/encrypt/" + gwvault.LogKey(agency), capabilities: []string{"update"}},
+		{path: m.Transit() + "/decrypt/" + gwvault.LogKey(agency), capabilities: []string{"update"}},
 		{why: "Source credentials.", path: m.Database() + "/creds/*", capabilities: []string{"read"}},
 		{why: "Reading catalogues is the operator's business.", path: m.Database() + "/creds/" + vault.ProbeRole("*"), capabilities: []string{"deny"}},
 	}, ownToken()...))

@@ -33,6 +33,7 @@ func (b *bootstrapper) steps() []step {
 		b.mount(m.Transit(), "transit", "Entente: signing keys of "+o.Agency, 0),
 		b.key(gwvault.AgreementKey(o.Agency), "ecdsa-p256"),
 		b.key(gwvault.RouteKey(o.Agency), "ed25519"),
+		b.key(gwvault.LogKey(o.Agency), "aes256-gcm96"),
 		b.mount(m.Database(), "database", "Entente: source credentials of "+o.Agency, 0),
 	)
 	for _, d := range o.Databases {
