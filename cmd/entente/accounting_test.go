@@ -99,7 +99,7 @@ func TestAuditCorrections(t *testing.T) {
 		}
 	}
 	out, _, err := runAuditWith(t, "", "verify", "--dir", record)
-	if err != nil || !strings.Contains(out, "labor.example.gov/corrections") || !strings.Contains(out, "Entries:  1\n") {
+	if err != nil || !strings.Contains(out, "labor.example.gov/corrections") || !strings.Contains(out, "Entries:   1\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

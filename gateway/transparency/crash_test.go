@@ -195,7 +195,7 @@ func TestEveryCrashPoint(t *testing.T) {
 			t.Run(fmt.Sprintf("%d/%d", round, n), func(t *testing.T) {
 				t.Parallel()
 				dir := filepath.Join(t.TempDir(), "log")
-				if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				if err := copyLog(dir, whole); err != nil {
 					t.Fatal(err)
 				}
 				tree := filepath.Join(dir, "tlog", "tree")
@@ -276,7 +276,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "log")
-			if err := errors.Join(os.CopyFS(dir, os.DirFS(whole)), spoil(dir)); err != nil {
+			if err := errors.Join(copyLog(dir, whole), spoil(dir)); err != nil {
 				t.Fatal(err)
 			}
 			a := openAudit(t, dir)
@@ -290,7 +290,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 	}
 	t.Run("removed", func(t *testing.T) { // the tree alone: it is built anew, and goes on where the witnesses know it
 		dir := filepath.Join(t.TempDir(), "log")
-		if err := errors.Join(os.CopyFS(dir, os.DirFS(whole)), os.Rename(filepath.Join(dir, "tlog/tree/checkpoint"), filepath.Join(dir, "tlog/cosigned")),
+		if err := errors.Join(copyLog(dir, whole), os.Rename(filepath.Join(dir, "tlog/tree/checkpoint"), filepath.Join(dir, "tlog/cosigned")),
 			os.RemoveAll(filepath.Join(dir, "tlog/tree"))); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +300,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 	})
 	t.Run("a chain rolled back", func(t *testing.T) { // a checkpoint is out that the chain does not lead to
 		dir := filepath.Join(t.TempDir(), "log")
-		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+		if err := copyLog(dir, whole); err != nil {
 			t.Fatal(err)
 		}
 		a := openAudit(t, dir)
@@ -312,7 +312,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		back := filepath.Join(t.TempDir(), "log")
-		if err := errors.Join(os.CopyFS(back, os.DirFS(whole)), os.RemoveAll(filepath.Join(back, "tlog/tree")),
+		if err := errors.Join(copyLog(back, whole), os.RemoveAll(filepath.Join(back, "tlog/tree")),
 			os.WriteFile(filepath.Join(back, "tlog/cosigned"), out.Raw, 0o600)); err != nil {
 			t.Fatal(err)
 		}
@@ -343,4 +343,10 @@ func swap(dir, other, name string) error {
 		err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
 	}
 	return err
+}
+
+// copyLog copies a log with its key.
+func copyLog(to, from string) error {
+	key, err := os.ReadFile(audit.LocalKeyFile(from))
+	return errors.Join(err, os.WriteFile(audit.LocalKeyFile(to), key, 0o600), os.CopyFS(to, os.DirFS(from)))
 }

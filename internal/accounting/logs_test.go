@@ -1,7 +1,6 @@
 package accounting
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -157,7 +156,7 @@ func TestDamage(t *testing.T) {
 	must(t, err)
 	b, err := os.ReadFile(files[0])
 	must(t, err)
-	b[bytes.LastIndex(b, []byte("monthly_wage"))] ^= 1
+	b[len(b)/2] ^= 1
 	must(t, os.WriteFile(files[0], b, 0o600))
 	logs := []Log{r.open()}
 	if _, err := Disclosures(t.Context(), Question{Logs: logs, Identifiers: person("X1")}); err == nil {
