@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 )
 
 func newAgreementCommand() *cobra.Command {
@@ -83,6 +84,39 @@ func newSchemaCommand() *cobra.Command {
 	}
 	fileFlag(digest, &file)
 	cmd := &cobra.Command{Use: "schema", Short: "Work with exchange schemas"}
+	cmd.AddCommand(digest)
+	return cmd
+}
+
+func newTaskForceCommand() *cobra.Command {
+	var file string
+	digest := &cobra.Command{
+		Use:     "digest -f FILE",
+		Short:   "Print the digest of a task force: what agreements pin",
+		Example: "  entente task-force digest -f harbor.v1.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return eachDocument(file, "TaskForce", func(document []byte) error {
+				var f v1alpha1.TaskForce
+				if err := yaml.UnmarshalStrict(document, &f); err != nil {
+					return err
+				}
+				if err := refuseUnknown(f.Name, f.Spec.UnknownFields); err != nil {
+					return err
+				}
+				if err := compile.CheckTaskForce(&f); err != nil {
+					return err
+				}
+				digest, err := f.Spec.Digest()
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", digest, f.Name)
+				}
+				return err
+			})
+		},
+	}
+	fileFlag(digest, &file)
+	cmd := &cobra.Command{Use: "task-force", Short: "Work with task forces"}
 	cmd.AddCommand(digest)
 	return cmd
 }

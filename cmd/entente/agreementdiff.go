@@ -80,14 +80,18 @@ func compareAgreements(ctx context.Context, where *deskFlags, args []string) (*w
 			return nil, err
 		}
 	}
-	if len(args) == 2 {
-		return words.Compare(sides[0], sides[1])
+	before, after := sides[0], sides[len(sides)-1]
+	if len(args) == 1 {
+		var err error
+		if before, err = superseded(ctx, where, shelves[0], after); err != nil {
+			return nil, err
+		}
 	}
-	before, err := superseded(ctx, where, shelves[0], sides[0])
+	forces, err := taskForcesOf(ctx, shelves, before, after)
 	if err != nil {
 		return nil, err
 	}
-	return words.Compare(before, sides[0])
+	return words.Compare(before, after, forces)
 }
 
 // oneOf gives the agreement that an argument means, and where it was found.

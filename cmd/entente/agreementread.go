@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
+	"github.com/entente-dev/entente/controllers/words"
 )
 
 // shelf is where agreements are read: the desk, or files.
@@ -28,6 +30,8 @@ type shelf interface {
 	Agreement(ctx context.Context, name string) (*v1alpha1.SharingAgreement, error)
 	// Agencies of those names, as far as they are there.
 	Agencies(ctx context.Context, names []string) (map[string]*v1alpha1.Agency, error)
+	// TaskForces of those object names, as far as they are there.
+	TaskForces(ctx context.Context, names []string) (words.TaskForces, error)
 }
 
 // readFlags say which agreement a command is about: NAME at the desk, or -f FILE.
@@ -72,33 +76,35 @@ func (f *readFlags) print(w io.Writer, v any, text func() string) error {
 
 // one gives the agreement that the arguments and -f mean, and the agencies of its parties as far as they are known.
 func (f *readFlags) one(ctx context.Context, args []string) (*v1alpha1.SharingAgreement, map[string]*v1alpha1.Agency, error) {
+	a, known, _, err := f.oneInWords(ctx, args)
+	return a, known, err
+}
+
+// oneInWords gives the task forces that the agreement pins as well, as far as they are known.
+func (f *readFlags) oneInWords(ctx context.Context, args []string) (*v1alpha1.SharingAgreement, map[string]*v1alpha1.Agency, words.TaskForces, error) {
 	s, name, err := f.choose(args)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	a, err := s.Agreement(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	forces, err := taskForcesOf(ctx, []shelf{s}, a)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	var names []string
 	for _, p := range a.Spec.Terms.Parties {
 		names = append(names, p.Agency)
 	}
-	known, err := s.Agencies(ctx, names)
-	if err != nil {
-		return nil, nil, err
-	}
 	if len(f.agencies) > 0 { // what is named on the command line is believed, and nothing else
-		given, err := readShelf(f.agencies)
-		if err != nil {
-			return nil, nil, err
-		}
-		known, err = given.Agencies(ctx, names)
-		if err != nil {
-			return nil, nil, err
+		if s, err = readShelf(f.agencies); err != nil {
+			return nil, nil, nil, err
 		}
 	}
-	return a, known, nil
+	known, err := s.Agencies(ctx, names)
+	return a, known, forces, err
 }
 
 func (f *readFlags) choose(args []string) (shelf, string, error) {
@@ -118,13 +124,14 @@ type fileShelf struct {
 	names      []string
 	agreements []*v1alpha1.SharingAgreement
 	agencies   map[string]*v1alpha1.Agency
+	forces     words.TaskForces
 }
 
 var _ shelf = (*fileShelf)(nil)
 
-// readShelf reads the agreements and agencies of YAML files; other kinds are left alone.
+// readShelf reads the agreements, agencies and task forces of YAML files; other kinds are left alone.
 func readShelf(paths []string) (*fileShelf, error) {
-	f := &fileShelf{names: paths, agencies: map[string]*v1alpha1.Agency{}}
+	f := &fileShelf{names: paths, agencies: map[string]*v1alpha1.Agency{}, forces: words.TaskForces{}}
 	for _, path := range paths {
 		text, err := readFile(path)
 		if err != nil {
@@ -168,6 +175,13 @@ func (f *fileShelf) add(document []byte) error {
 			return err
 		}
 		f.agencies[a.Name] = a
+	case "TaskForce":
+		tf := &v1alpha1.TaskForce{}
+		if err := yaml.UnmarshalStrict(document, tf); err != nil {
+			return err
+		}
+		f.forces[tf.Name] = tf
+		return refuseUnknown(tf.Name, tf.Spec.UnknownFields)
 	}
 	return nil
 }
@@ -193,6 +207,10 @@ func (f *fileShelf) Agreement(_ context.Context, name string) (*v1alpha1.Sharing
 
 func (f *fileShelf) Agencies(context.Context, []string) (map[string]*v1alpha1.Agency, error) {
 	return f.agencies, nil
+}
+
+func (f *fileShelf) TaskForces(context.Context, []string) (words.TaskForces, error) {
+	return f.forces, nil
 }
 
 func (d folderDesk) Agreement(_ context.Context, name string) (*v1alpha1.SharingAgreement, error) {
@@ -221,6 +239,14 @@ func (d folderDesk) Agencies(_ context.Context, _ []string) (map[string]*v1alpha
 	return index.Agencies, nil
 }
 
+func (d folderDesk) TaskForces(context.Context, []string) (words.TaskForces, error) {
+	index, err := d.folder.Index()
+	if err != nil {
+		return nil, err
+	}
+	return index.TaskForces, nil
+}
+
 func (d folderDesk) Index(context.Context) (*compile.Index, error) {
 	index, err := d.folder.Index()
 	if err == nil && index.Self == "" {
@@ -245,6 +271,43 @@ func (d clusterDesk) Agencies(ctx context.Context, names []string) (map[string]*
 		default:
 			out[name] = a
 		}
+	}
+	return out, nil
+}
+
+func (d clusterDesk) TaskForces(ctx context.Context, names []string) (words.TaskForces, error) {
+	out := words.TaskForces{}
+	for _, name := range names {
+		f := &v1alpha1.TaskForce{}
+		switch err := d.get(ctx, name, f); {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, err
+		default:
+			out[name] = f
+		}
+	}
+	return out, nil
+}
+
+// taskForcesOf gives the task forces that agreements pin, from wherever one of the shelves has them.
+func taskForcesOf(ctx context.Context, shelves []shelf, agreements ...*v1alpha1.SharingAgreement) (words.TaskForces, error) {
+	var names []string
+	for _, a := range agreements {
+		for _, ref := range compile.PinnedTaskForces(&a.Spec.Terms) {
+			names = append(names, compile.TaskForceName(ref))
+		}
+	}
+	out := words.TaskForces{}
+	if len(names) == 0 {
+		return out, nil
+	}
+	for _, s := range shelves {
+		found, err := s.TaskForces(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(out, found)
 	}
 	return out, nil
 }

@@ -22,11 +22,11 @@ func newAgreementShowCommand(where *deskFlags) *cobra.Command {
   entente agreement show -f anvil.v1.yaml --agencies state-police.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, agencies, err := read.one(cmd.Context(), args)
+			a, agencies, forces, err := read.oneInWords(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			d, err := words.Describe(a, agencies, time.Now())
+			d, err := words.Describe(a, agencies, forces, time.Now())
 			if err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func newAgreementExportCommand(where *deskFlags) *cobra.Command {
   entente agreement export anvil.v1 --format register --config ./state-police`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, agencies, err := read.one(cmd.Context(), args)
+			a, agencies, forces, err := read.oneInWords(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func newAgreementExportCommand(where *deskFlags) *cobra.Command {
 			out := cmd.OutOrStdout()
 			switch format {
 			case "md":
-				text, err := words.Markdown(a, agencies)
+				text, err := words.Markdown(a, agencies, forces)
 				if err == nil {
 					_, err = io.WriteString(out, text)
 				}
@@ -170,7 +170,7 @@ func newAgreementExportCommand(where *deskFlags) *cobra.Command {
 				}
 				return err
 			case "register":
-				entry, err := words.Register(a, agencies, contacts)
+				entry, err := words.Register(a, agencies, forces, contacts)
 				if err != nil {
 					return err
 				}

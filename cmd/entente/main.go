@@ -62,7 +62,7 @@ Start with:
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
-		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newCredentialCommand()},
+		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newTaskForceCommand(), newCredentialCommand()},
 		"show":  {newAuditCommand()},
 		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {

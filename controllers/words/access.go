@@ -17,6 +17,8 @@ import (
 // Access is what one agency may learn of a dataset under one clause.
 type Access struct {
 	Agency string `json:"agency"`
+	// TaskForce, as a member of which it may ask, <name>.v<version>; empty: it is a recipient by itself.
+	TaskForce string `json:"taskForce,omitempty"`
 	// Agreement is <id>.v<version>.
 	Agreement   string   `json:"agreement"`
 	Clause      string   `json:"clause"`
@@ -58,7 +60,7 @@ func WhoCanSee(index *compile.Index, dataset, field string, when Period, now tim
 	for _, id := range sourcing(index) {
 		for _, at := range instants(index, id, when) {
 			for _, a := range accessAt(index, id, dataset, field, at, now) {
-				key := strings.Join([]string{a.Agency, a.Agreement, a.Clause}, "\x00")
+				key := strings.Join([]string{a.Agency, a.Agreement, a.Clause, a.TaskForce}, "\x00")
 				if before, ok := found[key]; !ok || a.NotAfter.Before(before.NotAfter) {
 					found[key] = a
 				}
@@ -69,9 +71,7 @@ func WhoCanSee(index *compile.Index, dataset, field string, when Period, now tim
 	for _, a := range found {
 		out = append(out, a)
 	}
-	slices.SortFunc(out, func(a, b Access) int {
-		return cmp.Or(strings.Compare(a.Agency, b.Agency), strings.Compare(a.Agreement, b.Agreement), strings.Compare(a.Clause, b.Clause))
-	})
+	slices.SortFunc(out, byAccess)
 	return out, nil
 }
 
@@ -122,6 +122,15 @@ func instants(index *compile.Index, id string, p Period) []time.Time {
 	for _, a := range index.Agreements[id] {
 		add(a.Spec.Terms.Term.NotBefore.Time)
 		add(a.Spec.Terms.Term.NotAfter.Time)
+		for _, ref := range compile.PinnedTaskForces(&a.Spec.Terms) {
+			if f := index.TaskForces[compile.TaskForceName(ref)]; f != nil {
+				add(f.Spec.Window.NotBefore.Time)
+				add(f.Spec.Window.NotAfter.Time)
+			}
+		}
+		for _, s := range a.Status.Received {
+			add(s.DecidedAt.Time)
+		}
 		for _, d := range index.Decisions[a.Name] {
 			add(d.CreationTimestamp.Time)
 		}
@@ -153,7 +162,7 @@ func accessAt(index *compile.Index, id, dataset, field string, at, now time.Time
 	for _, a := range x.Agreements[id] {
 		if a.Name == name {
 			for i := range a.Spec.Terms.Clauses {
-				c := describeClause(&a.Spec.Terms.Clauses[i])
+				c := TaskForces(x.TaskForces).clause(&a.Spec.Terms.Clauses[i])
 				terms[c.Name] = c
 			}
 		}
@@ -166,15 +175,34 @@ func accessAt(index *compile.Index, id, dataset, field string, at, now time.Time
 		}
 		said := terms[c.Name]
 		for _, r := range c.Recipients {
+			from, until, ok := mayAsk(v, r, at)
+			if !ok {
+				continue
+			}
 			out = append(out, Access{
-				Agency: r.Agency, Agreement: name, Clause: c.Name, Purposes: c.Purposes, Granularity: c.Granularity,
+				Agency: r.Agency, TaskForce: r.TaskForce, Agreement: name, Clause: c.Name, Purposes: c.Purposes, Granularity: c.Granularity,
 				Fields: shown(c), FilterFields: c.FilterFields,
 				Conditions: said.Conditions, Limits: said.Limits, Obligations: said.Obligations,
-				NotBefore: v.NotBefore, NotAfter: v.NotAfter,
+				NotBefore: from, NotAfter: until,
 			})
 		}
 	}
 	return out
+}
+
+// mayAsk says whether the recipient may ask at an instant, and the window around it in which it may.
+func mayAsk(v *route.Version, r route.Recipient, at time.Time) (from, until time.Time, ok bool) {
+	from, until = v.NotBefore, v.NotAfter
+	if r.TaskForce == "" {
+		return from, until, true
+	}
+	if r.NotBefore.After(from) {
+		from = r.NotBefore
+	}
+	if r.NotAfter.Before(until) {
+		until = r.NotAfter
+	}
+	return from, until, !at.Before(from) && at.Before(until)
 }
 
 // about says whether the clause is about the dataset and, unless it is empty, the field.
@@ -209,6 +237,7 @@ func asOf(index *compile.Index, id string, at, now time.Time) *compile.Index {
 		later := func(s v1alpha1.AgreementSignature) bool { return signedAfter(s, index.Agencies[s.Agency], at) }
 		a.Spec.Signatures = slices.DeleteFunc(a.Spec.Signatures, later)
 		a.Status.Signatures = slices.DeleteFunc(a.Status.Signatures, later)
+		a.Status.Received = slices.DeleteFunc(a.Status.Received, func(s v1alpha1.AgreementStatement) bool { return s.DecidedAt.After(at) })
 		x.Agreements[id] = append(x.Agreements[id], a)
 		for _, d := range index.Decisions[a.Name] {
 			if !d.CreationTimestamp.After(at) {
@@ -252,7 +281,7 @@ func AccessText(rows []Access, dataset, field string, p Period) string {
 	}
 	fmt.Fprintf(&b, "%s ask about %s %s.\n", what, of, at)
 	for _, r := range rows {
-		fmt.Fprintf(&b, "\n%s, under %s/%s until %s\n", r.Agency, r.Agreement, r.Clause, when(r.NotAfter))
+		fmt.Fprintf(&b, "\n%s%s, under %s/%s until %s\n", r.Agency, r.through(), r.Agreement, r.Clause, when(r.NotAfter))
 		b.WriteString(wrap(r.sees(field), "  sees      ", "            "))
 		b.WriteString(wrap(strings.Join(r.Purposes, ", "), "  for       ", "            "))
 		for i, c := range slices.Concat(r.Conditions, r.Limits) {
@@ -287,7 +316,14 @@ func AccessTable(rows []Access, field string) string {
 	if field != "" {
 		sees = strings.ToUpper(plain(field))
 	}
-	fmt.Fprintf(w, "AGENCY\tAGREEMENT\tCLAUSE\tGRANULARITY\t%s\tPURPOSES\tUNTIL\n", sees)
+	named := slices.ContainsFunc(rows, func(r Access) bool { return r.TaskForce != "" })
+	through := func(column string) string { // only where there is something to say
+		if !named {
+			return ""
+		}
+		return cmp.Or(column, "-") + "\t"
+	}
+	fmt.Fprintf(w, "AGENCY\t%sAGREEMENT\tCLAUSE\tGRANULARITY\t%s\tPURPOSES\tUNTIL\n", through("TASK FORCE"), sees)
 	for _, r := range rows {
 		shown := cmp.Or(strings.Join(r.Fields, ","), "-")
 		switch {
@@ -296,7 +332,7 @@ func AccessTable(rows []Access, field string) string {
 		case field != "":
 			shown = "filter only"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Agency, r.Agreement, r.Clause, r.Granularity, shown, strings.Join(r.Purposes, ","), when(r.NotAfter))
+		fmt.Fprintf(w, "%s\t%s%s\t%s\t%s\t%s\t%s\t%s\n", r.Agency, through(r.TaskForce), r.Agreement, r.Clause, r.Granularity, shown, strings.Join(r.Purposes, ","), when(r.NotAfter))
 	}
 	_ = w.Flush() // a strings.Builder does not fail
 	return out.String()

@@ -22,6 +22,12 @@ import (
 // 2026-02-10 and resumed on 2026-02-12 at noon, and amended from 2026-04-01 on.
 func history(t *testing.T) *compile.Index {
 	t.Helper()
+	return historyOf(t, func(*v1alpha1.AgreementTerms) {})
+}
+
+// historyOf is that of terms that were changed before anybody signed.
+func historyOf(t *testing.T, change func(*v1alpha1.AgreementTerms)) *compile.Index {
+	t.Helper()
 	index := &compile.Index{
 		Self: "labor-inspectorate", Agencies: agencies(t),
 		Schemas:    map[string]*v1alpha1.ExchangeSchema{"person.v1": schema(1)},
@@ -49,6 +55,8 @@ func history(t *testing.T) *compile.Index {
 	two.Name, two.Spec.Terms.Version, two.Spec.Terms.Supersedes = "harbor.v2", 2, 1
 	two.Spec.Terms.Term.NotBefore = metav1.NewTime(day("2026-04-01"))
 	two.Spec.Terms.Clauses = two.Spec.Terms.Clauses[:1]
+	change(&one.Spec.Terms)
+	change(&two.Spec.Terms)
 	for _, agency := range []string{"state-police", "labor-inspectorate", "border-service"} {
 		sign(t, one, agency, day("2025-12-22"))
 		sign(t, two, agency, day("2026-03-20"))

@@ -20,23 +20,23 @@ type Clause struct {
 	Obligations []string `json:"obligations,omitempty"`
 }
 
-// describeClause puts a clause in words.
-func describeClause(c *v1alpha1.Clause) Clause {
+// clause puts a clause in words.
+func (f TaskForces) clause(c *v1alpha1.Clause) Clause {
 	return Clause{
 		Name:        plain(c.Name),
-		Permits:     permits(c),
+		Permits:     f.permits(c),
 		Conditions:  conditions(c),
 		Limits:      limits(c),
 		Obligations: obligations(c),
 	}
 }
 
-func permits(c *v1alpha1.Clause) string {
+func (f TaskForces) permits(c *v1alpha1.Clause) string {
 	records := fmt.Sprintf("its %s records", schemaName(c.Schema))
 	if c.Dataset != "" {
 		records = fmt.Sprintf("its %s records in dataset %s", schemaName(c.Schema), plain(c.Dataset))
 	}
-	return fmt.Sprintf("%s lets %s %s, for %s.", plain(c.Source), and(recipientNames(c)), disclosure(c.Granularity, plainAll(c.Fields), records), or(plainAll(c.Purposes)))
+	return fmt.Sprintf("%s lets %s %s, for %s.", plain(c.Source), and(f.recipientTexts(c)), disclosure(c.Granularity, plainAll(c.Fields), records), or(plainAll(c.Purposes)))
 }
 
 // disclosure says what may be learnt of records at a rung of the ladder.

@@ -37,6 +37,7 @@ type Agreement struct {
 	AnticipatedResults string      `json:"anticipatedResults,omitempty"`
 	Term               Window      `json:"term"`
 	RequiredDecisions  []string    `json:"requiredDecisions,omitempty"`
+	TaskForces         []TaskForce `json:"taskForces,omitempty"`
 	Clauses            []Clause    `json:"clauses"`
 	Duties             []Duty      `json:"duties,omitempty"`
 	Procedures         []Paragraph `json:"procedures,omitempty"`
@@ -90,7 +91,7 @@ type Decided struct {
 
 // Describe puts an agreement in words. Signatures are verified against the agencies that are given, by name; what the
 // status says is taken as it stands, and doubted when the clock at now says otherwise.
-func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency, now time.Time) (*Agreement, error) {
+func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency, forces TaskForces, now time.Time) (*Agreement, error) {
 	t := &a.Spec.Terms
 	digest, err := t.Digest()
 	if err != nil {
@@ -110,6 +111,7 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 		Profiles: plainAll(t.Profiles), Purpose: plain(t.PurposeStatement), Justification: plain(t.Justification), AnticipatedResults: plain(t.AnticipatedResults),
 		Term:       Window{NotBefore: t.Term.NotBefore.UTC(), NotAfter: t.Term.NotAfter.UTC()},
 		Duties:     duties,
+		TaskForces: forces.describe(t),
 		Procedures: procedures(t), Contacts: plainAll(contactTexts(t.Contacts)), Signatures: signatures,
 	}
 	if !t.Term.ReviewBy.IsZero() {
@@ -138,7 +140,7 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 		out.RequiredDecisions = append(out.RequiredDecisions, plain(d.Role)+" of "+plain(d.Agency))
 	}
 	for i := range t.Clauses {
-		out.Clauses = append(out.Clauses, describeClause(&t.Clauses[i]))
+		out.Clauses = append(out.Clauses, forces.clause(&t.Clauses[i]))
 	}
 	for _, c := range a.Status.Conditions {
 		out.Conditions = append(out.Conditions, Condition{plain(c.Type), plain(string(c.Status)), plain(c.Reason), plain(c.Message)})
@@ -257,6 +259,9 @@ func (a *Agreement) Text() string {
 	items("Note", a.Notes)
 	line("Window", fmt.Sprintf("from %s until %s%s", when(a.Term.NotBefore), when(a.Term.NotAfter), a.review()))
 	items("Parties", a.partyLines())
+	for _, f := range a.TaskForces {
+		line("Task force", f.line())
+	}
 	items("To disclose", a.Disclosure)
 	items("To use", a.Use)
 	items("Profiles", a.Profiles)

@@ -53,7 +53,7 @@ type Diff struct {
 func (d *Diff) Same() bool { return len(d.Changes) == 0 }
 
 // Compare says what changes from one agreement, or version of it, to another.
-func Compare(from, to *v1alpha1.SharingAgreement) (*Diff, error) {
+func Compare(from, to *v1alpha1.SharingAgreement, forces TaskForces) (*Diff, error) {
 	d := &Diff{Becomes: []Visible{}, Ceases: []Visible{}, Changes: []Change{}}
 	for side, a := range map[*Ref]*v1alpha1.SharingAgreement{&d.From: from, &d.To: to} {
 		digest, err := a.Spec.Terms.Digest()
@@ -63,11 +63,12 @@ func Compare(from, to *v1alpha1.SharingAgreement) (*Diff, error) {
 		*side = Ref{Name: plain(a.Name), Digest: digest}
 	}
 	x, y := &from.Spec.Terms, &to.Spec.Terms
-	c := &comparison{amends: x.ID == y.ID && x.Version != y.Version}
+	c := &comparison{amends: x.ID == y.ID && x.Version != y.Version, forces: forces}
 	c.terms(x, y)
 	d.Changes = append(d.Changes, c.changes...)
-	d.Becomes = append(d.Becomes, gains(x, y)...)
-	d.Ceases = append(d.Ceases, losses(x, y)...)
+	d.Becomes = append(d.Becomes, gains(x, y, forces)...)
+	d.Ceases = append(d.Ceases, losses(x, y, forces)...)
+	d.Notes = append(d.Notes, sorted(slices.Concat(forces.unknown(x), forces.unknown(y)))...)
 	if d.Same() {
 		note, err := spelling(x, y)
 		if err != nil {
@@ -96,7 +97,9 @@ func spelling(x, y *v1alpha1.AgreementTerms) ([]string, error) {
 // comparison collects changes, in the order of the terms.
 type comparison struct {
 	// amends: the two are versions of one agreement, so that their numbers differ as a matter of course.
-	amends  bool
+	amends bool
+	// forces are the task forces that are known.
+	forces  TaskForces
 	changes []Change
 }
 

@@ -11,7 +11,8 @@ import (
 
 // clause compares two clauses of one source and one record shape, term by term.
 func (c *comparison) clause(term string, x, y *v1alpha1.Clause) {
-	c.members(term+".recipients", recipientNames(x), recipientNames(y), Widens, "%s may ask, too", "%s may no longer ask")
+	c.members(term+".recipients", c.forces.recipients(x), c.forces.recipients(y), Widens, "%s may ask, too", "%s may no longer ask")
+	c.taskForces(term+".recipients", x, y)
 	c.schema(term+".schema", x.Schema, y.Schema)
 	c.dataset(term+".dataset", x, y)
 	c.members(term+".purposes", x.Purposes, y.Purposes, Widens, "may be asked for %s, too", "may no longer be asked for %s")

@@ -223,10 +223,10 @@ func (c *comparison) clauses(before, after []v1alpha1.Clause) {
 			c.clause(term, &pair[0], &pair[1])
 		}
 		if k := byName(gone, name); k != nil {
-			c.add(Narrows, term, "", "", "the clause is dropped: %s", permits(k))
+			c.add(Narrows, term, "", "", "the clause is dropped: %s", c.forces.permits(k))
 		}
 		if k := byName(come, name); k != nil {
-			c.add(Widens, term, "", "", "a clause is added: %s", permits(k))
+			c.add(Widens, term, "", "", "a clause is added: %s", c.forces.permits(k))
 		}
 	}
 }
@@ -242,7 +242,7 @@ func (c *comparison) renamed(gone, come []v1alpha1.Clause) (g, n []v1alpha1.Clau
 			if k.Source != old.Source || k.Schema.Name != old.Schema.Name {
 				return false
 			}
-			inner := &comparison{}
+			inner := &comparison{forces: c.forces}
 			inner.clause("", &old, &k)
 			return len(inner.changes) == 0
 		})

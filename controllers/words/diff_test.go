@@ -17,7 +17,7 @@ import (
 
 func compare(t *testing.T, from, to *v1alpha1.SharingAgreement) *Diff {
 	t.Helper()
-	d, err := Compare(from, to)
+	d, err := Compare(from, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestDirection(t *testing.T) {
 		}, []string{"Widens clauses[wages].recipients"}},
 		{"a task force more", func(x *terms) {
 			x.Clauses[0].Recipients = append(x.Clauses[0].Recipients, v1alpha1.Recipient{TaskForce: &v1alpha1.TaskForceRef{Name: "state-police", Version: 1}})
-		}, []string{"Widens clauses[wages].recipients"}},
+		}, []string{"Widens clauses[wages].recipients", "Changes clauses[wages].recipients"}},
 		{"a purpose more", func(x *terms) { x.Clauses[0].Purposes = append(x.Clauses[0].Purposes, "ncic:C") }, []string{"Widens clauses[wages].purposes"}},
 		{"every dataset", func(x *terms) { x.Clauses[1].Dataset = "" }, []string{"Widens clauses[employed].dataset"}},
 		{"another dataset", func(x *terms) { x.Clauses[1].Dataset = "other" }, []string{"Changes clauses[employed].dataset"}},

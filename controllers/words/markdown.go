@@ -12,8 +12,8 @@ import (
 
 // Markdown is the agreement as a document to read and to file: every heading of 5 U.S.C. 552a(o)(1), in the order of the
 // statute, and what the terms say under it.
-func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency) (string, error) {
-	d, err := Describe(a, agencies, a.Spec.Terms.Term.NotBefore.Time)
+func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency, forces TaskForces) (string, error) {
+	d, err := Describe(a, agencies, forces, a.Spec.Terms.Term.NotBefore.Time)
 	if err != nil {
 		return "", err
 	}
@@ -25,6 +25,7 @@ func Markdown(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	}
 	m.line("This document is generated from the terms. What is signed is their canonical form, whose digest is %s.", code(d.Digest))
 	m.preamble(d)
+	m.taskForces(d.TaskForces)
 
 	m.line("## (A) Purpose and legal authority")
 	m.line("%s", md(d.Purpose))
@@ -159,6 +160,16 @@ func (m *document) perClause(t *v1alpha1.AgreementTerms, say func(*v1alpha1.Obli
 		m.line("%s", strings.Join(items, "\n"))
 	}
 	return len(items) > 0
+}
+
+func (m *document) taskForces(list []TaskForce) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("## Task forces")
+	for _, d := range list {
+		m.line("%s, pinned by the digest %s.", md(strings.TrimSuffix(d.line(), ".")), code(d.Digest))
+	}
 }
 
 func (m *document) preamble(d *Agreement) {

@@ -64,8 +64,8 @@ type RegisterData struct {
 }
 
 // Register makes the public entry of an agreement. Contacts are left out unless contacts is true, since they may be persons.
-func Register(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency, contacts bool) (*RegisterEntry, error) {
-	d, err := Describe(a, agencies, time.Time{})
+func Register(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency, forces TaskForces, contacts bool) (*RegisterEntry, error) {
+	d, err := Describe(a, agencies, forces, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func Register(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 		out.LegalAuthority = append(out.LegalAuthority, RegisterAuthority{plain(l.Citation), plain(l.Covers)})
 	}
 	for i := range a.Spec.Terms.Clauses {
-		out.Data = append(out.Data, registerData(&a.Spec.Terms.Clauses[i]))
+		out.Data = append(out.Data, forces.register(&a.Spec.Terms.Clauses[i]))
 	}
 	for _, o := range d.Duties {
 		if o.Name == compile.DutyReview {
@@ -102,9 +102,9 @@ func Register(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 	return out, nil
 }
 
-func registerData(c *v1alpha1.Clause) RegisterData {
+func (f TaskForces) register(c *v1alpha1.Clause) RegisterData {
 	out := RegisterData{
-		From: plain(c.Source), To: recipientNames(c), Records: schemaName(c.Schema), Shared: learnt[c.Granularity],
+		From: plain(c.Source), To: f.recipientTexts(c), Records: schemaName(c.Schema), Shared: learnt[c.Granularity],
 		Fields: plainAll(disclosed(c)), Purposes: plainAll(c.Purposes),
 	}
 	if o := c.Obligations; o != nil && o.RetentionDays != nil {

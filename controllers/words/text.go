@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
-	"github.com/entente-dev/entente/controllers/compile"
 )
 
 // width of a line in a terminal.
@@ -139,14 +138,4 @@ func typeName(t string) string {
 // schemaName is the object name of the exchange schema that a clause pins.
 func schemaName(s v1alpha1.SchemaRef) string {
 	return plain(s.Name) + ".v" + strconv.FormatInt(s.Version, 10)
-}
-
-func recipientNames(c *v1alpha1.Clause) []string {
-	out := make([]string, len(c.Recipients))
-	for i, r := range c.Recipients {
-		if out[i] = plain(r.Agency); r.TaskForce != nil {
-			out[i] = "task force " + plain(compile.TaskForceName(*r.TaskForce))
-		}
-	}
-	return out
 }

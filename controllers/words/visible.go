@@ -43,7 +43,7 @@ const (
 )
 
 // cells are everything that may be learnt under an agreement. A rung includes those below it.
-func cells(t *v1alpha1.AgreementTerms) map[cell]bool {
+func cells(t *v1alpha1.AgreementTerms, forces TaskForces) map[cell]bool {
 	out := map[cell]bool{}
 	for i := range t.Clauses {
 		c := &t.Clauses[i]
@@ -52,7 +52,7 @@ func cells(t *v1alpha1.AgreementTerms) map[cell]bool {
 			items = append(items, counting)
 		}
 		items = append(items, disclosed(c)...)
-		for _, recipient := range recipientNames(c) {
+		for _, recipient := range forces.recipients(c) {
 			for _, purpose := range c.Purposes {
 				for _, item := range items {
 					out[cell{subject{recipient, c.Source, c.Schema.Name, c.Dataset}, purpose, item}] = true
@@ -87,12 +87,12 @@ func single(in map[cell]bool, c cell) []string {
 	return out
 }
 
-func gains(x, y *v1alpha1.AgreementTerms) []Visible {
-	return visible(cells(x), cells(y), becomes)
+func gains(x, y *v1alpha1.AgreementTerms, forces TaskForces) []Visible {
+	return visible(cells(x, forces), cells(y, forces), becomes)
 }
 
-func losses(x, y *v1alpha1.AgreementTerms) []Visible {
-	return visible(cells(y), cells(x), ceases)
+func losses(x, y *v1alpha1.AgreementTerms, forces TaskForces) []Visible {
+	return visible(cells(y, forces), cells(x, forces), ceases)
 }
 
 // visible groups the cells of have that base does not cover.

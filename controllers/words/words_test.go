@@ -177,14 +177,14 @@ func proposed(t *testing.T) *v1alpha1.SharingAgreement {
 func TestShow(t *testing.T) {
 	known := agencies(t)
 	delete(known, "border-service")
-	d, err := Describe(proposed(t), known, day("2025-12-22"))
+	d, err := Describe(proposed(t), known, nil, day("2025-12-22"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "show.txt", d.Text())
 	goldenJSON(t, "show.json", d)
 
-	file, err := Describe(read(t, "harbor.v2.yaml"), nil, day("2026-03-01"))
+	file, err := Describe(read(t, "harbor.v2.yaml"), nil, nil, day("2026-03-01"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestDoubts(t *testing.T) {
 	a := read(t, "harbor.v1.yaml")
 	a.Status.State = v1alpha1.StateInForce
 	for at, doubted := range map[string]bool{"2026-06-30": false, "2026-07-01": true} {
-		d, err := Describe(a, nil, day(at))
+		d, err := Describe(a, nil, nil, day(at))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,13 +205,13 @@ func TestDoubts(t *testing.T) {
 		}
 	}
 	a.Status.Digest = "sha256:other"
-	if d, err := Describe(a, nil, day("2026-02-01")); err != nil || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "other terms") {
+	if d, err := Describe(a, nil, nil, day("2026-02-01")); err != nil || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "other terms") {
 		t.Errorf("%v, notes %q", err, d.Notes)
 	}
 }
 
 func TestMarkdown(t *testing.T) {
-	text, err := Markdown(proposed(t), agencies(t))
+	text, err := Markdown(proposed(t), agencies(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestMarkdown(t *testing.T) {
 
 func TestRegister(t *testing.T) {
 	a := proposed(t)
-	public, err := Register(a, agencies(t), false)
+	public, err := Register(a, agencies(t), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestRegister(t *testing.T) {
 			t.Errorf("the public entry shows %q", private)
 		}
 	}
-	full, err := Register(a, nil, true)
+	full, err := Register(a, nil, nil, true)
 	if err != nil || len(full.Contacts) != 2 {
 		t.Errorf("contacts %v, %v", full.Contacts, err)
 	}
