@@ -501,7 +501,9 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional
 	RecordsPerDay int64 `json:"recordsPerDay,omitempty"`
-	// MinimumCount below which a count is suppressed.
+	// MinimumCount of persons below which a count is suppressed. Counts are then told in its multiples, rounded down, and only of
+	// the groups into which the clause's one selector set (requireSelectors) divides the records, so that no two counts differ
+	// by one person. For granularity Existence and Count.
 	// +kubebuilder:validation:Minimum=2
 	// +kubebuilder:validation:Maximum=1000000
 	// +optional

@@ -175,6 +175,10 @@ func ending(s *gatewayv1.SourceStatus) string {
 	switch {
 	case s.GetReason() != "":
 		what = s.GetReason() + ": " + s.GetMessage()
+	case s.GetSuppressed():
+		what = "suppressed: too few match, or none"
+	case s.GetCountStep() > 1 && s.Count != nil:
+		what = fmt.Sprintf("%d persons or more, counted in steps of %d", s.GetCount(), s.GetCountStep())
 	case s.Exists != nil && s.GetExists():
 		what = "hit"
 	case s.Exists != nil:

@@ -74,7 +74,7 @@ var terms = map[string]keeping{
 	"clauses[].limits.recordsPerQuery": byGateway,
 	"clauses[].limits.queriesPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
 	"clauses[].limits.recordsPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
-	"clauses[].limits.minimumCount":    notInThisRelease("this release does not suppress small counts: remove it, or lower granularity to Existence"),
+	"clauses[].limits.minimumCount":    byGateway,
 
 	"clauses[].obligations.retentionDays":       attested,
 	"clauses[].obligations.redisclosure":        attested,

@@ -96,8 +96,16 @@ func (cl *clause) disclosed() []string {
 	return cl.terms.Fields
 }
 
-// readsSubject says whether the source reads the subject key: the log's token of each record that is disclosed.
-func (cl *clause) readsSubject() bool { return cl.terms.Granularity == v1alpha1.GranularityRecords }
+// readsSubject says whether the source reads the subject key: for the log's token of each record that is disclosed, or to
+// count persons.
+func (cl *clause) readsSubject() bool {
+	return cl.terms.Granularity == v1alpha1.GranularityRecords || cl.countsPersons()
+}
+
+// countsPersons says whether small counts are suppressed: then persons are counted, of whom one may have many records.
+func (cl *clause) countsPersons() bool {
+	return cl.terms.Limits != nil && cl.terms.Limits.MinimumCount > 0
+}
 
 // offering lists our datasets that the clause is about.
 func (c *compiler) offering(cl *v1alpha1.Clause) []*v1alpha1.Dataset {
@@ -255,6 +263,10 @@ func fieldsMapped(_ *compiler, v *version) (reason, message string, failed bool)
 	for i := range v.clauses {
 		cl := &v.clauses[i]
 		for _, d := range cl.datasets {
+			if cl.countsPersons() && d.Spec.SubjectKey == "" {
+				return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("clauses[%s].limits.minimumCount: persons are counted, and Dataset %q does not say what identifies one: set its subjectKey",
+					cl.terms.Name, d.Name), true
+			}
 			if key := d.Spec.SubjectKey; key != "" && !cl.schema.has(key) {
 				return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("clauses[%s]: the subjectKey %q of Dataset %q is no field of schema %q: correct the dataset",
 					cl.terms.Name, key, d.Name, cl.schema.object.Name), true

@@ -55,6 +55,7 @@ func checkTerms(name string, t *v1alpha1.AgreementTerms) faults {
 	for i, path := range clausePaths(&f, t) {
 		checkClause(&f, path, t, &t.Clauses[i])
 	}
+	checkPartitions(&f, t)
 	checkDuties(&f, t)
 	if n := len(PinnedTaskForces(t)); n > maxTaskForces {
 		f.add("clauses", "%d task forces are pinned; at most %d are possible", n, maxTaskForces)

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -35,6 +36,7 @@ func checkClause(f *faults, path string, t *v1alpha1.AgreementTerms, cl *v1alpha
 	}
 	checkConditions(f, path, cl)
 	checkLimits(f, path+".limits", cl.Limits)
+	checkMinimumCount(f, path, cl)
 	checkObligations(f, path+".obligations", cl.Obligations)
 }
 
@@ -244,4 +246,63 @@ func checkObligations(f *faults, path string, o *v1alpha1.Obligations) {
 	if o.ResponseTimeSeconds < 0 {
 		f.add(path+".responseTimeSeconds", "%d is less than 1", o.ResponseTimeSeconds)
 	}
+}
+
+// checkMinimumCount: counts may only be of the groups into which one selector set divides the records.
+func checkMinimumCount(f *faults, path string, cl *v1alpha1.Clause) {
+	if !suppresses(cl) {
+		return
+	}
+	path += ".limits.minimumCount"
+	if cl.Limits.MinimumCount == 1 {
+		f.add(path, "1 suppresses nothing; 2 to 1000000 are possible")
+	}
+	if cl.Granularity == v1alpha1.GranularityRecords {
+		f.add(path, "a clause of granularity Records shows small groups: lower granularity to Count, or leave it out")
+	}
+	if cl.Conditions == nil || len(cl.Conditions.RequireSelectors) != 1 {
+		f.add(path, "list one set of fields in conditions.requireSelectors: the groups that may be counted are those that have these fields in common")
+	}
+}
+
+func suppresses(cl *v1alpha1.Clause) bool { return cl.Limits != nil && cl.Limits.MinimumCount > 0 }
+
+// checkPartitions: the counts of two clauses must not overlap either, where one recipient may ask under both.
+func checkPartitions(f *faults, t *v1alpha1.AgreementTerms) {
+	for i := range t.Clauses {
+		for j := range i {
+			a, b := &t.Clauses[j], &t.Clauses[i]
+			shared := slices.ContainsFunc(a.Recipients, func(r v1alpha1.Recipient) bool {
+				// Whoever is in a task force may be a recipient by name, too.
+				return slices.ContainsFunc(b.Recipients, func(o v1alpha1.Recipient) bool {
+					return r.TaskForce != nil || o.TaskForce != nil || r.Agency == o.Agency
+				})
+			})
+			if !suppresses(a) || !suppresses(b) || a.Source != b.Source || a.Schema.Name != b.Schema.Name || !shared || samePartition(a, b) {
+				continue
+			}
+			f.add("clauses["+b.Name+"].limits.minimumCount", "clause %q divides the same records for the same recipient in another way, and two ways can be subtracted: give both the same selector set, row filter, dataset, consent and minimumCount", a.Name)
+		}
+	}
+}
+
+func samePartition(a, b *v1alpha1.Clause) bool {
+	return partitionOf(a) == partitionOf(b)
+}
+
+// partitionOf writes down what divides the records of a clause.
+func partitionOf(cl *v1alpha1.Clause) string {
+	var sets [][]string
+	var consent *v1alpha1.Consent
+	if cl.Conditions != nil {
+		consent = cl.Conditions.Consent
+		for _, set := range cl.Conditions.RequireSelectors {
+			sets = append(sets, sorted(set))
+		}
+	}
+	written, err := json.Marshal([]any{sets, cl.RowFilter, cl.Dataset, consent, cl.Limits.MinimumCount, cl.Schema.Version})
+	if err != nil {
+		return "" // lists and texts can be written
+	}
+	return string(written)
 }

@@ -138,7 +138,7 @@ func limits(c *v1alpha1.Clause) []string {
 		out = append(out, fmt.Sprintf("at most %s a day to each recipient", count(l.RecordsPerDay, "record")))
 	}
 	if l.MinimumCount > 0 {
-		out = append(out, fmt.Sprintf("counts below %s are suppressed", number(l.MinimumCount)))
+		out = append(out, fmt.Sprintf("whole groups of persons are counted, in steps of %s: counts below %s are suppressed", number(l.MinimumCount), number(l.MinimumCount)))
 	}
 	return out
 }

@@ -60,6 +60,9 @@ func appendRecord(b []byte, r *Record) []byte {
 	if r.Hit {
 		b = append(b, `,"hit":true`...)
 	}
+	if r.Suppressed {
+		b = append(b, `,"suppressed":true`...)
+	}
 	if r.ElapsedMicros != 0 {
 		b = append(b, `,"elapsedMicros":`...)
 		b = strconv.AppendInt(b, r.ElapsedMicros, 10)

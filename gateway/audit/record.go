@@ -95,6 +95,8 @@ type Record struct {
 	Records int64 `json:"records"`
 	// Hit: something was found, on whichever rung of the disclosure ladder.
 	Hit bool `json:"hit,omitempty"`
+	// Suppressed: fewer persons matched than the clause's minimum count, or none, and nothing was told.
+	Suppressed bool `json:"suppressed,omitempty"`
 	// ElapsedMicros is the time from the request to this record, in microseconds; Outcome only.
 	ElapsedMicros int64 `json:"elapsedMicros,omitempty"`
 	// Outcome: OK, DENIED, UNAVAILABLE, TIMEOUT or PARTIAL.

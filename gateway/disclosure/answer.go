@@ -342,6 +342,7 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 	r.Hit = r.Records > 0 || result.GetExists() || result.GetCount() > 0
 	r.SubjectTokens = d.subjects
 	r.ElapsedMicros = d.core.Now().Sub(d.started).Microseconds()
+	r.Suppressed = result.GetSuppressed()
 	r.Obligations = obligations.Logged(result.GetObligations())
 	if discloses(result) {
 		r.ResponseDigest = d.digest.Sum(result)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
@@ -79,7 +80,36 @@ func (d *disclosure) drop() {
 	d.subjects = nil
 }
 
+// persons counts under a minimum count. Each dataset is rounded by itself: a person may be in several.
+func (d *disclosure) persons(ctx context.Context, result *gatewayv1.SourceStatus) error {
+	minimum := d.plan.Clause.MinimumCount
+	var total int64
+	for _, ds := range inOrder(d.plan.Clause) {
+		q := d.ask(ds, 0)
+		q.Persons = true
+		n, err := d.core.Sources.Count(ctx, q)
+		if err != nil {
+			return err
+		}
+		if told, ok := enforce.Told(n, minimum); ok {
+			total += told
+		}
+	}
+	switch found := total > 0; {
+	case !found:
+		result.Suppressed = true
+	case d.plan.Granularity == "Existence":
+		result.Exists = &found
+	default:
+		result.Count, result.CountStep = &total, minimum
+	}
+	return nil
+}
+
 func (d *disclosure) exists(ctx context.Context, result *gatewayv1.SourceStatus) error {
+	if d.plan.Clause.MinimumCount > 0 {
+		return d.persons(ctx, result)
+	}
 	found := false
 	for _, ds := range inOrder(d.plan.Clause) {
 		yes, err := d.core.Sources.Exists(ctx, d.ask(ds, 0))
@@ -96,6 +126,9 @@ func (d *disclosure) exists(ctx context.Context, result *gatewayv1.SourceStatus)
 }
 
 func (d *disclosure) count(ctx context.Context, result *gatewayv1.SourceStatus) error {
+	if d.plan.Clause.MinimumCount > 0 {
+		return d.persons(ctx, result)
+	}
 	var total int64
 	for _, ds := range inOrder(d.plan.Clause) {
 		n, err := d.core.Sources.Count(ctx, d.ask(ds, 0))

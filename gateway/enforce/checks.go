@@ -32,6 +32,7 @@ var Checks = []Check{
 	{"filter", "The filter parses, has the right types, and can be carried out at the source.", needsClause, checkFilter},
 	{"filter-fields", "The filter names only fields that the clause lets queries filter on.", needsFilter, checkFilterFields},
 	{"selectors", "The filter fixes by equality every field of one of the clause's selector sets: no fishing.", needsFilter, checkSelectors},
+	{"minimum-count", "Under a minimum count the filter is one whole group of the clause's partition: no two counts differ by one person.", needsFilter, checkMinimumCount},
 	{"row-filter", "The clause's own row filter can be carried out.", needsClause, checkRowFilter},
 	{"limit", "The number of records is inside the clause's limit.", needsClause, checkLimit},
 }

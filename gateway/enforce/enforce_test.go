@@ -124,6 +124,7 @@ func TestDecideFillsIn(t *testing.T) {
 			through(in, -time.Hour, -time.Minute)
 			clauseOf(in).Recipients = append(clauseOf(in).Recipients, route.Recipient{Party: labor, TaskForce: "quay.v1", NotBefore: now.Add(-1), NotAfter: now.Add(time.Second)})
 		}, func(p *Plan) bool { return p.Until.Equal(now.Add(time.Second)) }},
+		"one whole group":             {counting(""), func(p *Plan) bool { return p.Granularity == "Count" }},
 		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,6 +219,16 @@ var refusals = []struct {
 		in.Asked.Filter = `family_name == "Okafor" && birth_date >= date("1900-01-01")`
 	}},
 	{"selector negated", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = "!(" + in.Asked.Filter + ")" }},
+	{"records under a minimum count", "minimum-count", "clauses[subjects].limits.minimumCount", false, func(in *Input) { clauseOf(in).MinimumCount = 5 }},
+	{"a lower rung of a clause of records", "minimum-count", "clauses[subjects].limits.minimumCount", false, func(in *Input) {
+		clauseOf(in).MinimumCount, in.Asked.Granularity = 5, "Count"
+	}},
+	{"two partitions", "minimum-count", "clauses[subjects].limits.minimumCount", false, func(in *Input) {
+		counting("")(in)
+		clauseOf(in).RequireSelectors = append(clauseOf(in).RequireSelectors, []string{"family_name"})
+	}},
+	{"a part of a group", "minimum-count", "clauses[subjects].limits.minimumCount", false, counting(` && family_name.startsWith("O")`)},
+	{"a group but for one", "minimum-count", "clauses[subjects].limits.minimumCount", false, counting(` && family_name != "Doe"`)},
 	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
 }
 

@@ -260,12 +260,18 @@ func (a *asking) fromSource(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
 	s.Outcome, s.Reason, s.Message = r.GetOutcome(), cut(r.GetReason(), 64), cut(r.GetMessage(), 1024)
 	switch r.GetOutcome() {
 	case gatewayv1.Outcome_OUTCOME_OK, gatewayv1.Outcome_OUTCOME_PARTIAL:
+		if what := a.tooMuch(r); what != "" {
+			a.q.core.Logger.Error("a source's answer was dropped", "agency", a.ch.agency, "disclosure", a.ch.disclosure, "error", what)
+			s.Outcome, s.Reason, s.Message = gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAnswer, what+"; its answer was dropped, tell its operators"
+			return s
+		}
 		switch a.ch.plan.Granularity {
 		case "Existence":
 			s.Exists = r.Exists
 		case "Count":
 			s.Count = r.Count
 		}
+		s.Suppressed, s.CountStep = r.GetSuppressed(), r.GetCountStep()
 	case gatewayv1.Outcome_OUTCOME_DENIED:
 		a.q.core.Metrics.Denial(metrics.Recipient, "source")
 	case gatewayv1.Outcome_OUTCOME_UNAVAILABLE, gatewayv1.Outcome_OUTCOME_TIMEOUT:
@@ -276,6 +282,22 @@ func (a *asking) fromSource(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
 		s.Outcome, s.Reason, s.Message = gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAnswer, "the source ended with an outcome that this gateway does not know"
 	}
 	return s
+}
+
+// tooMuch says what a source tells beyond the clause's minimum count; "" for nothing.
+func (a *asking) tooMuch(r *gatewayv1.SourceStatus) string {
+	minimum := a.ch.plan.Clause.MinimumCount
+	switch {
+	case minimum == 0 && (r.GetSuppressed() || r.GetCountStep() != 0):
+		return "the source suppresses counts, which the clause does not say"
+	case minimum == 0:
+		return ""
+	case r.GetSuppressed() && (r.Exists != nil || r.Count != nil), !r.GetSuppressed() && r.Exists == nil && r.Count == nil:
+		return "the source sent a count that is suppressed and told at once"
+	case r.Exists != nil && !r.GetExists(), r.Count != nil && (r.GetCountStep() != minimum || r.GetCount() < minimum || r.GetCount()%minimum != 0):
+		return "the source told a count that the clause suppresses"
+	}
+	return ""
 }
 
 func cut(s string, most int) string {

@@ -49,6 +49,7 @@ func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
 	r.Outcome, r.Reason, r.Message, r.Records = strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetReason(), s.GetMessage(), s.GetRecords()
 	r.Hit = r.Records > 0 || s.GetExists() || s.GetCount() > 0
 	r.ElapsedMicros = a.q.core.Now().Sub(a.started).Microseconds()
+	r.Suppressed = s.GetSuppressed()
 	r.Obligations = obligations.Logged(s.GetObligations())
 	if a.result != nil && (s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL) {
 		r.ResponseDigest = a.digest.Sum(s)

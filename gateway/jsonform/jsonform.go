@@ -52,6 +52,8 @@ type SourceStatus struct {
 	Granularity    string `json:"granularity,omitempty"`
 	Exists         *bool  `json:"exists,omitempty"`
 	Count          *int64 `json:"count,omitempty"`
+	CountStep      int64  `json:"countStep,omitempty"`
+	Suppressed     bool   `json:"suppressed,omitempty"`
 	Records        int64  `json:"records"`
 	ElapsedMicros  int64  `json:"elapsedMicros"`
 	RefusedLocally bool   `json:"refusedLocally,omitempty"`
@@ -87,7 +89,7 @@ func Status(s *gatewayv1.SourceStatus) SourceStatus {
 	out := SourceStatus{
 		Agency: s.GetAgency(), Outcome: strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), Reason: s.GetReason(),
 		Message: s.GetMessage(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureID: s.GetDisclosureId(),
-		Granularity: Granularity(s.GetGranularity()), Exists: s.Exists, Count: s.Count, Records: s.GetRecords(),
+		Granularity: Granularity(s.GetGranularity()), Exists: s.Exists, Count: s.Count, CountStep: s.GetCountStep(), Suppressed: s.GetSuppressed(), Records: s.GetRecords(),
 		ElapsedMicros: s.GetElapsedMicros(), RefusedLocally: s.GetRefusedLocally(),
 	}
 	if s.GetObligations() != nil {

@@ -22,6 +22,8 @@ type Query struct {
 	Filter *filter.Filter
 	// RowFilter of the clause; nil: none. Both hold for every row.
 	RowFilter *filter.Filter
+	// Persons: Count counts the values of the dataset's subject key, not the records.
+	Persons bool
 	// Fields to return, in this order; Records only.
 	Fields []string
 	// Limit is the most records returned; Records only.

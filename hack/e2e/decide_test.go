@@ -386,7 +386,7 @@ func broken(t *testing.T, s *scene) {
 		{"misspelt-member", v1alpha1.ConditionAccepted, v1alpha1.ReasonUnknownField, "recordsPerQeury", func(o object) {
 			clause(o)["limits"] = object{"recordsPerQeury": 1}
 		}},
-		{"unenforceable", v1alpha1.ConditionAccepted, v1alpha1.ReasonUnenforceableTerm, "minimumCount", func(o object) {
+		{"small-counts-of-records", v1alpha1.ConditionAccepted, v1alpha1.ReasonInvalid, "minimumCount", func(o object) {
 			clause(o)["limits"] = object{"minimumCount": 5}
 		}},
 	} {

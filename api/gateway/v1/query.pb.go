@@ -819,7 +819,11 @@ type SourceStatus struct {
 	// Whether this gateway refused before asking the source.
 	RefusedLocally bool `protobuf:"varint,13,opt,name=refused_locally,json=refusedLocally,proto3" json:"refused_locally,omitempty"`
 	// What the recipient must keep to, for outcomes OK and PARTIAL: a hit binds as a record does.
-	Obligations   *Obligations `protobuf:"bytes,14,opt,name=obligations,proto3" json:"obligations,omitempty"`
+	Obligations *Obligations `protobuf:"bytes,14,opt,name=obligations,proto3" json:"obligations,omitempty"`
+	// Whether nothing is told because fewer persons match than the clause's minimum count, or none.
+	Suppressed bool `protobuf:"varint,15,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
+	// Count is that of persons, rounded down to a multiple of this; 0: it is that of records, exactly.
+	CountStep     int64 `protobuf:"varint,16,opt,name=count_step,json=countStep,proto3" json:"count_step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -950,6 +954,20 @@ func (x *SourceStatus) GetObligations() *Obligations {
 		return x.Obligations
 	}
 	return nil
+}
+
+func (x *SourceStatus) GetSuppressed() bool {
+	if x != nil {
+		return x.Suppressed
+	}
+	return false
+}
+
+func (x *SourceStatus) GetCountStep() int64 {
+	if x != nil {
+		return x.CountStep
+	}
+	return 0
 }
 
 // QuerySummary closes the answer.
@@ -1811,7 +1829,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"destroy_by\x18\x05 \x01(\tR\tdestroyByB\x11\n" +
 	"\x0f_retention_daysB\x1c\n" +
-	"\x1a_verify_before_action_days\"\xa7\x04\n" +
+	"\x1a_verify_before_action_days\"\xe6\x04\n" +
 	"\fSourceStatus\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x125\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1b.entente.gateway.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -1827,7 +1845,12 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\arecords\x18\v \x01(\x03R\arecords\x12%\n" +
 	"\x0eelapsed_micros\x18\f \x01(\x03R\relapsedMicros\x12'\n" +
 	"\x0frefused_locally\x18\r \x01(\bR\x0erefusedLocally\x12A\n" +
-	"\vobligations\x18\x0e \x01(\v2\x1f.entente.gateway.v1.ObligationsR\vobligationsB\t\n" +
+	"\vobligations\x18\x0e \x01(\v2\x1f.entente.gateway.v1.ObligationsR\vobligations\x12\x1e\n" +
+	"\n" +
+	"suppressed\x18\x0f \x01(\bR\n" +
+	"suppressed\x12\x1d\n" +
+	"\n" +
+	"count_step\x18\x10 \x01(\x03R\tcountStepB\t\n" +
 	"\a_existsB\b\n" +
 	"\x06_count\"\xb0\x01\n" +
 	"\fQuerySummary\x12\x19\n" +

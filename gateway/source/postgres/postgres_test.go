@@ -177,6 +177,13 @@ func (s *server) testRecords(t *testing.T) {
 	if n, err := src.Count(context.Background(), q); n != 2 || err != nil {
 		t.Errorf("count %d, %v", n, err)
 	}
+	persons := q
+	persons.Persons, persons.Filter, persons.RowFilter, persons.Dataset = true, compile(t, `id <= 100`), nil, new(route.Dataset)
+	*persons.Dataset = *q.Dataset
+	persons.Dataset.SubjectKey = "sex"
+	if n, err := src.Count(context.Background(), persons); n != 2 || err != nil {
+		t.Errorf("count of persons %d, %v", n, err)
+	}
 	if ok, err := src.Exists(context.Background(), q); !ok || err != nil {
 		t.Errorf("exists %v, %v", ok, err)
 	}

@@ -88,7 +88,16 @@ func isFixed(f *filter.Filter, field string) bool {
 // Count counts the records.
 func Count(d Dialect, q source.Query) (sql string, args []any, err error) {
 	var b strings.Builder
-	b.WriteString("SELECT count(*)")
+	if !q.Persons {
+		b.WriteString("SELECT count(*)")
+	} else {
+		at := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == q.Dataset.SubjectKey })
+		column, ok := q.Dataset.Columns[q.Dataset.SubjectKey]
+		if at < 0 || !ok {
+			return "", nil, fmt.Errorf("source: dataset %s: persons cannot be counted without a subject key", q.Dataset.Name)
+		}
+		b.WriteString("SELECT count(DISTINCT " + d.Select(&q.Schema.Fields[at], d.Quote(column)) + ")")
+	}
 	args, err = from(&b, d, q)
 	return b.String(), args, err
 }

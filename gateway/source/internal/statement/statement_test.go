@@ -42,6 +42,15 @@ func TestStatements(t *testing.T) {
 	if sql, args, err := Count(dialect, q); err != nil || sql != `SELECT count(*) FROM "public"."staff" WHERE "c_unit"::text = $1::text` || len(args) != 1 {
 		t.Errorf("count %s, %v, %v", sql, args, err)
 	}
+	q.Persons = true
+	if sql, args, err := Count(dialect, q); err != nil || sql != `SELECT count(DISTINCT sel("c_id")) FROM "public"."staff" WHERE "c_unit"::text = $1::text` || len(args) != 1 {
+		t.Errorf("count of persons %s, %v, %v", sql, args, err)
+	}
+	q.Dataset.SubjectKey = ""
+	if sql, _, err := Count(dialect, q); err == nil {
+		t.Errorf("persons are counted without a subject key: %s", sql)
+	}
+	q.Dataset.SubjectKey, q.Persons = "id", false
 	q.RowFilter = nil
 	if sql, args, err := Exists(dialect, q); err != nil || sql != `SELECT EXISTS (SELECT 1 FROM "public"."staff")` || len(args) != 0 {
 		t.Errorf("exists %s, %v, %v", sql, args, err)
