@@ -9,9 +9,7 @@ import (
 
 // Canonical form of the terms (RFC 8785, with the lists that are sets sorted): the bytes whose SHA-256 is Digest.
 func (t *AgreementTerms) Canonical() ([]byte, error) {
-	c := t.DeepCopy()
-	c.canonicalise()
-	plain, err := json.Marshal(c)
+	plain, err := json.Marshal(t.Sorted())
 	if err != nil {
 		return nil, fmt.Errorf("encoding the canonical form: %w", err)
 	}

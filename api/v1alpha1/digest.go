@@ -16,11 +16,7 @@ const DigestPrefix = "sha256:"
 
 // Digest of the terms. Equal terms have one digest, whatever their spelling: members in any order, times in any zone, and
 // lists that are sets in any order.
-func (t *AgreementTerms) Digest() (string, error) {
-	c := t.DeepCopy()
-	c.canonicalise()
-	return digestOf(c)
-}
+func (t *AgreementTerms) Digest() (string, error) { return digestOf(t.Sorted()) }
 
 // Digest of the schema; agreements pin it.
 func (s *ExchangeSchemaSpec) Digest() (string, error) {
@@ -49,6 +45,13 @@ func digestOf(v any) (string, error) {
 	}
 	sum := sha256.Sum256(canonical)
 	return DigestPrefix + base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// Sorted is a copy of the terms with the lists that are sets in order: terms that mean the same differ in nothing then.
+func (t *AgreementTerms) Sorted() *AgreementTerms {
+	c := t.DeepCopy()
+	c.canonicalise()
+	return c
 }
 
 // canonicalise sorts the lists that are sets (their order means nothing) and leaves the others alone.

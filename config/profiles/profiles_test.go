@@ -139,8 +139,23 @@ var (
 	noCorrections    = all(set(accuracy, "Facts and assessments are marked."), set(verification, "Identity is confirmed."))
 	noAssessment     = set(justification, "Public function: billing.")
 	retainedNothing  = lastClause(func(c *v1alpha1.Clause) { zero := int64(0); c.Obligations.RetentionDays = &zero })
-	certifiedRenewal = all(supersedes, require("compliance-certification"))
+	// renewal is one that every rule lets pass, and ofARenewal one of a version that is one itself.
+	renewal    = all(supersedes, require("compliance-certification"), renews(0, 12, 0))
+	ofARenewal = change(func(t *terms) { t.Supersedes, t.Version = 2, 3 })
 )
+
+// sampleEnd is when the sample ends that a renewal supersedes.
+var sampleEnd = time.Date(2028, 7, 1, 0, 0, 0, 0, time.UTC)
+
+// renews sets the window by the end of the version that is superseded, in months.
+func renews(begins, lasts int, more time.Duration) change {
+	return func(t *terms) {
+		t.Term.NotBefore = metav1.NewTime(sampleEnd.AddDate(0, begins, 0))
+		t.Term.NotAfter = metav1.NewTime(t.Term.NotBefore.AddDate(0, lasts, 0).Add(more))
+		from := metav1.NewTime(t.Term.NotAfter.AddDate(0, -2, 0))
+		t.Term.RenewFrom = &from
+	}
+}
 
 // cases hold for each rule what breaks it and, where the sample keeps it in one way only, others that keep it.
 var cases = map[string]struct{ breaks, keeps []change }{
@@ -166,10 +181,29 @@ var cases = map[string]struct{ breaks, keeps []change }{
 	"us-cmppa/comptroller-general": {breaks: []change{set(oversight, ""), set(oversight, "The State Auditor.")},
 		keeps: []change{set(oversight, "The Government Accountability Office may read all records.")}},
 	"us-cmppa/term-18-months": {breaks: []change{lasts(18, time.Second), lasts(24, 0)}, keeps: []change{lasts(18, 0), lasts(6, 0)}},
-	"us-cmppa/renewal-one-year": {breaks: []change{supersedes, all(supersedes, lasts(12, time.Second))},
-		keeps: []change{all(supersedes, lasts(12, 0))}},
-	"us-cmppa/renewal-certified": {breaks: []change{supersedes, all(certifiedRenewal, dropDecisions("veterans-department", "compliance-certification"))},
-		keeps: []change{certifiedRenewal}},
+	"us-cmppa/renewal-certified": {breaks: []change{all(renewal, dropDecisions("veterans-department", "compliance-certification"))},
+		keeps: []change{renewal, supersedes}},
+	"us-cmppa/renewal-unchanged": {
+		breaks: []change{
+			all(renewal, lastClause(func(c *v1alpha1.Clause) { c.Limits.RecordsPerQuery = 11 })), all(renewal, set(security, "Locked.")),
+			all(renewal, set(notice, "")), all(renewal, roles(0, "source", "lead")), all(renewal, func(t *terms) { t.Parties[0].TrustDomain = "other.example" }),
+			all(renewal, without("Use")), all(renewal, func(t *terms) { t.PurposeStatement = "Another." }),
+		},
+		keeps: []change{
+			renewal, all(supersedes, set(security, "Locked.")), // which is a new agreement
+			all(renewal, set(results, "Saved 20 million."), set(publication, "Notice of the renewal.")),
+			all(renewal, lastClause(func(c *v1alpha1.Clause) { slices.Reverse(c.Fields) })), // another spelling
+			all(renewal, func(t *terms) { slices.Reverse(t.Parties) }),
+		},
+	},
+	"us-cmppa/renewal-one-year": {breaks: []change{all(renewal, renews(0, 12, time.Second)), all(renewal, renews(-3, 15, time.Second))},
+		keeps: []change{renewal, all(renewal, renews(-3, 15, 0)), all(supersedes, renews(0, 18, 0))}},
+	"us-cmppa/renewal-window": {breaks: []change{all(renewal, renews(-4, 12, 0)), all(renewal, renews(1, 6, 0))},
+		keeps: []change{renewal, all(renewal, renews(-3, 12, 0)), all(supersedes, renews(-9, 12, 0))}},
+	"us-cmppa/renewal-once":   {breaks: []change{all(renewal, ofARenewal)}, keeps: []change{renewal, supersedes, all(supersedes, ofARenewal)}},
+	"us-cmppa/renewal-stated": {breaks: []change{supersedes}, keeps: []change{renewal, all(supersedes, noLimits)}},
+	"us-cmppa/renewal-window-told": {breaks: []change{func(t *terms) { t.Term.RenewFrom = nil }, func(t *terms) { t.Term.RenewFrom.Time = t.Term.RenewFrom.Add(-time.Second) }},
+		keeps: []change{func(t *terms) { t.Term.RenewFrom.Time = t.Term.RenewFrom.Add(time.Second) }}},
 	"us-cmppa/data-integrity-board": {breaks: []change{dropDecisions("", ""), dropDecisions("veterans-department", "data-integrity-board")},
 		keeps: []change{all(roles(1, "non-federal"), dropDecisions("benefits-administration", "data-integrity-board"))}},
 	"us-cmppa/inspector-general": {breaks: []change{require("inspector-general"), require("deputy-inspector-general")}, keeps: []change{dropDecisions("", "")}},
@@ -242,7 +276,7 @@ func TestEveryRule(t *testing.T) {
 	tried := map[string]bool{}
 	for name, p := range compiled(t) {
 		base := agreement(t, kept[name])
-		if broken := p.Check(&base.Spec.Terms); len(broken) > 0 {
+		if broken := p.Check(&base.Spec.Terms, nil); len(broken) > 0 {
 			t.Errorf("%s breaks %v", kept[name], broken)
 		}
 		for _, rule := range p.Rules() {
@@ -274,7 +308,15 @@ func TestEveryRule(t *testing.T) {
 func breaks(p *profile.Profile, rule string, base *v1alpha1.SharingAgreement, c change) bool {
 	changed := base.Spec.Terms.DeepCopy()
 	c(changed)
-	return slices.ContainsFunc(p.Check(changed), func(v profile.Violation) bool {
+	superseded := base.Spec.Terms.DeepCopy()
+	switch changed.Supersedes {
+	case 0:
+		superseded = nil
+	case 2:
+		superseded.Version, superseded.Supersedes = 2, 1
+		require("compliance-certification")(superseded)
+	}
+	return slices.ContainsFunc(p.Check(changed, superseded), func(v profile.Violation) bool {
 		return v.Rule == rule && !strings.Contains(v.Message, "cannot be evaluated")
 	})
 }
@@ -296,9 +338,12 @@ func TestNeverFails(t *testing.T) {
 	for len(largest.RequiredDecisions) < 64 {
 		largest.RequiredDecisions = append(largest.RequiredDecisions, v1alpha1.RequiredDecision{Agency: "a", Role: "b"})
 	}
+	renewed := largest.DeepCopy()
+	renewed.Version, renewed.Supersedes = 2, 1
+	renewed.RequiredDecisions[63].Role = "compliance-certification"
 	for name, p := range compiled(t) {
-		for _, terms := range []*terms{{}, {Clauses: []v1alpha1.Clause{{}}, Parties: []v1alpha1.Party{{}}}, &largest} {
-			for _, v := range p.Check(terms) {
+		for _, terms := range []*terms{{}, {Clauses: []v1alpha1.Clause{{}}, Parties: []v1alpha1.Party{{}}}, &largest, renewed} {
+			for _, v := range p.Check(terms, &largest) {
 				if strings.Contains(v.Message, "cannot be evaluated") {
 					t.Errorf("%s: %s", name, v)
 				}
@@ -362,7 +407,7 @@ func BenchmarkCheck(b *testing.B) {
 			terms := &agreement(b, kept[p.Name]).Spec.Terms
 			b.ReportAllocs()
 			for b.Loop() {
-				compiled.Check(terms)
+				compiled.Check(terms, nil)
 			}
 		})
 	}

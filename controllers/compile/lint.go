@@ -76,7 +76,11 @@ func (l *linter) profiles() {
 		case f.problem != "":
 			l.add("profiles", v1alpha1.ReasonProfileViolation, fmt.Sprintf("AgreementProfile %q is not accepted, so its rules cannot be checked: %s", name, f.problem))
 		default:
-			for _, v := range f.rules.Check(l.v.terms) {
+			for _, v := range f.rules.Check(l.v.terms, l.c.superseded(l.v.terms)) {
+				if v.NoPrior {
+					l.notChecked(v.Field, v.Profile+"/"+v.Rule, v.Message)
+					continue
+				}
 				l.out = append(l.out, Finding{Path: v.Field, Severity: v.Severity, Rule: v.Profile + "/" + v.Rule, Citation: v.Citation, Message: v.Message})
 			}
 		}

@@ -58,7 +58,10 @@ func profilesKept(c *compiler, v *version) (reason, message string, failed bool)
 		case f.problem != "":
 			return v1alpha1.ReasonProfileViolation, fmt.Sprintf("profiles: AgreementProfile %q is not accepted, so its rules cannot be checked: %s", name, f.problem), true
 		}
-		for _, violation := range f.rules.Check(v.terms) {
+		for _, violation := range f.rules.Check(v.terms, c.superseded(v.terms)) {
+			if violation.NoPrior && v.acceptedBefore() {
+				continue // neither terms ever change: what was compared once need not be again, when the earlier is gone
+			}
 			if violation.Severity == v1alpha1.SeverityError {
 				broken = append(broken, violation.String())
 			} else {
@@ -70,6 +73,24 @@ func profilesKept(c *compiler, v *version) (reason, message string, failed bool)
 		return v1alpha1.ReasonProfileViolation, list(broken, "; ") + ": apply corrected terms as a new version (delete this object, if nobody signed it)", true
 	}
 	return "", "", false
+}
+
+// superseded are the terms of the version that these supersede, or nil: there is none, or it is not here.
+func (c *compiler) superseded(t *v1alpha1.AgreementTerms) *v1alpha1.AgreementTerms {
+	for _, o := range c.index.Agreements[t.ID] {
+		if p := &o.Spec.Terms; t.Supersedes > 0 && p.Version == t.Supersedes && p.Version < t.Version && p.ID == t.ID && o.Name == fmt.Sprintf("%s.v%d", p.ID, p.Version) && len(o.Spec.UnknownFields) == 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// acceptedBefore says whether exactly these terms were acceptable when they were last looked at.
+func (v *version) acceptedBefore() bool {
+	s := &v.object.Status
+	return s.Digest == v.digest && slices.ContainsFunc(s.Conditions, func(c metav1.Condition) bool {
+		return c.Type == v1alpha1.ConditionAccepted && c.Status == metav1.ConditionTrue
+	})
 }
 
 func profilesKnown(c *compiler, v *version) (reason, message string, failed bool) {

@@ -153,6 +153,7 @@ func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index
 		Agencies: map[string]*v1alpha1.Agency{}, Schemas: map[string]*v1alpha1.ExchangeSchema{}, Datasets: map[string]*v1alpha1.Dataset{},
 		TaskForces: map[string]*v1alpha1.TaskForce{},
 		Profiles:   map[string]*v1alpha1.AgreementProfile{}, ProfileCache: profile.NewCache(),
+		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 	}
 	for _, p := range profiles {
 		x.Profiles[p.Name] = p
@@ -169,6 +170,9 @@ func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index
 			x.Profiles[o.Name] = o
 		case *v1alpha1.TaskForce:
 			x.TaskForces[o.Name] = o
+		case *v1alpha1.SharingAgreement:
+			id := o.Spec.Terms.ID
+			x.Agreements[id] = append(x.Agreements[id], o)
 		}
 	}
 	return x

@@ -25,12 +25,19 @@ const (
 type Profile struct {
 	name  string
 	rules []rule
+	// compares: one of the rules does.
+	compares bool
 }
 
 type rule struct {
 	v1alpha1.ProfileRule
 	program cel.Program
+	// compares: it reads the terms of the version that is superseded, too.
+	compares bool
 }
+
+// prior is the variable that holds the terms of the version that is superseded. It is there only where there is such a version.
+const prior = "prior"
 
 // environment is the same for every rule.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
@@ -57,11 +64,12 @@ func Compile(name string, spec *v1alpha1.AgreementProfileSpec) (*Profile, []stri
 	p := &Profile{name: name}
 	for i := range spec.Rules {
 		r := &spec.Rules[i]
-		program, err := compileRule(r.Rule)
-		if err != nil {
+		compiled := rule{ProfileRule: *r}
+		if err := compiled.compile(); err != nil {
 			fault("rules["+r.Name+"].rule", "%v", err)
 		}
-		p.rules = append(p.rules, rule{*r, program})
+		p.compares = p.compares || compiled.compares
+		p.rules = append(p.rules, compiled)
 	}
 	if len(faults) > 0 {
 		return nil, faults
@@ -69,33 +77,43 @@ func Compile(name string, spec *v1alpha1.AgreementProfileSpec) (*Profile, []stri
 	return p, nil
 }
 
-func compileRule(text string) (cel.Program, error) {
+func (r *rule) compile() error {
+	text := r.Rule
 	if text == "" || len(text) > maxRule {
-		return nil, fmt.Errorf("%d characters; 1 to %d are possible", len(text), maxRule)
+		return fmt.Errorf("%d characters; 1 to %d are possible", len(text), maxRule)
 	}
 	env, err := environment()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, positioned(issues)
+		return positioned(issues)
 	}
 	if checked.OutputType() != cel.BoolType {
-		return nil, fmt.Errorf("it is of type %s, not bool", checked.OutputType())
+		return fmt.Errorf("it is of type %s, not bool", checked.OutputType())
 	}
 	if made := firstObject(checked.NativeRep()); made != nil {
 		at := checked.NativeRep().SourceInfo().GetStartLocation(made.ID())
-		return nil, fmt.Errorf("line %d, column %d: a rule makes no objects", at.Line(), at.Column()+1)
+		return fmt.Errorf("line %d, column %d: a rule makes no objects", at.Line(), at.Column()+1)
 	}
+	r.compares = names(checked.NativeRep(), prior)
 	// The cost limit needs no clock, so it stops a rule at the same point everywhere.
-	return env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	r.program, err = env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	return err
 }
 
 // positioned gives the first error as one line.
 func positioned(issues *cel.Issues) error {
 	first := issues.Errors()[0]
 	return fmt.Errorf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, first.Message)
+}
+
+// names says whether the expression names the variable.
+func names(a *ast.AST, variable string) bool {
+	return len(ast.MatchDescendants(ast.NavigateAST(a), func(e ast.NavigableExpr) bool {
+		return e.Kind() == ast.IdentKind && e.AsIdent() == variable
+	})) > 0
 }
 
 func firstObject(a *ast.AST) ast.Expr {
@@ -116,6 +134,8 @@ type Violation struct {
 	Citation string
 	// Message says what is wrong and what to do.
 	Message string
+	// NoPrior: it is not known whether the rule is broken, since the version that is superseded is not there to compare with.
+	NoPrior bool
 }
 
 // String puts the violation in one line.
@@ -123,9 +143,17 @@ func (v Violation) String() string {
 	return fmt.Sprintf("profile %s, rule %s (%s): %s: %s", v.Profile, v.Rule, v.Citation, v.Field, v.Message)
 }
 
-// Check lists the rules that the terms break, in the order of the profile. A rule that cannot be evaluated is broken.
-func (p *Profile) Check(t *v1alpha1.AgreementTerms) []Violation {
-	value := valueOf(t)
+// Check lists the rules that the terms break, in the order of the profile. A rule that cannot be evaluated is broken. superseded are
+// the terms of the version that these supersede; nil: there is none, or it is not there, and then a rule that needs them is broken.
+func (p *Profile) Check(t, superseded *v1alpha1.AgreementTerms) []Violation {
+	value := map[string]any{"terms": nil}
+	if p.compares && superseded != nil {
+		// Lists that are sets are compared as such.
+		t, superseded = t.Sorted(), superseded.Sorted()
+		value[prior] = valueOf(superseded)
+	}
+	terms := valueOf(t)
+	value["terms"] = terms
 	var out []Violation
 	for i := range p.rules {
 		r := &p.rules[i]
@@ -134,10 +162,16 @@ func (p *Profile) Check(t *v1alpha1.AgreementTerms) []Violation {
 			continue
 		}
 		v := Violation{Profile: p.name, Rule: r.Name, Severity: r.Severity, Field: r.Field, Citation: r.Citation, Message: r.Message}
-		if err != nil {
+		switch {
+		case err != nil && r.compares && superseded == nil && t.Supersedes > 0:
+			v.NoPrior = true
+			v.Message = fmt.Sprintf("version %d, which this one supersedes, is not there to compare with: apply it, too", t.Supersedes)
+			out = append(out, v)
+			continue
+		case err != nil:
 			v.Message = fmt.Sprintf("the rule cannot be evaluated (%v): correct the profile, or state the term", err)
 		}
-		for _, field := range r.places(value, t) {
+		for _, field := range r.places(value, terms, t) {
 			v.Field = field
 			out = append(out, v)
 		}
@@ -146,7 +180,7 @@ func (p *Profile) Check(t *v1alpha1.AgreementTerms) []Violation {
 }
 
 func (r *rule) holds(value map[string]any) (bool, error) {
-	got, _, err := r.program.Eval(map[string]any{"terms": value})
+	got, _, err := r.program.Eval(value)
 	if err != nil {
 		return false, err
 	}
@@ -155,20 +189,20 @@ func (r *rule) holds(value map[string]any) (bool, error) {
 
 // places names where the rule is broken. A rule about clauses is tried on each clause as if there were no other; when
 // that tells some clauses from others, it names those. Otherwise it is about all of them together.
-func (r *rule) places(value map[string]any, t *v1alpha1.AgreementTerms) []string {
+func (r *rule) places(value, terms map[string]any, t *v1alpha1.AgreementTerms) []string {
 	const each = "clauses[]"
 	if len(r.Field) < len(each) || r.Field[:len(each)] != each {
 		return []string{r.Field}
 	}
-	all, _ := value["clauses"].([]any)
+	all, _ := terms["clauses"].([]any)
 	var places []string
 	for i := range all {
-		value["clauses"] = all[i : i+1]
+		terms["clauses"] = all[i : i+1]
 		if kept, err := r.holds(value); !kept || err != nil {
 			places = append(places, "clauses["+t.Clauses[i].Name+"]"+r.Field[len(each):])
 		}
 	}
-	value["clauses"] = all
+	terms["clauses"] = all
 	if len(places) == 0 {
 		return []string{r.Field}
 	}

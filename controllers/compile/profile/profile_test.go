@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func check(t *testing.T, rule, field string, terms *v1alpha1.AgreementTerms) str
 		t.Fatalf("%s: %q", rule, faults)
 	}
 	var out []string
-	for _, v := range p.Check(terms) {
+	for _, v := range p.Check(terms, nil) {
 		out = append(out, v.Field+": "+v.Message)
 	}
 	return strings.Join(out, "\n")
@@ -154,6 +155,48 @@ func TestCostLimit(t *testing.T) {
 	}
 }
 
+// TestPrior: a rule compares with the version that is superseded, as far as that is there.
+func TestPrior(t *testing.T) {
+	now := sample(t) // version 2, which supersedes version 1
+	before := sample(t)
+	before.Version, before.Supersedes = 1, 0
+	slices.Reverse(before.Clauses[0].Fields)
+	changed := before.DeepCopy()
+	changed.Clauses[0].Fields = append(changed.Clauses[0].Fields, "another")
+	alone := sample(t)
+	alone.Supersedes = 0
+	const missing, unreadable = "version 1, which this one supersedes, is not there to compare with: apply it, too", "the rule cannot be evaluated"
+	for _, c := range []struct {
+		rule        string
+		terms, with *v1alpha1.AgreementTerms
+		want        string
+		noPrior     bool
+	}{
+		{`terms.clauses == prior.clauses`, now, before, "", false}, // whatever the order of what is a set
+		{`terms.clauses == prior.clauses`, now, changed, "mend it", false},
+		{`terms.clauses == prior.clauses`, now, nil, missing, true},
+		{`!has(terms.supersedes) || terms.clauses == prior.clauses`, alone, nil, "", false},
+		{`terms.clauses == prior.clauses`, alone, nil, unreadable, false},
+		{`terms.?security == prior.?security`, now, before, "", false},
+		{`terms.security == prior.security`, now, before, unreadable, false},
+		{`prior.version == 1 && !has(prior.supersedes)`, now, before, "", false},
+		{`addMonths(prior.term.notAfter, 1) > terms.term.notAfter`, now, before, "", false},
+		{`terms.clauses[7].name == ""`, now, nil, unreadable, false}, // which has nothing to do with it
+	} {
+		p, faults := Compile("p", one(c.rule, "clauses"))
+		if len(faults) > 0 {
+			t.Fatalf("%s: %q", c.rule, faults)
+		}
+		got := p.Check(c.terms, c.with)
+		if (len(got) > 0) != (c.want != "") || len(got) > 0 && (!strings.HasPrefix(got[0].Message, c.want) || got[0].NoPrior != c.noPrior) {
+			t.Errorf("%s: %+v, want %q", c.rule, got, c.want)
+		}
+	}
+	if p, faults := Compile("p", one(`prior.titel == ""`, "id")); p != nil || len(faults) != 1 || !strings.Contains(faults[0], "undefined field 'titel'") {
+		t.Errorf("%q", faults)
+	}
+}
+
 func TestCache(t *testing.T) {
 	c := NewCache()
 	first, _ := c.Compile("p", one("true", "id"))
@@ -186,7 +229,7 @@ func BenchmarkCheck(b *testing.B) {
 	terms := sample(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Check(terms)
+		p.Check(terms, nil)
 	}
 }
 

@@ -11,13 +11,17 @@ import (
 // provider adds the declared objects to what CEL knows. At run time an object is a map of the members that are there.
 type provider struct{ types.Provider }
 
-// withTerms declares the variable terms and the objects that it leads to.
+// withTerms declares the variables terms and prior and the objects that they lead to.
 func withTerms(env *cel.Env) (*cel.Env, error) {
 	env, err := cel.CustomTypeProvider(provider{env.CELTypeProvider()})(env)
 	if err != nil {
 		return nil, err
 	}
-	return cel.Variable("terms", types.NewObjectType(terms.name))(env)
+	env, err = cel.Variable("terms", types.NewObjectType(terms.name))(env)
+	if err != nil {
+		return nil, err
+	}
+	return cel.Variable(prior, types.NewObjectType(terms.name))(env)
 }
 
 // FindStructType implements types.Provider.
