@@ -114,31 +114,31 @@ var (
 	noFields = lastClause(func(c *v1alpha1.Clause) {
 		c.Granularity, c.Fields, c.FilterFields = v1alpha1.GranularityExistence, nil, nil
 	})
-	noLimits         = lastClause(func(c *v1alpha1.Clause) { c.Limits = nil })
-	noObligations    = lastClause(func(c *v1alpha1.Clause) { c.Obligations = nil })
-	noRetention      = lastClause(func(c *v1alpha1.Clause) { c.Obligations.RetentionDays = nil })
-	noDestruction    = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Destruction = " " })
-	noRedisclosure   = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Redisclosure = "" })
-	withConsent      = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Redisclosure = "WithConsentOfSource" })
-	noVerification   = lastClause(func(c *v1alpha1.Clause) { c.Obligations.VerifyBeforeAction = nil })
-	noConditions     = lastClause(func(c *v1alpha1.Clause) { c.Conditions = nil })
-	noSelectors      = lastClause(func(c *v1alpha1.Clause) { c.Conditions.RequireSelectors = nil })
-	onlyExistence    = eachClause(func(c *v1alpha1.Clause) { c.Granularity = v1alpha1.GranularityExistence })
-	justification    = func(t *terms) *string { return &t.Justification }
-	results          = func(t *terms) *string { return &t.AnticipatedResults }
-	notice           = func(t *terms) *string { return &t.NoticeProcedure }
-	verification     = func(t *terms) *string { return &t.VerificationProcedure }
-	accuracy         = func(t *terms) *string { return &t.AccuracyAssessment }
-	security         = func(t *terms) *string { return &t.Security }
-	oversight        = func(t *terms) *string { return &t.OversightAccess }
-	publication      = func(t *terms) *string { return &t.PublicationRef }
-	notice10         = lastClause(func(c *v1alpha1.Clause) { c.Obligations.VerifyBeforeAction.NoticeDays = 10 })
-	noImpactLevel    = set(security, "Mutual TLS; incidents are told within a day.")
-	noIncidents      = set(security, "Impact level: high. Mutual TLS.")
-	opinions         = set(accuracy, "The source corrects what is wrong.")
-	noCorrections    = all(set(accuracy, "Facts and assessments are marked."), set(verification, "Identity is confirmed."))
-	noAssessment     = set(justification, "Public function: billing.")
-	retainedNothing  = lastClause(func(c *v1alpha1.Clause) { zero := int64(0); c.Obligations.RetentionDays = &zero })
+	noLimits        = lastClause(func(c *v1alpha1.Clause) { c.Limits = nil })
+	noObligations   = lastClause(func(c *v1alpha1.Clause) { c.Obligations = nil })
+	noRetention     = lastClause(func(c *v1alpha1.Clause) { c.Obligations.RetentionDays = nil })
+	noDestruction   = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Destruction = " " })
+	noRedisclosure  = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Redisclosure = "" })
+	withConsent     = lastClause(func(c *v1alpha1.Clause) { c.Obligations.Redisclosure = "WithConsentOfSource" })
+	noVerification  = lastClause(func(c *v1alpha1.Clause) { c.Obligations.VerifyBeforeAction = nil })
+	noConditions    = lastClause(func(c *v1alpha1.Clause) { c.Conditions = nil })
+	noSelectors     = lastClause(func(c *v1alpha1.Clause) { c.Conditions.RequireSelectors = nil })
+	onlyExistence   = eachClause(func(c *v1alpha1.Clause) { c.Granularity = v1alpha1.GranularityExistence })
+	justification   = func(t *terms) *string { return &t.Justification }
+	results         = func(t *terms) *string { return &t.AnticipatedResults }
+	notice          = func(t *terms) *string { return &t.NoticeProcedure }
+	verification    = func(t *terms) *string { return &t.VerificationProcedure }
+	accuracy        = func(t *terms) *string { return &t.AccuracyAssessment }
+	security        = func(t *terms) *string { return &t.Security }
+	oversight       = func(t *terms) *string { return &t.OversightAccess }
+	publication     = func(t *terms) *string { return &t.PublicationRef }
+	notice10        = lastClause(func(c *v1alpha1.Clause) { c.Obligations.VerifyBeforeAction.NoticeDays = 10 })
+	noImpactLevel   = set(security, "Mutual TLS; incidents are told within a day.")
+	noIncidents     = set(security, "Impact level: high. Mutual TLS.")
+	opinions        = set(accuracy, "The source corrects what is wrong.")
+	noCorrections   = all(set(accuracy, "Facts and assessments are marked."), set(verification, "Identity is confirmed."))
+	noAssessment    = set(justification, "Public function: billing.")
+	retainedNothing = lastClause(func(c *v1alpha1.Clause) { zero := int64(0); c.Obligations.RetentionDays = &zero })
 	// renewal is one that every rule lets pass, and ofARenewal one of a version that is one itself.
 	renewal    = all(supersedes, require("compliance-certification"), renews(0, 12, 0))
 	ofARenewal = change(func(t *terms) { t.Supersedes, t.Version = 2, 3 })
