@@ -3,7 +3,9 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,6 +172,53 @@ func TestSuspended(t *testing.T) {
 	}
 	if len(a.Sources) != 2 || len(a.Records) != 1 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestEndedWhileAnswering: an agreement that ends at the recipient while the source answers ends this answer, and no other.
+func TestEndedWhileAnswering(t *testing.T) {
+	end := map[string]func(src, rec *agency){
+		"suspended": func(_, rec *agency) { rec.apply("agr", &route.Tombstone{Reason: "Suspended", At: time.Now()}) },
+		"superseded": func(src, rec *agency) {
+			rec.sequence++
+			now := time.Now()
+			rec.put(&route.Route{Format: route.Format, Agreement: "agr", Sequence: rec.sequence, Self: rec.party, Versions: []route.Version{{
+				Version: 2, Digest: "sha256:agr-2", NotBefore: now.Add(-time.Second), NotAfter: now.Add(time.Hour), Clauses: persons(src, rec),
+			}}})
+		},
+	}
+	for _, c := range [][2]string{{"suspended", "Records"}, {"suspended", "Existence"}, {"superseded", "Records"}, {"superseded", "Existence"}} {
+		how, granularity := c[0], c[1]
+		t.Run(how+" "+granularity, func(t *testing.T) {
+			src, rec := pair(t, options{})
+			third := startAgency(t, "labor-inspectorate", options{people: 100})
+			agree("agr-2", []route.Clause{clause("workers", third, rec)}, third, rec)
+			var once sync.Once
+			src.sources.hook(func(context.Context) error {
+				once.Do(func() { end[how](src, rec) })
+				return nil
+			})
+			code, a := rec.query(t, rec.client("alice"), q(`person_number == "P000042"`, fmt.Sprintf(`"granularity":%q`, granularity)))
+			if code != 200 || len(a.Sources) != 2 {
+				t.Fatalf("%d %+v", code, a)
+			}
+			for _, s := range a.Sources {
+				ended := s.Agency == src.party.Agency
+				if want := map[bool]string{true: "DENIED", false: "OK"}[ended]; s.Outcome != want || ended && (s.Reason != "agreement" || s.Exists != nil) {
+					t.Errorf("%+v", s)
+				}
+			}
+			for _, r := range a.Records {
+				if r.Source.Agency == src.party.Agency {
+					t.Errorf("released: %+v", r)
+				}
+			}
+			for _, r := range rec.records() {
+				if r.Source == src.party.Agency && r.Kind == audit.Outcome && (r.Outcome != "DENIED" || r.Records != 0) {
+					t.Errorf("the recipient's log: %+v", r)
+				}
+			}
+		})
 	}
 }
 

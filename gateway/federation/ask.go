@@ -91,6 +91,10 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		err = &errAnswer{"the source's answer has no result"}
 	}
 
+	// A connection whose agreement ends is closed under the question.
+	if cut := status.Code(err) == codes.Canceled && ctx.Err() == nil; (cut || err == nil && disclosed(a.result.GetOutcome())) && !a.standing() {
+		err = errEnded
+	}
 	s := a.status(ctx, err, timedOut)
 	var gone *sendError
 	if errors.As(err, &gone) {
@@ -99,11 +103,11 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		_, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
 		return s, errors.Join(gone.err, logErr)
 	}
-	if s.GetOutcome() != gatewayv1.Outcome_OUTCOME_OK && s.GetOutcome() != gatewayv1.Outcome_OUTCOME_PARTIAL {
+	if !disclosed(s.GetOutcome()) {
 		a.pending = nil
 	}
 	s.Records = a.released + int64(len(a.pending.GetRecords()))
-	if s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL {
+	if disclosed(s.GetOutcome()) {
 		s.Obligations = a.obligations()
 	}
 	receipt, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
@@ -115,8 +119,13 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	if logErr := errors.Join(receipt.Wait(ctx), a.intent.Wait(ctx)); logErr != nil {
 		return a.logFailed(logErr)
 	}
-	if a.pending != nil {
-		if err := a.release(); err != nil {
+	if disclosed(s.GetOutcome()) {
+		switch err := a.end(); {
+		case errors.Is(err, errEnded):
+			// It ended while the log synced: what the log says was disclosed to this agency goes no further.
+			s = a.status(ctx, err, false)
+			s.Records = a.released
+		case err != nil:
 			return s, err
 		}
 	}
@@ -124,6 +133,22 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	s.ElapsedMicros = took.Microseconds()
 	q.core.Metrics.Disclosure(metrics.Recipient, strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetRecords(), took)
 	return s, nil
+}
+
+// disclosed says whether an outcome tells the user something of the source's records.
+func disclosed(o gatewayv1.Outcome) bool {
+	return o == gatewayv1.Outcome_OUTCOME_OK || o == gatewayv1.Outcome_OUTCOME_PARTIAL
+}
+
+// end releases what is left, if the agreement is still in force; so it must be for a hit or a count, which go with the status.
+func (a *asking) end() error {
+	if a.pending != nil {
+		return a.release()
+	}
+	if !a.standing() {
+		return errEnded
+	}
+	return nil
 }
 
 // frame takes one frame of the source.
