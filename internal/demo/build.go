@@ -185,17 +185,17 @@ func (s *stage) accept(ctx context.Context) (string, error) {
 		}
 	}
 	for _, a := range s.agencies {
-		if err := s.state(ctx, a, v1alpha1.StateSigned); err != nil {
+		if err := s.state(ctx, a, agreement, v1alpha1.StateSigned); err != nil {
 			return "", err
 		}
 	}
 	return "", nil
 }
 
-// state waits for a state of the agreement at an agency.
-func (s *stage) state(ctx context.Context, a *agency, want v1alpha1.AgreementState) error {
+// state waits for a state of an agreement at an agency.
+func (s *stage) state(ctx context.Context, a *agency, name string, want v1alpha1.AgreementState) error {
 	return s.until(ctx, func() error {
-		status, err := a.folder().Status(agreement)
+		status, err := a.folder().Status(name)
 		if err != nil {
 			return err
 		}
@@ -208,38 +208,43 @@ func (s *stage) state(ctx context.Context, a *agency, want v1alpha1.AgreementSta
 				said += "; " + c.Message
 			}
 		}
-		return fmt.Errorf("%s has the agreement as %s%s", a.Name, status.Status.State, said)
+		return fmt.Errorf("%s has %s as %s%s", a.Name, name, status.Status.State, said)
 	})
 }
 
 func (s *stage) exchangeSignatures(ctx context.Context) (string, error) {
-	for _, from := range s.agencies {
-		text, err := s.command(ctx, "agreement", "signature", "export", agreement, "--config", from.dir)
+	return "", s.exchangeSignaturesOn(ctx, agreement, s.agencies)
+}
+
+// exchangeSignaturesOn brings each party's signature on an agreement to the others.
+func (s *stage) exchangeSignaturesOn(ctx context.Context, name string, parties []*agency) error {
+	for _, from := range parties {
+		text, err := s.command(ctx, "agreement", "signature", "export", name, "--config", from.dir)
 		if err != nil {
-			return "", err
+			return err
 		}
 		file := filepath.Join(s.root, from.Name+".signature.yaml")
 		if err := os.WriteFile(file, text, 0o644); err != nil {
-			return "", err
+			return err
 		}
-		for _, to := range s.agencies {
+		for _, to := range parties {
 			if to == from {
 				continue
 			}
-			if _, err := s.command(ctx, "agreement", "signature", "import", agreement, "-f", file, "--config", to.dir); err != nil {
-				return "", err
+			if _, err := s.command(ctx, "agreement", "signature", "import", name, "-f", file, "--config", to.dir); err != nil {
+				return err
 			}
 		}
 		if err := os.Remove(file); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return "", nil
+	return nil
 }
 
 func (s *stage) inForce(ctx context.Context) (string, error) {
 	for _, a := range s.agencies {
-		if err := s.state(ctx, a, v1alpha1.StateInForce); err != nil {
+		if err := s.state(ctx, a, agreement, v1alpha1.StateInForce); err != nil {
 			return "", err
 		}
 	}

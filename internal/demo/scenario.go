@@ -55,12 +55,8 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	day := now.UTC().Truncate(24 * time.Hour)
-	terms := map[string]any{
-		"Agencies": agencies, "SchemaDigest": digest,
-		"NotBefore": day.AddDate(0, 0, -1).Format(time.RFC3339), "NotAfter": day.AddDate(0, 6, 0).Format(time.RFC3339),
-		"ReviewBy": day.AddDate(0, 5, 0).Format(time.RFC3339),
-	}
+	terms := window(now)
+	terms["Agencies"], terms["SchemaDigest"] = agencies, digest
 	if err := render("README.txt.tmpl", filepath.Join(root, "README.txt"), map[string]any{
 		"People": data.Population, "Agreement": agreement, "Agencies": agencies, "Root": root,
 	}); err != nil {
@@ -80,6 +76,15 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// window of half a year around now.
+func window(now time.Time) map[string]any {
+	day := now.UTC().Truncate(24 * time.Hour)
+	return map[string]any{
+		"NotBefore": day.AddDate(0, 0, -1).Format(time.RFC3339), "NotAfter": day.AddDate(0, 6, 0).Format(time.RFC3339),
+		"ReviewBy": day.AddDate(0, 5, 0).Format(time.RFC3339),
+	}
 }
 
 // render writes a file of the scenario; values fill in a template.

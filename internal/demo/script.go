@@ -22,6 +22,7 @@ var script = []step{
 	{"Another purpose", "Same person, same fields, a purpose that nobody agreed on. The police's own gateway refuses, so nobody learns whom it was about.", wrongPurpose},
 	{"Fishing", "Everyone from one country, born after a date: the clauses answer about persons who are known already.", fishing},
 	{"One agency suspends", "The border service's privacy officer writes one file. No other agency has to act, and the others go on answering.", suspension},
+	{"An agreement's life", "The police and the labor inspectorate agree on something more: proposed, approved in two roles, signed, in force; amended, so that other fields are seen; and ended by one of them.", life},
 	{"Both logs", "Source and recipient logged the disclosure of step 2 under one id, each before anything was released. Only the recipient can say which person the pseudonym is.", bothLogs},
 }
 
