@@ -120,7 +120,7 @@ func (r *deliveries) tellAll(ctx context.Context, a *v1alpha1.SharingAgreement, 
 // tell sends what one party has not acknowledged, and says when to try again; 0: when something changes.
 func (r *deliveries) tell(ctx context.Context, a *v1alpha1.SharingAgreement, peer exchange.Peer, said []v1alpha1.AgreementStatement) (v1alpha1.AgreementDelivery, time.Duration) {
 	l := letter{
-		pool: r.pool, to: peer, agreement: a, said: said, over: over(a, said, r.now()),
+		pool: r.pool, record: r.record, to: peer, agreement: a, said: said, over: over(a, said, r.now()),
 		done: make([]bool, len(said)), acknowledged: make([]bool, len(said)),
 	}
 	acknowledged, known := r.take(a.Name, peer.Agency)
@@ -283,6 +283,7 @@ func over(a *v1alpha1.SharingAgreement, said []v1alpha1.AgreementStatement, now 
 // letter is what one party is told of one agreement.
 type letter struct {
 	pool      *exchange.Pool
+	record    *record
 	to        exchange.Peer
 	agreement *v1alpha1.SharingAgreement
 	said      []v1alpha1.AgreementStatement
@@ -367,7 +368,11 @@ func (l *letter) propose(ctx context.Context, i int) error {
 	if err != nil {
 		return fmt.Errorf("terms of %s: %w", l.agreement.Name, err)
 	}
-	if err := l.pool.Propose(ctx, l.to, terms, l.agreement.Status.Digest, l.said[i].JWS); err != nil {
+	taskForces, err := l.record.taskForces(ctx, &l.agreement.Spec.Terms)
+	if err != nil {
+		return err
+	}
+	if err := l.pool.Propose(ctx, l.to, terms, l.agreement.Status.Digest, l.said[i].JWS, taskForces); err != nil {
 		return err
 	}
 	l.done[i], l.acknowledged[i] = true, true

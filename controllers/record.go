@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/exchange"
 )
 
@@ -94,6 +96,47 @@ func (r *record) Create(ctx context.Context, a *v1alpha1.SharingAgreement) error
 		return r.gather.get(ctx, a.Name, &v1alpha1.SharingAgreement{})
 	})
 	return nil
+}
+
+// AddTaskForce implements exchange.Agreements. One of that name that is another is left alone: the agreement's ResolvedRefs tells.
+func (r *record) AddTaskForce(ctx context.Context, f *v1alpha1.TaskForce) error {
+	if found, err := r.gather.get(ctx, f.Name, &v1alpha1.TaskForce{}); found || err != nil {
+		return err
+	}
+	f.Namespace = r.gather.namespace
+	err := r.client.Create(ctx, f)
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+		return nil
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return &exchange.Refusal{Reason: exchange.Malformed, Message: fmt.Sprintf("task force %s is no TaskForce: %v", f.Name, err)}
+	}
+	return fmt.Errorf("create task force %s: %w", f.Name, err)
+}
+
+// taskForces are those that the terms pin, as far as they are here, each its spec as JSON.
+func (r *record) taskForces(ctx context.Context, t *v1alpha1.AgreementTerms) ([][]byte, error) {
+	var out [][]byte
+	for _, ref := range compile.PinnedTaskForces(t) {
+		f := &v1alpha1.TaskForce{}
+		found, err := r.gather.get(ctx, compile.TaskForceName(ref), f)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		digest, err := f.Spec.Digest()
+		if err != nil || digest != ref.Digest {
+			continue
+		}
+		data, err := json.Marshal(&f.Spec)
+		if err != nil {
+			return nil, fmt.Errorf("task force %s: %w", f.Name, err)
+		}
+		out = append(out, data)
+	}
+	return out, nil
 }
 
 // Receive implements exchange.Agreements.

@@ -59,13 +59,13 @@ type line struct {
 // NewPool makes a pool for calls with an identity of this agency's operator.
 func NewPool(own identity.Own) *Pool { return &Pool{own: own, lines: map[string]*line{}} }
 
-// Propose hands over terms with our signature.
-func (p *Pool) Propose(ctx context.Context, to Peer, terms []byte, digest, signature string) error {
+// Propose hands over terms with our signature, and the task forces that they pin, each the spec of a TaskForce as JSON.
+func (p *Pool) Propose(ctx context.Context, to Peer, terms []byte, digest, signature string, taskForces [][]byte) error {
 	if len(terms) > MaxTerms {
 		return refuse(TooLarge, "the terms have %d bytes; at most %d are taken", len(terms), MaxTerms).GRPCStatus().Err()
 	}
 	return p.call(ctx, to, func(ctx context.Context, c exchangev1.ExchangeServiceClient) error {
-		_, err := c.Propose(ctx, &exchangev1.ProposeRequest{Format: Format, Terms: terms, Digest: digest, Signature: signature})
+		_, err := c.Propose(ctx, &exchangev1.ProposeRequest{Format: Format, Terms: terms, Digest: digest, Signature: signature, TaskForces: taskForces})
 		return err
 	})
 }

@@ -57,7 +57,7 @@ type Server struct {
 
 // Bounds of one connection and one request. Proposed terms are the largest; a certificate request of P-256 has about 300 bytes.
 const (
-	maxMessage           = MaxTerms + 16<<10
+	maxMessage           = MaxTerms + MaxTaskForces*MaxTaskForce + 16<<10
 	maxRequest           = 8 << 10
 	maxConcurrentStreams = 16
 	handshakeTimeout     = 10 * time.Second

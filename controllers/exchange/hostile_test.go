@@ -148,7 +148,16 @@ func TestHostile(t *testing.T) {
 		"signed for the other party": {exchange.WrongAgency, func(r *exchangev1.ProposeRequest) {
 			r.Signature = says(t, p.recipient.keys, p.source.name, v1alpha1.DecisionAccept, r.Digest, now)
 		}, nil},
-		"no signature":              {exchange.Malformed, func(r *exchangev1.ProposeRequest) { r.Signature = "" }, nil},
+		"no signature":                           {exchange.Malformed, func(r *exchangev1.ProposeRequest) { r.Signature = "" }, nil},
+		"a task force that the terms do not pin": {exchange.DigestMismatch, func(r *exchangev1.ProposeRequest) { r.TaskForces = [][]byte{[]byte(someTaskForce)} }, nil},
+		"a task force with a member nobody knows": {exchange.UnknownMember, func(r *exchangev1.ProposeRequest) {
+			r.TaskForces = [][]byte{[]byte(strings.Replace(someTaskForce, `{"name"`, `{"except":"weekends","name"`, 1))}
+		}, nil},
+		"a task force that is none": {exchange.Malformed, func(r *exchangev1.ProposeRequest) { r.TaskForces = [][]byte{[]byte("[")} }, nil},
+		"a task force that is too big": {exchange.TooLarge, func(r *exchangev1.ProposeRequest) {
+			r.TaskForces = [][]byte{bytes.Repeat([]byte(" "), exchange.MaxTaskForce+1)}
+		}, nil},
+		"too many task forces":      {exchange.TooLarge, func(r *exchangev1.ProposeRequest) { r.TaskForces = make([][]byte, exchange.MaxTaskForces+1) }, nil},
 		"a signature that suspends": {exchange.Malformed, func(r *exchangev1.ProposeRequest) { r.Signature = say(v1alpha1.DecisionSuspend, r.Digest, now) }, nil},
 		"accepted tomorrow": {exchange.ClockSkew, func(r *exchangev1.ProposeRequest) {
 			r.Signature = say(v1alpha1.DecisionAccept, r.Digest, now.Add(24*time.Hour))
@@ -447,3 +456,5 @@ func inTerms(old, new string) func(*exchangev1.ProposeRequest) {
 func withUnknown(r *exchangev1.ProposeRequest) {
 	r.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 99, protowire.BytesType), "only on weekdays"))
 }
+
+const someTaskForce = `{"name":"harbor","version":1,"objective":"o","lead":"a","members":[{"agency":"a","trustDomain":"a.example"},{"agency":"b","trustDomain":"b.example"}],"window":{"notBefore":"2026-01-01T00:00:00Z","notAfter":"2036-01-01T00:00:00Z"}}`

@@ -48,6 +48,8 @@ type Agreements interface {
 	Undecided(ctx context.Context, agency string) (int, error)
 	// Create makes an agreement. ErrChanged: there is one of that name. A Refusal: it cannot be one.
 	Create(ctx context.Context, a *v1alpha1.SharingAgreement) error
+	// AddTaskForce makes a task force, unless there is one of its name. A Refusal: it cannot be one.
+	AddTaskForce(ctx context.Context, f *v1alpha1.TaskForce) error
 	// Receive keeps what was received of an agreement. ErrChanged: it is not as it was when a was read.
 	Receive(ctx context.Context, a *v1alpha1.SharingAgreement, received []v1alpha1.AgreementStatement) error
 	// With lists the agreements to which a peer is a party and whose names come after one, by name.
@@ -97,6 +99,7 @@ type proposal struct {
 	name, digest string
 	terms        *v1alpha1.AgreementTerms
 	accept       v1alpha1.AgreementStatement
+	taskForces   []*v1alpha1.TaskForce
 }
 
 // Propose takes in a proposal. What is refused is a *Refusal; any other error is ours.
@@ -149,6 +152,9 @@ func (i *Inbox) read(ctx context.Context, from route.Party, req *exchangev1.Prop
 	if err := compile.CheckTerms(p.name, terms); err != nil {
 		return nil, refuse(Malformed, "the terms are not acceptable: %v", err)
 	}
+	if p.taskForces, err = readTaskForces(terms, from, req.GetTaskForces()); err != nil {
+		return nil, err
+	}
 	if !i.Now().Before(terms.Term.NotAfter.Time) {
 		return nil, refuse(Over, "the terms end at %s, which is past", terms.Term.NotAfter.UTC().Format(time.RFC3339))
 	}
@@ -171,6 +177,11 @@ func (i *Inbox) keep(ctx context.Context, from route.Party, p *proposal) error {
 	}
 	if digest, err := a.Spec.Terms.Digest(); err != nil || digest != p.digest {
 		return i.contested(ctx, from, a, p, digest)
+	}
+	for _, f := range p.taskForces {
+		if err := i.Agreements.AddTaskForce(ctx, f); err != nil {
+			return err
+		}
 	}
 	return i.receive(ctx, a, p.digest, p.accept)
 }

@@ -148,7 +148,10 @@ type ProposeRequest struct {
 	// Digest of the terms, sha256:<base64url>.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Signature of the caller on the digest: a compact JWS that says Accept.
-	Signature     string `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature string `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Task forces that the terms pin, each the spec of a TaskForce as JSON: at most 8, of at most 32 KiB each. One that the terms do
+	// not pin by its digest makes the message refused.
+	TaskForces    [][]byte `protobuf:"bytes,5,rep,name=task_forces,json=taskForces,proto3" json:"task_forces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,6 +212,13 @@ func (x *ProposeRequest) GetSignature() string {
 		return x.Signature
 	}
 	return ""
+}
+
+func (x *ProposeRequest) GetTaskForces() [][]byte {
+	if x != nil {
+		return x.TaskForces
+	}
+	return nil
 }
 
 // ProposeResponse acknowledges: the terms and the signature are kept.
@@ -642,12 +652,14 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\"w\n" +
 	"\x18IssueCertificateResponse\x12\"\n" +
 	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x127\n" +
-	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"t\n" +
+	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\x95\x01\n" +
 	"\x0eProposeRequest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x1c\n" +
-	"\tsignature\x18\x04 \x01(\tR\tsignature\"\x11\n" +
+	"\tsignature\x18\x04 \x01(\tR\tsignature\x12\x1f\n" +
+	"\vtask_forces\x18\x05 \x03(\fR\n" +
+	"taskForces\"\x11\n" +
 	"\x0fProposeResponse\"k\n" +
 	"\x15RecordDecisionRequest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
