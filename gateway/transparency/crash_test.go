@@ -103,7 +103,7 @@ func exactlyOnce(t *testing.T, dir string) (size int64) {
 
 // TestKill kills a gateway that writes and integrates, again and again, on one volume.
 func TestKill(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	rounds := 8
 	if testing.Short() {
 		rounds = 3
@@ -153,7 +153,7 @@ func treeFiles(t *testing.T, dir string) map[string]string {
 // TestEveryCrashPoint builds the volume that a crash leaves after each file that an integration writes: the entries, the
 // tiles in any order, the state, the checkpoint; and goes on from it.
 func TestEveryCrashPoint(t *testing.T) {
-	whole := t.TempDir()
+	whole := tempDir(t)
 	a := openAudit(t, whole)
 	l := mustOpen(t, a)
 	appendN(t, a, 200)
@@ -194,7 +194,7 @@ func TestEveryCrashPoint(t *testing.T) {
 		for n := 0; n <= len(written); n++ {
 			t.Run(fmt.Sprintf("%d/%d", round, n), func(t *testing.T) {
 				t.Parallel()
-				dir := filepath.Join(t.TempDir(), "log")
+				dir := filepath.Join(tempDir(t), "log")
 				if err := copyLog(dir, whole); err != nil {
 					t.Fatal(err)
 				}
@@ -226,7 +226,7 @@ func TestEveryCrashPoint(t *testing.T) {
 }
 
 func TestRefusesWhatIsNotItsTree(t *testing.T) {
-	whole := t.TempDir()
+	whole := tempDir(t)
 	a := openAudit(t, whole)
 	l := mustOpen(t, a)
 	appendN(t, a, 300)
@@ -235,7 +235,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	other := t.TempDir() // another history of the same length
+	other := tempDir(t) // another history of the same length
 	b := openAudit(t, other)
 	ol := mustOpen(t, b)
 	appendN(t, b, 300)
@@ -275,7 +275,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 		"no key":      func(dir string) error { return os.Remove(filepath.Join(dir, "tlog", "key")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "log")
+			dir := filepath.Join(tempDir(t), "log")
 			if err := errors.Join(copyLog(dir, whole), spoil(dir)); err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 		})
 	}
 	t.Run("removed", func(t *testing.T) { // the tree alone: it is built anew, and goes on where the witnesses know it
-		dir := filepath.Join(t.TempDir(), "log")
+		dir := filepath.Join(tempDir(t), "log")
 		if err := errors.Join(copyLog(dir, whole), os.Rename(filepath.Join(dir, "tlog/tree/checkpoint"), filepath.Join(dir, "tlog/cosigned")),
 			os.RemoveAll(filepath.Join(dir, "tlog/tree"))); err != nil {
 			t.Fatal(err)
@@ -299,7 +299,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 		}
 	})
 	t.Run("a chain rolled back", func(t *testing.T) { // a checkpoint is out that the chain does not lead to
-		dir := filepath.Join(t.TempDir(), "log")
+		dir := filepath.Join(tempDir(t), "log")
 		if err := copyLog(dir, whole); err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +311,7 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 		if err := a.Close(); err != nil {
 			t.Fatal(err)
 		}
-		back := filepath.Join(t.TempDir(), "log")
+		back := filepath.Join(tempDir(t), "log")
 		if err := errors.Join(copyLog(back, whole), os.RemoveAll(filepath.Join(back, "tlog/tree")),
 			os.WriteFile(filepath.Join(back, "tlog/cosigned"), out.Raw, 0o600)); err != nil {
 			t.Fatal(err)

@@ -204,9 +204,15 @@ func (f *follower) batch(upTo uint64) error {
 		return err
 	}
 	entries := make([]*tessera.Entry, 0, upTo-f.chain.At())
-	err := f.chain.Next(upTo, func(e audit.ChainEntry) error {
+	leaves := make([][]byte, 0, cap(entries))
+	base, err := ranges.NewRange(0, f.tree.End(), append([][]byte(nil), f.tree.Hashes()...))
+	if err != nil {
+		return err
+	}
+	err = f.chain.Next(upTo, func(e audit.ChainEntry) error {
 		entry := tessera.NewEntry(EncodeLeaf(e))
 		entries = append(entries, entry)
+		leaves = append(leaves, entry.LeafHash())
 		return f.tree.Append(entry.LeafHash(), nil)
 	})
 	if err != nil {
@@ -220,6 +226,7 @@ func (f *follower) batch(upTo uint64) error {
 		return fmt.Errorf("%w: a checkpoint of %d entries is out that is not of this chain: the log was rolled back. It has ended; start another in an empty folder", ErrMismatch, upTo)
 	}
 	f.allow(upTo, root)
+	f.guard.handOver(base, leaves)
 	var last tessera.IndexFuture
 	for _, e := range entries {
 		last = f.add(f.ctx, e)

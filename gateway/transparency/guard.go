@@ -20,6 +20,10 @@ type guard struct {
 	mu sync.Mutex
 	// roots that the chain has, by size
 	roots map[uint64][]byte
+	// base and leaves are the batch that is being integrated: the tree before it, and its leaf hashes. Tessera may take it
+	// in parts, so that the tree ends for a moment anywhere in it.
+	base   *compact.Range
+	leaves [][]byte
 	// floor is the size of the largest checkpoint that is known to be out: nothing smaller is signed again, but for the
 	// empty tree, which says nothing.
 	floor uint64
@@ -34,6 +38,39 @@ func (g *guard) allow(size uint64, root []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.roots[size] = root
+}
+
+// handOver tells it a batch, whose leaves come behind the tree that base is; base does not change any more.
+func (g *guard) handOver(base *compact.Range, leaves [][]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.base, g.leaves = base, leaves
+}
+
+// root of the chain at a size; nil: it was never told.
+func (g *guard) root(size uint64) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if root := g.roots[size]; root != nil {
+		return root
+	}
+	if g.base == nil || size <= g.base.End() || size-g.base.End() > uint64(len(g.leaves)) {
+		return nil
+	}
+	tree, err := ranges.NewRange(0, g.base.End(), append([][]byte(nil), g.base.Hashes()...))
+	for _, h := range g.leaves[:size-g.base.End()] {
+		if err == nil {
+			err = tree.Append(h, nil)
+		}
+	}
+	if err != nil {
+		return nil
+	}
+	root, err := tree.GetRootHash(nil)
+	if err != nil {
+		return nil
+	}
+	return root
 }
 
 // published forgets the roots of smaller trees.
@@ -54,14 +91,14 @@ func (g *guard) Sign(msg []byte) ([]byte, error) {
 	if rest, err := c.Unmarshal(msg); err != nil || len(rest) > 0 || c.Origin != g.Name() {
 		return nil, fmt.Errorf("not a checkpoint of %s", g.Name())
 	}
+	root := g.root(c.Size)
 	g.mu.Lock()
-	root, ok := g.roots[c.Size]
 	floor := g.floor
 	g.mu.Unlock()
 	switch {
 	case c.Size != 0 && c.Size < floor:
 		return nil, fmt.Errorf("a checkpoint of %d entries is out; none of %d is signed", floor, c.Size)
-	case !ok:
+	case root == nil:
 		return nil, fmt.Errorf("the tree has %d entries, where none was handed over", c.Size)
 	case !bytes.Equal(root, c.Hash):
 		return nil, fmt.Errorf("the tree of %d entries is not that of the chain", c.Size)

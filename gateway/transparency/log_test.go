@@ -46,6 +46,21 @@ func mustOpen(t testing.TB, a *audit.Log) *Log {
 	return l
 }
 
+// tempDir is t.TempDir for a log: Tessera says nothing when its last goroutine has ended, so removal is tried until it has.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "transparency")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(10 * time.Second); os.RemoveAll(dir) != nil && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	return dir
+}
+
 // kill leaves the log as a killed process does: whatever is under way may or may not be finished.
 func kill(l *Log) {
 	l.mu.Lock()
@@ -161,7 +176,7 @@ func goProof(hashes [][]byte) (out []tlog.Hash) {
 }
 
 func TestGoClientVerifies(t *testing.T) {
-	a := openAudit(t, t.TempDir())
+	a := openAudit(t, tempDir(t))
 	l := mustOpen(t, a)
 	web := httptest.NewServer(l.Handler())
 	defer web.Close()
@@ -249,7 +264,7 @@ func chainOf(a *audit.Log) (out []audit.ChainEntry, err error) {
 }
 
 func TestServesNothingElse(t *testing.T) {
-	a := openAudit(t, t.TempDir())
+	a := openAudit(t, tempDir(t))
 	l := mustOpen(t, a)
 	appendN(t, a, 300)
 	await(t, l)
@@ -292,7 +307,7 @@ func TestServesNothingElse(t *testing.T) {
 }
 
 func TestCloseIntegratesAll(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	a := openAudit(t, dir)
 	l := mustOpen(t, a)
 	appendN(t, a, 500)
