@@ -66,6 +66,12 @@ func (f *follower) resume() error {
 		return fmt.Errorf("%w: the tree has %d entries, the write-ahead log %d: it was cut or rolled back. This log has ended; start another in an empty folder",
 			ErrMismatch, size, head)
 	}
+	for _, c := range f.out {
+		if head, _ := f.audit.Head(); c.Size > head {
+			return fmt.Errorf("%w: a checkpoint of %d entries is out, the write-ahead log has %d: it was cut or rolled back. This log has ended; start another in an empty folder",
+				ErrMismatch, c.Size, head)
+		}
+	}
 	hashes, err := client.FetchRangeNodes(ctx, size, f.reader.ReadTile)
 	if err != nil {
 		return fmt.Errorf("read the tree: %w", err)
@@ -152,15 +158,7 @@ func (f *follower) compare(ctx context.Context, size uint64) (_ *audit.Chain, er
 
 // compareRoot checks that the tree has the root of a checkpoint at its size.
 func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
-	hashes, err := client.FetchRangeNodes(ctx, c.Size, f.reader.ReadTile)
-	if err != nil {
-		return fmt.Errorf("read the tree: %w", err)
-	}
-	at, err := ranges.NewRange(0, c.Size, hashes)
-	if err != nil {
-		return fmt.Errorf("read the tree: %w", err)
-	}
-	root, err := at.GetRootHash(nil)
+	root, err := treeRoot(ctx, f.reader, c.Size)
 	if err != nil {
 		return err
 	}
@@ -366,10 +364,12 @@ func (l *Log) Healthy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.ended != nil:
+		return l.ended
 	case errors.Is(l.fault, ErrMismatch):
 		return l.fault
 	case l.lag <= l.o.MergeDelay:
-		return nil
+		return l.quorumLost(time.Now())
 	case l.fault != nil:
 		return fmt.Errorf("%w: %w", ErrLag, l.fault)
 	}

@@ -3,6 +3,7 @@ package transparency
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"sync"
 
 	flog "github.com/transparency-dev/formats/log"
@@ -83,6 +84,13 @@ func (g *guard) published(size uint64) {
 		}
 	}
 	g.floor = max(g.floor, size)
+}
+
+// end has it sign nothing more.
+func (g *guard) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.floor = math.MaxUint64
 }
 
 // Sign implements note.Signer.

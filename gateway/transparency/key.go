@@ -43,10 +43,10 @@ func OpenKey(file, name string, create bool, random io.Reader) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if err := writeFile(file+".pub", []byte(public+"\n"), 0o644); err != nil {
+	if err := WriteFile(file+".pub", []byte(public+"\n"), 0o644); err != nil {
 		return Key{}, err
 	}
-	return Key{name, secret, public}, writeFile(file, []byte(secret+"\n"), 0o600)
+	return Key{name, secret, public}, WriteFile(file, []byte(secret+"\n"), 0o600)
 }
 
 // parseKey never repeats the key in an error.
@@ -67,8 +67,8 @@ func parseKey(secret, name, file string) (Key, error) {
 	return Key{name, secret, public}, err
 }
 
-// writeFile writes in one durable step.
-func writeFile(name string, content []byte, mode os.FileMode) (err error) {
+// WriteFile writes in one durable step.
+func WriteFile(name string, content []byte, mode os.FileMode) (err error) {
 	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return err

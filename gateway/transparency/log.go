@@ -1,6 +1,7 @@
 package transparency
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,6 +28,8 @@ type Options struct {
 	// MergeDelay is how long an entry may wait for its checkpoint before the write-ahead log refuses what begins; 0:
 	// DefaultMergeDelay.
 	MergeDelay time.Duration
+	// Witnesses of the log; nil: none.
+	Witnesses *Witnesses
 	// Rand is where the signing key comes from; nil: crypto/rand.
 	Rand   io.Reader
 	Logger *slog.Logger
@@ -76,6 +80,10 @@ type Log struct {
 	marks      []mark // heads that no checkpoint covers yet, oldest first
 	lag        time.Duration
 	fault      error // why integration does not go on
+	ended      error // why the log can never go on
+	opened     time.Time
+	cosigned   Checkpoint
+	witnessed  WitnessStatus
 	closed     bool
 }
 
@@ -109,7 +117,17 @@ func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	}
 	l := &Log{
 		o: o, audit: log, dir: filepath.Join(log.Dir(), "tlog"),
-		stop: make(chan struct{}), work: make(chan struct{}, 1),
+		stop: make(chan struct{}), work: make(chan struct{}, 1), opened: time.Now(),
+	}
+	if w := l.o.Witnesses; w != nil {
+		mine := *w
+		if mine.Interval == 0 {
+			mine.Interval = DefaultWitnessInterval
+		}
+		if mine.Client == nil {
+			mine.Client = &http.Client{Timeout: witnessTimeout}
+		}
+		l.o.Witnesses = &mine
 	}
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("transparency: %w", err)
@@ -138,13 +156,17 @@ func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	}
 	l.wg.Go(l.watch)
 	l.wg.Go(l.follow.run)
+	if l.o.Witnesses != nil {
+		l.wg.Go(l.witness)
+	}
 	return l, nil
 }
 
 // openKey also reads the checkpoints that are known to be out: what is signed next must follow from them.
 func (l *Log) openKey(origin string) (out []Checkpoint, err error) {
 	var raws [][]byte
-	for _, name := range []string{filepath.Join(l.treeDir(), "checkpoint"), l.cosignedFile()} {
+	var names []string
+	for _, name := range []string{filepath.Join(l.treeDir(), "checkpoint"), l.cosignedFile(), l.evidenceFile()} {
 		raw, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -153,6 +175,7 @@ func (l *Log) openKey(origin string) (out []Checkpoint, err error) {
 			return nil, err
 		}
 		raws = append(raws, raw)
+		names = append(names, name)
 	}
 	if _, err := os.Stat(filepath.Join(l.treeDir(), ".state", "treeState")); missing(err) {
 		if _, err := os.Stat(filepath.Join(l.treeDir(), "checkpoint")); err == nil {
@@ -170,13 +193,17 @@ func (l *Log) openKey(origin string) (out []Checkpoint, err error) {
 		return nil, err
 	}
 	l.guard = newGuard(signer)
-	for _, raw := range raws {
+	for i, raw := range raws {
+		name := names[i]
 		c, err := ParseCheckpoint(raw, l.check)
 		if err != nil {
-			return nil, fmt.Errorf("%w: a checkpoint in %s is not this log's: %w", ErrMismatch, l.dir, err)
+			return nil, fmt.Errorf("%w: %s is not a checkpoint of this log: %w", ErrMismatch, name, err)
 		}
 		out = append(out, c)
 		l.guard.published(c.Size)
+		if name == l.cosignedFile() {
+			l.cosigned, l.witnessed.Cosigned = c, c.Size
+		}
 	}
 	return out, nil
 }
@@ -230,7 +257,10 @@ func (l *Log) Close(ctx context.Context) error {
 	var err error
 	select {
 	case <-ended:
-		if err = l.fault; err == nil {
+		l.mu.Lock()
+		err = cmp.Or(l.ended, l.fault)
+		l.mu.Unlock()
+		if err == nil {
 			err = l.shutdown(ctx)
 		}
 	case <-ctx.Done():

@@ -63,5 +63,18 @@ func Consistency(ctx context.Context, t Tree, from, to uint64) ([][]byte, error)
 	return builder.ConsistencyProof(ctx, from, to)
 }
 
+// treeRoot is the root of the tree at a size.
+func treeRoot(ctx context.Context, t Tree, size uint64) ([]byte, error) {
+	hashes, err := client.FetchRangeNodes(ctx, size, t.ReadTile)
+	if err != nil {
+		return nil, fmt.Errorf("read the tree: %w", err)
+	}
+	r, err := ranges.NewRange(0, size, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("read the tree: %w", err)
+	}
+	return r.GetRootHash(nil)
+}
+
 // missing says whether an error is that a file is not there.
 func missing(err error) bool { return errors.Is(err, os.ErrNotExist) }

@@ -80,7 +80,7 @@ func (l *Log) serve(w http.ResponseWriter, r *http.Request) {
 	case path == layout.CheckpointPath:
 		l.serveCheckpoint(w, l.Latest().Raw)
 	case path == "checkpoint/cosigned":
-		l.serveCheckpoint(w, l.cosigned().Raw)
+		l.serveCheckpoint(w, l.Cosigned().Raw)
 	case path == "proof/inclusion":
 		l.serveInclusion(w, r)
 	case path == "proof/consistency":

@@ -141,7 +141,7 @@ func (c *comparison) hash(n int, h []byte) error {
 	if err := c.compare(n, 0); err != nil {
 		return err
 	}
-	root, err := tileRoot(l.tile)
+	root, err := subtreeRoot(l.tile)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (c *comparison) root(want Checkpoint) error {
 	return nil
 }
 
-func tileRoot(tile []byte) ([]byte, error) {
+func subtreeRoot(tile []byte) ([]byte, error) {
 	r := ranges.NewEmptyRange(0)
 	for i := 0; i < len(tile); i += 32 {
 		if err := r.Append(tile[i:i+32:i+32], nil); err != nil {
