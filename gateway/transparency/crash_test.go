@@ -317,8 +317,12 @@ func TestRefusesWhatIsNotItsTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = openAudit(t, back)
+		if l, err := Open(a, quiet()); !errors.Is(err, ErrMismatch) {
+			kill(l)
+			t.Fatalf("it was opened: %v", err)
+		}
+		appendN(t, a, 60) // as a gateway of an earlier release would
 		l = mustOpen(t, a)
-		appendN(t, a, 60)
 		for deadline := time.Now().Add(time.Minute); !errors.Is(l.Healthy(), ErrMismatch); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("it goes on: %+v", l.Status())
