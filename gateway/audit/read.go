@@ -18,6 +18,20 @@ type Entry struct {
 	// Erased: the payload has been erased; Record is then empty.
 	Erased bool   `json:"erased,omitempty"`
 	Record Record `json:"record,omitzero"`
+	// Opening is the salt and the record as it was committed to: what shows, with Commitment's function, that the record is
+	// this entry's. It is valid until the visitor returns.
+	Opening []byte `json:"-"`
+}
+
+// Commitment is what the chain has of an entry with this opening.
+func Commitment(opening []byte) Hash { return commit(opening) }
+
+// SplitOpening takes an opening apart: the salt, and the record as JSON.
+func SplitOpening(opening []byte) (salt, record []byte, ok bool) {
+	if len(opening) < saltSize {
+		return nil, nil, false
+	}
+	return opening[:saltSize], opening[saltSize:], true
 }
 
 // ReadOption says how a log is read.
@@ -78,6 +92,7 @@ func ReadFrom(dir string, seq uint64, fn func(Entry) error, with ...ReadOption) 
 			if out.Record, err = decodeRecord(e.salted[saltSize:]); err != nil {
 				return fmt.Errorf("audit: entry %d: %w", e.seq, err)
 			}
+			out.Opening = e.salted
 		}
 		return fn(out)
 	})

@@ -188,6 +188,9 @@ func copyOf(t *testing.T, dir string) string {
 	t.Helper()
 	c := filepath.Join(t.TempDir(), "log")
 	must(t, os.CopyFS(c, os.DirFS(dir)))
+	key, err := os.ReadFile(audit.LocalKeyFile(dir))
+	must(t, err)
+	must(t, os.WriteFile(audit.LocalKeyFile(c), key, 0o600))
 	return c
 }
 
