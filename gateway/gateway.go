@@ -201,7 +201,7 @@ func assemble(c Config) (*running, error) {
 	}
 	g.server, err = server.New(server.Config{
 		Federation: queries, Disclosure: disclosures, Own: c.Own, TrustDomain: c.Table.Self().TrustDomain, Serving: c.Serving,
-		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Metrics: c.Metrics, Logger: c.Logger, Log: g.public.Handler(),
+		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Receipts: c.Log.ReadSince, Metrics: c.Metrics, Logger: c.Logger, Log: g.public.Handler(),
 	})
 	if err != nil {
 		g.closeTransparency()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -40,7 +41,7 @@ func retrieve(t *testing.T, a *agency, certificate *tls.Certificate, req *gatewa
 
 func request(agreement string) *gatewayv1.RetrieveRequest {
 	return &gatewayv1.RetrieveRequest{
-		DisclosureId: "01920000-0000-7000-8000-000000000000", Agreement: agreement, Version: 1, Clause: "persons", Schema: "person.v1",
+		DisclosureId: uuid.Must(uuid.NewV7()).String(), Agreement: agreement, Version: 1, Clause: "persons", Schema: "person.v1",
 		Filter: `person_number == "P000042"`, Purpose: purpose, Justification: &gatewayv1.Justification{CaseReference: "SP-2026-1"},
 		Granularity: gatewayv1.Granularity_GRANULARITY_RECORDS,
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
+	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -63,6 +64,11 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 		// The log needs an id in any case.
 		d.id = uuid.Must(uuid.NewV7()).String()
 		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7"}
+	}
+	// By its date both sides find the disclosure again: an id that is dated elsewhere would hide it from a comparison of logs.
+	if dated, _ := receipt.Dated(d.id); dated.Sub(d.started).Abs() > receipt.MaxSkew {
+		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: fmt.Sprintf(
+			"disclosure_id is dated more than %s from this gateway's clock: set both agencies' clocks", receipt.MaxSkew)}
 	}
 	if hasUnknown(d.req) {
 		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "the request has members that this gateway does not know: what they would restrict, it could not keep"}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 
 	"google.golang.org/grpc"
@@ -14,18 +16,29 @@ import (
 
 var errNotAgreement = errors.New("the client certificate is no agreement credential of this agency")
 
-// Peer gives the server for peer gateways. A handshake succeeds only with a certificate of this agency's own authority for
-// exactly one recipient of one agreement; which agreement that lets it ask under is the core's to decide.
+// Peer gives the server for peer gateways, and for this agency's own operator. A handshake succeeds only with a certificate of this
+// agency's own authority: for exactly one recipient of one agreement, which may ask as the core decides, or for the operator, which may
+// read receipts.
 func (s *Server) Peer() *grpc.Server {
 	config := identity.ServerConfig(s.Own, s.TrustDomain, func(id string) error {
-		if _, _, ok := identity.ParseAgreementID(id, s.TrustDomain); !ok {
+		if _, _, ok := identity.ParseAgreementID(id, s.TrustDomain); !ok && id != identity.OperatorID(s.TrustDomain) {
 			return errNotAgreement
 		}
 		return nil
 	})
 	g := grpc.NewServer(s.options("peer", config, 1024)...)
 	gatewayv1.RegisterSourceServiceServer(g, &sourceService{server: s})
+	gatewayv1.RegisterAuditServiceServer(g, &auditService{server: s})
 	return g
+}
+
+// leaf is the certificate that a peer showed; nil: none.
+func leaf(ctx context.Context) (*x509.Certificate, string) {
+	state, address := connection(ctx)
+	if state == nil || len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
+		return nil, address
+	}
+	return state.PeerCertificates[0], address
 }
 
 // sourceService is the gRPC face of disclosure.Core.
@@ -36,11 +49,10 @@ type sourceService struct {
 
 // Retrieve implements SourceServiceServer.
 func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.ServerStreamingServer[gatewayv1.RetrieveResponse]) error {
-	state, address := connection(stream.Context())
-	if state == nil || len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
+	leaf, address := leaf(stream.Context())
+	if leaf == nil {
 		return status.Error(codes.Unauthenticated, "no agreement credential")
 	}
-	leaf := state.PeerCertificates[0]
 	agreement, recipient, ok := identity.ParseAgreementID(leaf.URIs[0].String(), p.server.TrustDomain)
 	if !ok {
 		return status.Error(codes.Unauthenticated, errNotAgreement.Error())

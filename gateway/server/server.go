@@ -17,6 +17,7 @@ import (
 	"github.com/entente-dev/entente/gateway/federation"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/receipt"
 )
 
 // Config is what the listeners are made of.
@@ -33,9 +34,11 @@ type Config struct {
 	// OIDC provider of local users' tokens; nil: none are taken.
 	OIDC *OIDC
 	// Log serves the transparency log under /log/, to anybody; nil: nothing is there.
-	Log     http.Handler
-	Metrics *metrics.Metrics
-	Logger  *slog.Logger
+	Log http.Handler
+	// Receipts reads the log for the agency's own operator; nil: it may not.
+	Receipts receipt.Reader
+	Metrics  *metrics.Metrics
+	Logger   *slog.Logger
 }
 
 // Server makes the listeners' servers.

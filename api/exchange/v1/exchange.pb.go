@@ -13,6 +13,7 @@
 package exchangev1
 
 import (
+	v1 "github.com/entente-dev/entente/api/gateway/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -642,11 +643,128 @@ func (x *Agreement) GetReceived() []string {
 	return nil
 }
 
+// ListReceiptsRequest asks for a page of receipts.
+type ListReceiptsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Window of dates of disclosure ids: since inclusive, until exclusive.
+	Since *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Token of the page: next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReceiptsRequest) Reset() {
+	*x = ListReceiptsRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReceiptsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReceiptsRequest) ProtoMessage() {}
+
+func (x *ListReceiptsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReceiptsRequest.ProtoReflect.Descriptor instead.
+func (*ListReceiptsRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListReceiptsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListReceiptsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListReceiptsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListReceiptsResponse is a page of receipts, by disclosure id.
+type ListReceiptsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Receipts []*v1.Receipt          `protobuf:"bytes,1,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReceiptsResponse) Reset() {
+	*x = ListReceiptsResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReceiptsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReceiptsResponse) ProtoMessage() {}
+
+func (x *ListReceiptsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReceiptsResponse.ProtoReflect.Descriptor instead.
+func (*ListReceiptsResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListReceiptsResponse) GetReceipts() []*v1.Receipt {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
+func (x *ListReceiptsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_api_exchange_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
-	"\x1eapi/exchange/v1/exchange.proto\x12\x13entente.exchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n" +
+	"\x1eapi/exchange/v1/exchange.proto\x12\x13entente.exchange.v1\x1a\x1aapi/gateway/v1/audit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n" +
 	"\x17IssueCertificateRequest\x12\x1c\n" +
 	"\tagreement\x18\x01 \x01(\tR\tagreement\x12/\n" +
 	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\"w\n" +
@@ -687,13 +805,22 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
 	"statements\x18\x03 \x03(\tR\n" +
 	"statements\x12\x1a\n" +
-	"\breceived\x18\x04 \x03(\tR\breceived2\xda\x03\n" +
+	"\breceived\x18\x04 \x03(\tR\breceived\"\x98\x01\n" +
+	"\x13ListReceiptsRequest\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"w\n" +
+	"\x14ListReceiptsResponse\x127\n" +
+	"\breceipts\x18\x01 \x03(\v2\x1b.entente.gateway.v1.ReceiptR\breceipts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbf\x04\n" +
 	"\x0fExchangeService\x12o\n" +
 	"\x10IssueCertificate\x12,.entente.exchange.v1.IssueCertificateRequest\x1a-.entente.exchange.v1.IssueCertificateResponse\x12T\n" +
 	"\aPropose\x12#.entente.exchange.v1.ProposeRequest\x1a$.entente.exchange.v1.ProposeResponse\x12i\n" +
 	"\x0eRecordDecision\x12*.entente.exchange.v1.RecordDecisionRequest\x1a+.entente.exchange.v1.RecordDecisionResponse\x12H\n" +
 	"\x03Get\x12\x1f.entente.exchange.v1.GetRequest\x1a .entente.exchange.v1.GetResponse\x12K\n" +
-	"\x04List\x12 .entente.exchange.v1.ListRequest\x1a!.entente.exchange.v1.ListResponseB;Z9github.com/entente-dev/entente/api/exchange/v1;exchangev1b\x06proto3"
+	"\x04List\x12 .entente.exchange.v1.ListRequest\x1a!.entente.exchange.v1.ListResponse\x12c\n" +
+	"\fListReceipts\x12(.entente.exchange.v1.ListReceiptsRequest\x1a).entente.exchange.v1.ListReceiptsResponseB;Z9github.com/entente-dev/entente/api/exchange/v1;exchangev1b\x06proto3"
 
 var (
 	file_api_exchange_v1_exchange_proto_rawDescOnce sync.Once
@@ -707,7 +834,7 @@ func file_api_exchange_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_api_exchange_v1_exchange_proto_rawDescData
 }
 
-var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_api_exchange_v1_exchange_proto_goTypes = []any{
 	(*IssueCertificateRequest)(nil),  // 0: entente.exchange.v1.IssueCertificateRequest
 	(*IssueCertificateResponse)(nil), // 1: entente.exchange.v1.IssueCertificateResponse
@@ -720,27 +847,35 @@ var file_api_exchange_v1_exchange_proto_goTypes = []any{
 	(*ListRequest)(nil),              // 8: entente.exchange.v1.ListRequest
 	(*ListResponse)(nil),             // 9: entente.exchange.v1.ListResponse
 	(*Agreement)(nil),                // 10: entente.exchange.v1.Agreement
-	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(*ListReceiptsRequest)(nil),      // 11: entente.exchange.v1.ListReceiptsRequest
+	(*ListReceiptsResponse)(nil),     // 12: entente.exchange.v1.ListReceiptsResponse
+	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
+	(*v1.Receipt)(nil),               // 14: entente.gateway.v1.Receipt
 }
 var file_api_exchange_v1_exchange_proto_depIdxs = []int32{
-	11, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
+	13, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
 	10, // 1: entente.exchange.v1.GetResponse.agreement:type_name -> entente.exchange.v1.Agreement
 	10, // 2: entente.exchange.v1.ListResponse.agreements:type_name -> entente.exchange.v1.Agreement
-	0,  // 3: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
-	2,  // 4: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
-	4,  // 5: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
-	6,  // 6: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
-	8,  // 7: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
-	1,  // 8: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
-	3,  // 9: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
-	5,  // 10: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
-	7,  // 11: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
-	9,  // 12: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
-	8,  // [8:13] is the sub-list for method output_type
-	3,  // [3:8] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	13, // 3: entente.exchange.v1.ListReceiptsRequest.since:type_name -> google.protobuf.Timestamp
+	13, // 4: entente.exchange.v1.ListReceiptsRequest.until:type_name -> google.protobuf.Timestamp
+	14, // 5: entente.exchange.v1.ListReceiptsResponse.receipts:type_name -> entente.gateway.v1.Receipt
+	0,  // 6: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
+	2,  // 7: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
+	4,  // 8: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
+	6,  // 9: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
+	8,  // 10: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
+	11, // 11: entente.exchange.v1.ExchangeService.ListReceipts:input_type -> entente.exchange.v1.ListReceiptsRequest
+	1,  // 12: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
+	3,  // 13: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
+	5,  // 14: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
+	7,  // 15: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
+	9,  // 16: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
+	12, // 17: entente.exchange.v1.ExchangeService.ListReceipts:output_type -> entente.exchange.v1.ListReceiptsResponse
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_api_exchange_v1_exchange_proto_init() }
@@ -754,7 +889,7 @@ func file_api_exchange_v1_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_exchange_v1_exchange_proto_rawDesc), len(file_api_exchange_v1_exchange_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	ExchangeService_RecordDecision_FullMethodName   = "/entente.exchange.v1.ExchangeService/RecordDecision"
 	ExchangeService_Get_FullMethodName              = "/entente.exchange.v1.ExchangeService/Get"
 	ExchangeService_List_FullMethodName             = "/entente.exchange.v1.ExchangeService/List"
+	ExchangeService_ListReceipts_FullMethodName     = "/entente.exchange.v1.ExchangeService/ListReceipts"
 )
 
 // ExchangeServiceClient is the client API for ExchangeService service.
@@ -53,6 +54,9 @@ type ExchangeServiceClient interface {
 	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
 	// lost messages or its state finds out.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
+	// ListReceipts gives what the called agency's logs have of disclosures between it and the caller: ids, digests and outcomes, so
+	// that the caller can hold its own logs against them. A log that cannot be read now makes it fail as a whole.
+	ListReceipts(ctx context.Context, in *ListReceiptsRequest, opts ...grpc.CallOption) (*ListReceiptsResponse, error)
 }
 
 type exchangeServiceClient struct {
@@ -113,6 +117,16 @@ func (c *exchangeServiceClient) List(ctx context.Context, in *ListRequest, opts 
 	return out, nil
 }
 
+func (c *exchangeServiceClient) ListReceipts(ctx context.Context, in *ListReceiptsRequest, opts ...grpc.CallOption) (*ListReceiptsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReceiptsResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_ListReceipts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ExchangeServiceServer is the server API for ExchangeService service.
 // All implementations must embed UnimplementedExchangeServiceServer
 // for forward compatibility.
@@ -134,6 +148,9 @@ type ExchangeServiceServer interface {
 	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
 	// lost messages or its state finds out.
 	List(context.Context, *ListRequest) (*ListResponse, error)
+	// ListReceipts gives what the called agency's logs have of disclosures between it and the caller: ids, digests and outcomes, so
+	// that the caller can hold its own logs against them. A log that cannot be read now makes it fail as a whole.
+	ListReceipts(context.Context, *ListReceiptsRequest) (*ListReceiptsResponse, error)
 	mustEmbedUnimplementedExchangeServiceServer()
 }
 
@@ -158,6 +175,9 @@ func (UnimplementedExchangeServiceServer) Get(context.Context, *GetRequest) (*Ge
 }
 func (UnimplementedExchangeServiceServer) List(context.Context, *ListRequest) (*ListResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedExchangeServiceServer) ListReceipts(context.Context, *ListReceiptsRequest) (*ListReceiptsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReceipts not implemented")
 }
 func (UnimplementedExchangeServiceServer) mustEmbedUnimplementedExchangeServiceServer() {}
 func (UnimplementedExchangeServiceServer) testEmbeddedByValue()                         {}
@@ -270,6 +290,24 @@ func _ExchangeService_List_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExchangeService_ListReceipts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReceiptsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).ListReceipts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_ListReceipts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).ListReceipts(ctx, req.(*ListReceiptsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ExchangeService_ServiceDesc is the grpc.ServiceDesc for ExchangeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -296,6 +334,10 @@ var ExchangeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "List",
 			Handler:    _ExchangeService_List_Handler,
+		},
+		{
+			MethodName: "ListReceipts",
+			Handler:    _ExchangeService_ListReceipts_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
