@@ -9,6 +9,7 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
+	"github.com/entente-dev/entente/controllers/reconciliation"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -20,6 +21,8 @@ type between struct {
 	contacts   *contacts
 	deliveries *deliveries
 	pool       *exchange.Pool
+
+	reconciliations *reconciliations
 }
 
 func newBetween(m manager.Manager, o Options, gather *gatherer, own identity.Own) *between {
@@ -36,6 +39,10 @@ func newBetween(m manager.Manager, o Options, gather *gatherer, own identity.Own
 		fresh: map[string][]v1alpha1.AgreementStatement{},
 	}
 	b.contacts.corrected, b.contacts.ring = b.deliveries.correct, b.deliveries.door.ring
+	b.reconciliations = &reconciliations{
+		client: m.GetClient(), record: rec, pool: b.pool, recorder: recorder, log: o.Logger, now: time.Now, every: o.ReconcileEvery, delay: o.ReconcileDelay,
+		logs: &reconciliation.Logs{TrustDomain: o.TrustDomain, Own: own, Replicas: replicasOf(m.GetClient(), o.Namespace)},
+	}
 	b.report = &exchangeReport{gather: gather, recorder: recorder, heard: b.contacts.heard, events: map[string]*rate.Limiter{}}
 	return b
 }

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/reconciliation"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/gateway/route"
@@ -57,6 +59,9 @@ type Options struct {
 	Own      identity.Own
 	Exchange net.Listener
 
+	// ReconcileEvery is how often this agency's logs are held against each peer's, and ReconcileDelay how old disclosures are by
+	// then; 0: the defaults.
+	ReconcileEvery, ReconcileDelay time.Duration
 	// MaxStale is the gateways' own; 0: their default.
 	MaxStale time.Duration
 	// MetricsAddress serves /metrics, HealthAddress /healthz and /readyz; empty: nothing does.
@@ -66,6 +71,9 @@ type Options struct {
 	Logger         *slog.Logger
 }
 
+// DefaultReconcileEvery is how often logs are compared.
+const DefaultReconcileEvery = time.Hour
+
 // New makes the manager of an operator, ready to start.
 func New(rc *rest.Config, o Options) (manager.Manager, error) {
 	if o.Logger == nil {
@@ -74,6 +82,8 @@ func New(rc *rest.Config, o Options) (manager.Manager, error) {
 	if o.MaxStale <= 0 {
 		o.MaxStale = kube.DefaultMaxStale
 	}
+	o.ReconcileEvery = cmp.Or(o.ReconcileEvery, DefaultReconcileEvery)
+	o.ReconcileDelay = cmp.Or(o.ReconcileDelay, reconciliation.Delay)
 	m, err := newManager(rc, o)
 	if err != nil {
 		return nil, err
@@ -88,16 +98,13 @@ func New(rc *rest.Config, o Options) (manager.Manager, error) {
 const leaderElectionID = "entente-operator"
 
 func newManager(rc *rest.Config, o Options) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	rc = rest.CopyConfig(rc)
 	if rc.QPS == 0 {
 		rc.QPS = -1 // the API server's own fairness bounds requests
 	}
 	logger := logr.FromSlogHandler(o.Logger.Handler())
 	return ctrl.NewManager(rc, manager.Options{
-		Scheme: scheme,
+		Scheme: newScheme(),
 		Logger: logger,
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
@@ -114,6 +121,13 @@ func newManager(rc *rest.Config, o Options) (manager.Manager, error) {
 		// Several managers in one process, as tests have, may each have a controller of a name.
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
+}
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	return scheme
 }
 
 // orNone is how controller-runtime is told to listen nowhere.
@@ -172,9 +186,10 @@ func assemble(m manager.Manager, o Options) error {
 		own := identity.Cached(o.Own)
 		b := newBetween(m, o, gather, own)
 		stating.fresh = b.deliveries.hurry
-		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), m.Add(b))
+		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), b.reconciliations.setUp(m), m.Add(b))
 		server := exchange.New(exchange.Config{
-			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Report: b.report.report, Logger: o.Logger,
+			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Receipts: b.reconciliations.logs,
+			Report: b.report.report, Logger: o.Logger,
 		})
 		errs = append(errs, m.Add(everywhere(func(ctx context.Context) error { return server.Serve(ctx, o.Exchange) })))
 	}

@@ -142,12 +142,49 @@ type AgencyStatus struct {
 	// +optional
 	SigningKeys *KeySet `json:"signingKeys,omitempty"`
 
+	// Reconciliation is how this agency's logs compare with the peer's.
+	// +optional
+	Reconciliation *Reconciliation `json:"reconciliation,omitempty"`
+
 	// Conditions: Accepted.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Reconciliation is what holding this agency's logs against a peer's came to. `entente audit reconcile` lists the disclosures.
+type Reconciliation struct {
+	// Since and Until are the window of the last pass, of dates of disclosures.
+	Since metav1.Time `json:"since"`
+	Until metav1.Time `json:"until"`
+	// Compared disclosures of that window.
+	Compared int64 `json:"compared"`
+	// Faulty are those of them that only one side has, or that differ.
+	Faulty int64 `json:"faulty"`
+	// OpenSince is the date of the first of those: from there on the next pass compares again, for a week.
+	// +optional
+	OpenSince *metav1.Time `json:"openSince,omitempty"`
+	// Open are the agreements that they are under.
+	// +listType=map
+	// +listMapKey=agreement
+	// +kubebuilder:validation:MaxItems=128
+	// +optional
+	Open []OpenReconciliation `json:"open,omitempty"`
+	// Failure is why the last pass could not be made.
+	// +kubebuilder:validation:MaxLength=2000
+	// +optional
+	Failure string `json:"failure,omitempty"`
+}
+
+// OpenReconciliation is an agreement under which the logs of two agencies differ.
+type OpenReconciliation struct {
+	// Agreement and version, <id>.v<version>.
+	// +kubebuilder:validation:MaxLength=63
+	Agreement string `json:"agreement"`
+	// Disclosures that need to be looked into.
+	Disclosures int64 `json:"disclosures"`
 }
 
 // +kubebuilder:object:root=true

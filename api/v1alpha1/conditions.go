@@ -28,6 +28,8 @@ const (
 	ConditionRenewalDue = "RenewalDue"
 	// ConditionDutyDue: a duty of this agency is due within 90 days, or was; the reason says which of the most urgent one.
 	ConditionDutyDue = "DutyDue"
+	// ConditionReconciled: the logs of all parties agree about what was disclosed under the agreement. It exists once they were compared.
+	ConditionReconciled = "Reconciled"
 
 	// ConditionSourceReachable: the operator could read the source's catalogue (Dataset).
 	ConditionSourceReachable = "SourceReachable"
@@ -92,6 +94,8 @@ const (
 	ReasonProgrammed    = "Programmed"
 	ReasonRouteRejected = "RouteRejected"
 	ReasonNoGateway     = "NoGateway"
+	ReasonLogsAgree     = "LogsAgree"
+	ReasonLogsDiffer    = "LogsDiffer"
 	ReasonUnreachable   = "Unreachable"
 )
 
@@ -111,6 +115,8 @@ const (
 	OwnerCredentials = "entente-credentials"
 	// OwnerProgrammed applies Programmed.
 	OwnerProgrammed = "entente-programmed"
+	// OwnerReconciliation applies Reconciled, and what an Agency's status says of it.
+	OwnerReconciliation = "entente-reconciliation"
 )
 
 // Finalizer keeps an agreement until its credentials are revoked and its route is a tombstone.

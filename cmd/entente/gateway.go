@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,6 +34,7 @@ type gatewayFlags struct {
 	processFlags
 	stateDir, replica string
 	listen            gateway.Addrs
+	advertise         string
 	addressesFile     string
 	names             []string
 	clientCAFile      string
@@ -57,7 +59,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
 	}
-	f.add(cmd, gwvault.RoleGateway)
+	f.addRequired(cmd, gwvault.RoleGateway)
 	host, _ := os.Hostname()
 	fl := cmd.Flags()
 	fl.StringVar(&f.stateDir, "state-dir", "", "folder on the gateway's volume for its log, keys and sequences (required)")
@@ -65,6 +67,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringVar(&f.listen.REST, "rest-address", ":8443", "where REST is served to local users")
 	fl.StringVar(&f.listen.GRPC, "grpc-address", ":8444", "where gRPC is served to local users")
 	fl.StringVar(&f.listen.Peer, "peer-address", ":9443", "where gRPC is served to peer gateways")
+	fl.StringVar(&f.advertise, "advertise-address", "", "host:port where the agency's own operator reaches this replica's peer listener (default: POD_IP, else the bound address)")
 	fl.StringVar(&f.listen.Health, "health-address", ":8080", "where metrics and health are served, without TLS")
 	fl.StringVar(&f.addressesFile, "addresses-file", "", "file to write the bound addresses to, as JSON, once the gateway listens")
 	fl.StringSliceVar(&f.names, "name", nil, "DNS name or IP address by which local users reach the gateway (repeatable; Vault's role must allow it)")
@@ -113,7 +116,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 		return err
 	}
 	config := gateway.Config{
-		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: writeAddresses(f.addressesFile, log),
+		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
 		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, Transparency: f.transparency,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Logger: log,
@@ -186,6 +189,30 @@ func vaultMetrics(m *metrics.Metrics, s *gwvault.Session) {
 		return 1
 	})
 	m.Gauge("entente_vault_token_seconds_left", "Time until the Vault token ends.", func() float64 { return s.TimeLeft().Seconds() })
+}
+
+// ready tells where the gateway listens.
+func (f *gatewayFlags) ready(feed *kube.Feed, log *slog.Logger) func(gateway.Addrs) {
+	write := writeAddresses(f.addressesFile, log)
+	return func(bound gateway.Addrs) {
+		feed.Advertise(cmp.Or(f.advertise, reachable(bound.Peer, os.Getenv("POD_IP"))))
+		write(bound)
+	}
+}
+
+// reachable is a bound address as others reach it: one that is bound on every address of a pod is reached at the pod's own.
+func reachable(bound, pod string) string {
+	host, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+		return bound
+	}
+	if pod == "" {
+		return ""
+	}
+	return net.JoinHostPort(pod, port)
 }
 
 // writeAddresses logs the bound addresses, and writes them to a file when one is named.

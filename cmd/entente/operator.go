@@ -25,7 +25,7 @@ type operatorFlags struct {
 	exchangeAddress, metricsAddress, healthAddress string
 	leaderElect                                    bool
 	connectionLimit                                int
-	maxStale                                       time.Duration
+	maxStale, reconcileEvery                       time.Duration
 }
 
 func newOperatorCommand() *cobra.Command {
@@ -39,7 +39,7 @@ when an agreement ends. It serves the exchange, where peer agencies' gateways ge
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
 	}
-	f.add(cmd, gwvault.RoleOperator)
+	f.addRequired(cmd, gwvault.RoleOperator)
 	fl := cmd.Flags()
 	fl.StringVar(&f.exchangeAddress, "exchange-address", ":9444", "where the exchange is served to peer agencies")
 	fl.StringVar(&f.metricsAddress, "metrics-address", ":8080", "where metrics are served, without TLS; empty: nowhere")
@@ -47,6 +47,7 @@ when an agreement ends. It serves the exchange, where peer agencies' gateways ge
 	fl.BoolVar(&f.leaderElect, "leader-elect", true, "let one of several replicas work; every replica serves the exchange")
 	fl.IntVar(&f.connectionLimit, "source-connection-limit", 0, "connections that one source credential may have open at its database (default 16)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "the gateways' --max-stale: a replica that is silent for longer refuses everything, and counts no more")
+	fl.DurationVar(&f.reconcileEvery, "reconcile-every", controllers.DefaultReconcileEvery, "how often this agency's logs are held against each peer's")
 	return cmd
 }
 
@@ -84,7 +85,7 @@ func (f *operatorFlags) run(ctx context.Context) error {
 			_, err := session.Read(ctx, "auth/token/lookup-self")
 			return err
 		},
-		Own: own, Exchange: listener, MaxStale: f.maxStale,
+		Own: own, Exchange: listener, MaxStale: f.maxStale, ReconcileEvery: f.reconcileEvery,
 		MetricsAddress: f.metricsAddress, HealthAddress: f.healthAddress, LeaderElection: f.leaderElect, Logger: log,
 	})
 	if err != nil {

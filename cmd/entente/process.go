@@ -38,6 +38,11 @@ func (f *processFlags) add(cmd *cobra.Command, vaultRole string) {
 	fl.StringVar(&f.vault.JWTPath, "vault-jwt-file", "/var/run/secrets/entente/vault-token", "projected service account token to log in with (audience vault)")
 	fl.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// addRequired is add for a process that runs in a cluster only.
+func (f *processFlags) addRequired(cmd *cobra.Command, vaultRole string) {
+	f.add(cmd, vaultRole)
 	_ = cmd.MarkFlagRequired("agency")
 	_ = cmd.MarkFlagRequired("trust-domain")
 }

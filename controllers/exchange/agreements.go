@@ -25,12 +25,17 @@ type Report struct {
 
 // taken lets one message of a peer's operator be handled, and makes an answer of the outcome.
 func (s *Server) taken(ctx context.Context, message string, limit *limits, handle func(from route.Party) error) error {
+	if s.Inbox == nil {
+		return status.Error(codes.Unimplemented, "this agency takes agreements by file only")
+	}
+	return s.handled(ctx, message, limit, handle)
+}
+
+// handled is taken, for messages that need no inbox.
+func (s *Server) handled(ctx context.Context, message string, limit *limits, handle func(from route.Party) error) error {
 	who, err := s.caller(ctx)
 	if err != nil {
 		return err
-	}
-	if s.Inbox == nil {
-		return status.Error(codes.Unimplemented, "this agency takes agreements by file only")
 	}
 	switch {
 	case who.process != Operator:

@@ -28,6 +28,8 @@ type Peer struct {
 const (
 	// callTimeout bounds a message, connection included.
 	callTimeout = 5 * time.Second
+	// receiptsTimeout bounds a page of receipts, for which the peer's gateways read their logs.
+	receiptsTimeout = time.Minute
 	// maxConns bounds the connections that are open at once, idleConn says when an unused one is closed.
 	maxConns = 128
 	idleConn = 5 * time.Minute
@@ -111,11 +113,15 @@ func (p *Pool) Close() {
 }
 
 func (p *Pool) call(ctx context.Context, to Peer, send func(context.Context, exchangev1.ExchangeServiceClient) error) error {
+	return p.callWithin(ctx, callTimeout, to, send)
+}
+
+func (p *Pool) callWithin(ctx context.Context, timeout time.Duration, to Peer, send func(context.Context, exchangev1.ExchangeServiceClient) error) error {
 	l, err := p.acquire(to)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err = send(ctx, exchangev1.NewExchangeServiceClient(l.conn))
 	// A connection that swallows messages is not used again.

@@ -23,6 +23,7 @@ import (
 	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
 	"github.com/entente-dev/entente/controllers/keys"
 	"github.com/entente-dev/entente/gateway/identity"
+	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Issuer    keys.Issuer
 	// Inbox takes in what peers say of agreements; nil: agreements and decisions travel by file only.
 	Inbox *Inbox
+	// Receipts of this agency's own logs, for peers to hold theirs against; nil: none are given.
+	Receipts receipt.Lister
 	// Report, if set, hears what became of each message about agreements.
 	Report func(Report)
 	Logger *slog.Logger
@@ -52,7 +55,7 @@ type Config struct {
 type Server struct {
 	exchangev1.UnimplementedExchangeServiceServer
 	Config
-	calls, proposals, statements, reads limits
+	calls, proposals, statements, reads, receipts limits
 }
 
 // Bounds of one connection and one request. Proposed terms are the largest; a certificate request of P-256 has about 300 bytes.
@@ -75,6 +78,7 @@ func New(c Config) *Server {
 		Config: c,
 		calls:  limits{rate: callsPerSecond, burst: callsBurst}, proposals: limits{rate: proposalsPerSecond, burst: proposalsBurst},
 		statements: limits{rate: statementsPerSecond, burst: statementsBurst}, reads: limits{rate: readsPerSecond, burst: readsBurst},
+		receipts: limits{rate: receiptsPerSecond, burst: receiptsBurst},
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	statementsBurst     = 2000
 	readsPerSecond      = 10
 	readsBurst          = 100
+	// A page of receipts makes every gateway read its log.
+	receiptsPerSecond = 5
+	receiptsBurst     = 50
 )
 
 // limits bounds the calls of each peer. Peers are known agencies, so they are few.

@@ -15,6 +15,7 @@ import (
 	"github.com/entente-dev/entente/controllers/local"
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
@@ -104,7 +105,7 @@ func (i *installation) run(ctx context.Context) error {
 		func() error { return gateway.Run(ctx, i.gateway(log, exchangeListener.Addr())) },
 		func() error {
 			return exchange.New(exchange.Config{
-				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Logger: i.Logger,
+				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Receipts: receipt.Log{Read: log.ReadSince}, Logger: i.Logger,
 			}).Serve(ctx, exchangeListener)
 		},
 		func() error { i.follow(ctx); return nil },

@@ -47,17 +47,22 @@ func (s segment) begun() (t time.Time, ok bool, err error) {
 	return time.Unix(0, r.nanos).UTC(), true, nil
 }
 
-// ReadSince calls fn for the records of this log that were written at from or later and are not erased; earlier ones may come too.
-// See Read.
-func (l *Log) ReadSince(from time.Time, fn func(Record) error) error {
-	seq, err := Seek(l.dir, from)
+// ReadSince calls fn for the records of the log in dir that were written at from or later and are not erased; earlier ones may come
+// too. See Read.
+func ReadSince(dir string, from time.Time, fn func(Record) error) error {
+	seq, err := Seek(dir, from)
 	if err != nil {
 		return err
 	}
-	return ReadFrom(l.dir, seq, func(e Entry) error {
+	return ReadFrom(dir, seq, func(e Entry) error {
 		if e.Erased {
 			return nil
 		}
 		return fn(e.Record)
 	})
+}
+
+// ReadSince is the function of that name for this log.
+func (l *Log) ReadSince(from time.Time, fn func(Record) error) error {
+	return ReadSince(l.dir, from, fn)
 }

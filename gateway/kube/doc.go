@@ -13,6 +13,8 @@ const (
 	AnnotationServes = "entente.dev/serves-resource-version"
 	// AnnotationRejected is a JSON object of the routes that the replica refused, by name, with the reason.
 	AnnotationRejected = "entente.dev/rejected-routes"
+	// AnnotationPeerAddress is host:port of the replica's own peer listener, where the operator reads receipts.
+	AnnotationPeerAddress = "entente.dev/peer-address"
 )
 
 const (

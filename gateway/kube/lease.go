@@ -18,6 +18,7 @@ import (
 type report struct {
 	mu              sync.Mutex
 	resourceVersion string
+	address         string
 	rejected        map[string]string
 
 	// changed and needKeys hold at most one signal.
@@ -57,11 +58,22 @@ func (r *report) serves(resourceVersion string) {
 	signal(r.changed)
 }
 
+// Advertise says where the agency's own operator reaches this replica's peer listener, host:port.
+func (f *Feed) Advertise(address string) {
+	f.report.mu.Lock()
+	defer f.report.mu.Unlock()
+	f.report.address = address
+	signal(f.report.changed)
+}
+
 // annotations of the Lease.
 func (r *report) annotations() (map[string]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]string{AnnotationServes: r.resourceVersion, AnnotationRejected: "{}"}
+	if r.address != "" {
+		out[AnnotationPeerAddress] = r.address
+	}
 	rejected := map[string]string{}
 	for i, name := range slices.Sorted(maps.Keys(r.rejected)) {
 		if i == MaxRejected {
@@ -129,6 +141,8 @@ func (f *Feed) applyLease(ctx context.Context) error {
 // Report is what a replica's Lease says, for the operator.
 type Report struct {
 	Replica string
+	// PeerAddress of the replica, host:port; empty: it has not said.
+	PeerAddress string
 	// Alive: the report was renewed in time.
 	Alive bool
 	// ResourceVersion up to which the replica has taken in routes; empty: none.
@@ -139,7 +153,7 @@ type Report struct {
 
 // ReadReport reads a replica's Lease at now.
 func ReadReport(l *coordinationv1.Lease, now time.Time) (Report, error) {
-	r := Report{ResourceVersion: l.Annotations[AnnotationServes]}
+	r := Report{ResourceVersion: l.Annotations[AnnotationServes], PeerAddress: l.Annotations[AnnotationPeerAddress]}
 	if l.Spec.HolderIdentity != nil {
 		r.Replica = *l.Spec.HolderIdentity
 	}
