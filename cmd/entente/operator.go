@@ -14,6 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/entente-dev/entente/controllers"
+	"github.com/entente-dev/entente/controllers/reconciliation"
 	"github.com/entente-dev/entente/controllers/vault"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
@@ -25,7 +26,7 @@ type operatorFlags struct {
 	exchangeAddress, metricsAddress, healthAddress string
 	leaderElect                                    bool
 	connectionLimit                                int
-	maxStale, reconcileEvery                       time.Duration
+	maxStale, reconcileEvery, reconcileDelay       time.Duration
 }
 
 func newOperatorCommand() *cobra.Command {
@@ -48,6 +49,7 @@ when an agreement ends. It serves the exchange, where peer agencies' gateways ge
 	fl.IntVar(&f.connectionLimit, "source-connection-limit", 0, "connections that one source credential may have open at its database (default 16)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "the gateways' --max-stale: a replica that is silent for longer refuses everything, and counts no more")
 	fl.DurationVar(&f.reconcileEvery, "reconcile-every", controllers.DefaultReconcileEvery, "how often this agency's logs are held against each peer's")
+	fl.DurationVar(&f.reconcileDelay, "reconcile-delay", reconciliation.Delay, "how old a disclosure is when it is expected in both logs")
 	return cmd
 }
 
@@ -85,7 +87,7 @@ func (f *operatorFlags) run(ctx context.Context) error {
 			_, err := session.Read(ctx, "auth/token/lookup-self")
 			return err
 		},
-		Own: own, Exchange: listener, MaxStale: f.maxStale, ReconcileEvery: f.reconcileEvery,
+		Own: own, Exchange: listener, MaxStale: f.maxStale, ReconcileEvery: f.reconcileEvery, ReconcileDelay: f.reconcileDelay,
 		MetricsAddress: f.metricsAddress, HealthAddress: f.healthAddress, LeaderElection: f.leaderElect, Logger: log,
 	})
 	if err != nil {

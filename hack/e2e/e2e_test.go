@@ -107,6 +107,7 @@ func TestThreeAgencies(t *testing.T) {
 		{"strangers", strangers},
 		{"PostgreSQL has exactly the agreed columns", columnGrants},
 		{"both logs hold the disclosure", bothLogs},
+		{"the logs of both sides are compared", logsCompared},
 		{"a decision in another's name", anothersName},
 		{"broken agreements are not programmed", broken},
 		{"apply to enforced, suspend to denied", latencies},

@@ -13,6 +13,15 @@ import (
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
+// Flags that a command of the agency's operator needs beside its own, to run as the operator does.
+func (a *Agency) OperatorFlags() []string {
+	return []string{
+		"--agency", a.Name, "--trust-domain", a.TrustDomain, "--namespace", a.Name, "--kubeconfig", a.File("operator.kubeconfig"),
+		"--vault-address", a.stack.Vault.Address(), "--vault-ca-file", a.stack.Vault.CAFile(), "--vault-mount-prefix", a.Short,
+		"--vault-jwt-file", a.File("operator.vault-token"),
+	}
+}
+
 // startProcesses starts the agency's operator and gateway.
 func (s *Stack) startProcesses(ctx context.Context, a *Agency) error {
 	common := func(process string) []string {
@@ -31,7 +40,7 @@ func (s *Stack) startProcesses(ctx context.Context, a *Agency) error {
 		return &testenv.Program{Path: s.Entente, Args: append(common(process), args...), Env: cleanEnv(), Dir: a.Dir, LogFile: a.File(process + ".log")}
 	}
 	a.Operator = program("operator", "--leader-elect=false", "--exchange-address", a.Addresses.Exchange,
-		"--metrics-address", a.Addresses.OperatorMetrics, "--health-address", a.Addresses.OperatorHealth)
+		"--metrics-address", a.Addresses.OperatorMetrics, "--health-address", a.Addresses.OperatorHealth, "--reconcile-every", "2s", "--reconcile-delay", "2s")
 	a.Gateway = program("gateway", "--state-dir", a.File("gateway-state"), "--replica", a.Name+"-0",
 		"--rest-address", a.Addresses.REST, "--grpc-address", a.Addresses.GRPC, "--peer-address", a.Addresses.Peer, "--health-address", a.Addresses.Health,
 		"--client-ca-file", a.users.CAFile(), "--name", host, "--name", "localhost")
