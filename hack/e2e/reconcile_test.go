@@ -56,7 +56,7 @@ func logsCompared(t *testing.T, s *scene) {
 	reconciled(v1alpha1.ReasonLogsAgree)
 
 	// The recipient goes on with an empty volume. What it was given, the source's log still says.
-	must(t, s.police.Gateway.Stop(15 * time.Second))
+	must(t, s.police.Gateway.Stop(15*time.Second))
 	state := s.police.File("gateway-state")
 	must(t, os.Rename(state, state+".away"))
 	t.Cleanup(func() {
@@ -73,7 +73,7 @@ func logsCompared(t *testing.T, s *scene) {
 	}
 
 	// The volume comes back, and with it the records.
-	must(t, s.police.Gateway.Stop(15 * time.Second))
+	must(t, s.police.Gateway.Stop(15*time.Second))
 	must(t, os.RemoveAll(state))
 	must(t, os.Rename(state+".away", state))
 	must(t, s.police.StartGateway(t.Context()))
