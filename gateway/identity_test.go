@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
@@ -61,7 +62,7 @@ func TestWhoIsRefusedAtTheHandshake(t *testing.T) {
 		{"the recipient's own agreement credential", rec.ca.issue(t, identity.AgreementID("state-police.example", "agr", "state-police"), pkix.Name{}, hour)},
 		{"the recipient's gateway", rec.own},
 		{"the source's own gateway", src.own},
-		{"the source's operator", src.ca.issue(t, identity.OperatorID("border-service.example"), pkix.Name{}, hour)},
+		{"the recipient's operator", rec.ca.issue(t, identity.OperatorID("state-police.example"), pkix.Name{}, hour)},
 		{"expired", src.ca.issue(t, agr, pkix.Name{}, time.Now().Add(-time.Minute))},
 		{"no SPIFFE ID", src.ca.issue(t, "", pkix.Name{CommonName: "state-police"}, hour)},
 		{"a longer path", src.ca.issue(t, agr+"/more", pkix.Name{}, hour)},
@@ -85,6 +86,53 @@ func TestWhoIsRefusedAtTheHandshake(t *testing.T) {
 	f, err := retrieve(t, src, src.ca.issue(t, agr, pkix.Name{}, hour), request("agr"))
 	if err != nil || len(f.GetRecords().GetRecords()) != 1 || f.GetResult().GetOutcome() != gatewayv1.Outcome_OUTCOME_OK {
 		t.Errorf("%v %v", f, err)
+	}
+}
+
+// TestWhoReadsReceipts: the agency's own operator, which may do nothing else.
+func TestWhoReadsReceipts(t *testing.T) {
+	src, _ := pair(t, options{})
+	hour := time.Now().Add(time.Hour)
+	recipient := src.ca.issue(t, identity.AgreementID("border-service.example", "agr", "state-police"), pkix.Name{}, hour)
+	operator := src.ca.issue(t, identity.OperatorID("border-service.example"), pkix.Name{}, hour)
+	if f, err := retrieve(t, src, operator, request("agr")); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("the operator retrieves: %v, %v", f, err)
+	}
+	asked := request("agr")
+	if _, err := retrieve(t, src, recipient, asked); err != nil {
+		t.Fatal(err)
+	}
+	receipts := func(certificate *tls.Certificate, peer string) (*gatewayv1.ListReceiptsResponse, error) {
+		conn, err := grpc.NewClient(src.addrs.Peer, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})))
+		must(t, err)
+		defer conn.Close()
+		return gatewayv1.NewAuditServiceClient(conn).ListReceipts(t.Context(), &gatewayv1.ListReceiptsRequest{
+			Peer: peer, Since: timestamppb.New(hour.Add(-2 * time.Hour)), Until: timestamppb.New(hour),
+		})
+	}
+	if r, err := receipts(recipient, "state-police"); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("a recipient reads receipts: %v, %v", r, err)
+	}
+	r, err := receipts(operator, "state-police")
+	must(t, err)
+	if len(r.GetReceipts()) != 1 || r.GetReceipts()[0].GetDisclosureId() != asked.GetDisclosureId() || !r.GetReceipts()[0].GetSource() ||
+		r.GetReceipts()[0].GetOutcome() != "OK" || r.GetReceipts()[0].GetResponseDigest() == "" || r.GetMore() {
+		t.Errorf("%v", r)
+	}
+	if r, err := receipts(operator, "coast-guard"); err != nil || len(r.GetReceipts()) != 0 {
+		t.Errorf("of another peer: %v, %v", r, err)
+	}
+}
+
+// TestMisdatedID: an id that is dated elsewhere would hide a disclosure from a comparison of logs.
+func TestMisdatedID(t *testing.T) {
+	src, _ := pair(t, options{})
+	certificate := src.ca.issue(t, identity.AgreementID("border-service.example", "agr", "state-police"), pkix.Name{}, time.Now().Add(time.Hour))
+	req := request("agr")
+	req.DisclosureId = "01920000-0000-7000-8000-000000000000" // September 2024
+	f, err := retrieve(t, src, certificate, req)
+	if err != nil || f.GetResult().GetOutcome() != gatewayv1.Outcome_OUTCOME_DENIED || !strings.Contains(f.GetResult().GetMessage(), "clocks") {
+		t.Errorf("%v, %v", f, err)
 	}
 }
 
