@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -49,7 +50,7 @@ func (s segment) begun() (t time.Time, ok bool, err error) {
 
 // ReadSince calls fn for the records of the log in dir that were written at from or later and are not erased; earlier ones may come
 // too. See Read.
-func ReadSince(dir string, from time.Time, fn func(Record) error) error {
+func ReadSince(dir string, from time.Time, fn func(Record) error, with ...ReadOption) error {
 	seq, err := Seek(dir, from)
 	if err != nil {
 		return err
@@ -59,10 +60,10 @@ func ReadSince(dir string, from time.Time, fn func(Record) error) error {
 			return nil
 		}
 		return fn(e.Record)
-	})
+	}, with...)
 }
 
-// ReadSince is the function of that name for this log.
+// ReadSince is the function of that name for this log, with its keys.
 func (l *Log) ReadSince(from time.Time, fn func(Record) error) error {
-	return ReadSince(l.dir, from, fn)
+	return ReadSince(l.dir, from, fn, WithKeys(context.Background(), l.o.Keys))
 }
