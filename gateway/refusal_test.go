@@ -84,6 +84,9 @@ func TestRefusedBySource(t *testing.T) {
 			c.Recipients[0].TrustDomain = "elsewhere.example"
 			c.Recipients = c.Recipients[:0]
 		}},
+		{"task-force", func(c *route.Clause) {
+			c.Recipients[0].TaskForce, c.Recipients[0].NotBefore, c.Recipients[0].NotAfter = "harbor.v1", time.Now().Add(-time.Hour), time.Now()
+		}},
 		{"fields", func(c *route.Clause) { c.Fields = c.Fields[:1] }},
 		{"selectors", func(c *route.Clause) { c.RequireSelectors = [][]string{{"birth_date"}} }},
 		{"filter-fields", func(c *route.Clause) { c.FilterFields = []string{"family_name"} }},
@@ -139,6 +142,39 @@ func TestWindow(t *testing.T) {
 	code, a := rec.query(t, rec.client("alice"), q(`person_number == "P000042"`, `"agencies":["border-service"]`))
 	if code != 403 || a.Sources[0].Reason != "agreement" {
 		t.Errorf("%d %+v", code, a)
+	}
+}
+
+// TestTaskForceWindow: an agency that may ask as a member of a task force may ask while its window is open, and is told why when it
+// is not; what it is offered ends with the window.
+func TestTaskForceWindow(t *testing.T) {
+	src, rec := startAgency(t, "border-service", options{people: 100}), startAgency(t, "state-police", options{})
+	client := rec.client("alice")
+	through := func(from, until time.Duration) {
+		c := clause("persons", src, rec)
+		c.Recipients[0].TaskForce, c.Recipients[0].NotBefore, c.Recipients[0].NotAfter = "harbor.v1", time.Now().Add(from), time.Now().Add(until)
+		agree("agr", []route.Clause{c}, src, rec)
+	}
+	offered := func() string {
+		_, body := getWith(t, client, "https://"+rec.addrs.REST+"/v1/datasets")
+		return body
+	}
+	through(-time.Hour, time.Hour)
+	if code, a := rec.query(t, client, q(`person_number == "P000042"`)); code != 200 || len(a.Records) != 1 {
+		t.Errorf("inside the window: %d %+v", code, a)
+	}
+	if got := offered(); !strings.Contains(got, time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:")) {
+		t.Errorf("offered %s", got)
+	}
+	for name, window := range map[string][2]time.Duration{"before": {time.Minute, time.Hour}, "after": {-time.Hour, 0}} {
+		through(window[0], window[1])
+		code, a := rec.query(t, client, q(`person_number == "P000042"`))
+		if code != 403 || len(a.Sources) != 1 || a.Sources[0].Reason != "task-force" || !strings.Contains(a.Sources[0].Message, "harbor.v1") {
+			t.Errorf("%s: %d %+v", name, code, a)
+		}
+		if got := offered(); strings.Contains(got, "border-service") {
+			t.Errorf("%s: offered %s", name, got)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
@@ -33,7 +34,7 @@ func samples(t *testing.T) map[string]string {
 
 // TestSampleDigests: what the samples pin is what they pin.
 func TestSampleDigests(t *testing.T) {
-	schemas, terms := map[string]string{}, map[string]string{}
+	schemas, terms, forces := map[string]string{}, map[string]string{}, map[string]string{}
 	var agreements []v1alpha1.SharingAgreement
 	var decisions []v1alpha1.AgreementDecision
 	for name, path := range samples(t) {
@@ -52,6 +53,10 @@ func TestSampleDigests(t *testing.T) {
 				var s v1alpha1.ExchangeSchema
 				strictly(&s)
 				schemas[s.Name], err = s.Spec.Digest()
+			case "TaskForce":
+				var f v1alpha1.TaskForce
+				strictly(&f)
+				forces[f.Name], err = f.Spec.Digest()
 			case "SharingAgreement":
 				var a v1alpha1.SharingAgreement
 				strictly(&a)
@@ -76,6 +81,14 @@ func TestSampleDigests(t *testing.T) {
 			name := c.Schema.Name + ".v" + strconv.FormatInt(c.Schema.Version, 10)
 			if want, ok := schemas[name]; ok && c.Schema.Digest != want {
 				t.Errorf("%s, clause %s: the digest of %s is %s, not %s", a.Name, c.Name, name, want, c.Schema.Digest)
+			}
+			for _, r := range c.Recipients {
+				if r.TaskForce == nil {
+					continue
+				}
+				if name := compile.TaskForceName(*r.TaskForce); r.TaskForce.Digest != forces[name] {
+					t.Errorf("%s, clause %s: the digest of task force %s is %q, not %s", a.Name, c.Name, name, forces[name], r.TaskForce.Digest)
+				}
 			}
 		}
 	}
