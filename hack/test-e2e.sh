@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 # The servers are built before, so that no test's time-out has to allow for it.
 hack/tools/servers.sh
+hack/tools/servers.sh browser
 
 # Of the packages of this module: the nested ones under hack/ have tests of their own.
 files='{{range .TestGoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}'

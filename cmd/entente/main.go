@@ -63,7 +63,7 @@ Start with:
 	for group, commands := range map[string][]*cobra.Command{
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
 		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newTaskForceCommand(), newCredentialCommand()},
-		"show":  {newAuditCommand()},
+		"show":  {newAuditCommand(), newRegisterCommand()},
 		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {
 		for _, c := range commands {

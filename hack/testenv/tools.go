@@ -17,6 +17,7 @@ const (
 	KubeTools     = "kube"
 	VaultTools    = "vault"
 	PostgresTools = "postgres"
+	BrowserTools  = "browser"
 )
 
 // Paths says where the programs are. A field is empty if its server was not asked for.
@@ -26,6 +27,7 @@ type Paths struct {
 	Vault        string // program
 	VaultPlugins string // folder of external plugins; empty if the program has the PostgreSQL plugin built in
 	PostgresBin  string // folder of postgres and initdb
+	Browser      string // program: Chromium
 }
 
 // variables lists the environment variables by which the caller, or servers.sh, names the programs of each server.
@@ -34,6 +36,7 @@ var variables = map[string][]string{
 	KubeTools:     {"KUBEBUILDER_ASSETS", "ENTENTE_KUBECTL"},
 	VaultTools:    {"ENTENTE_VAULT", "ENTENTE_VAULT_PLUGIN_DIR"},
 	PostgresTools: {"ENTENTE_POSTGRES_BIN"},
+	BrowserTools:  {"ENTENTE_BROWSER"},
 }
 
 var found struct {
@@ -41,7 +44,7 @@ var found struct {
 	values map[string]string // by variable
 }
 
-// Tools finds the programs of the named servers, all of them if none is named. Programs that the environment does not name are
+// Tools finds the programs of the named servers, those of all servers (and no browser) if none is named. Programs that the environment does not name are
 // found, or built and cached, by hack/tools/servers.sh. A first build takes minutes, which is longer than `go test` allows a
 // package by default: `make servers` builds them beforehand.
 func Tools(ctx context.Context, servers ...string) (Paths, error) {
@@ -57,7 +60,7 @@ func Tools(ctx context.Context, servers ...string) (Paths, error) {
 	for _, s := range servers {
 		names, ok := variables[s]
 		if !ok {
-			return Paths{}, fmt.Errorf("testenv: unknown server %q: choose of %s, %s, %s", s, KubeTools, VaultTools, PostgresTools)
+			return Paths{}, fmt.Errorf("testenv: unknown server %q: choose of %s, %s, %s, %s", s, KubeTools, VaultTools, PostgresTools, BrowserTools)
 		}
 		if _, ok := found.values[names[0]]; !ok && !fromEnvironment(names) {
 			missing = append(missing, s)
@@ -84,6 +87,7 @@ func Tools(ctx context.Context, servers ...string) (Paths, error) {
 		Vault:        v(VaultTools, "ENTENTE_VAULT"),
 		VaultPlugins: v(VaultTools, "ENTENTE_VAULT_PLUGIN_DIR"),
 		PostgresBin:  v(PostgresTools, "ENTENTE_POSTGRES_BIN"),
+		Browser:      v(BrowserTools, "ENTENTE_BROWSER"),
 	}, nil
 }
 

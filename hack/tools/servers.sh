@@ -2,7 +2,7 @@
 # Makes the real servers of the tests and of `make demo-kubernetes` available:
 # kube-apiserver, etcd and kubectl, Vault, PostgreSQL.
 #
-#   hack/tools/servers.sh [kube] [vault] [postgres]     (default: all three)
+#   hack/tools/servers.sh [kube] [vault] [postgres] [browser]     (default: the three servers)
 #
 # What the machine has is used, and only what is missing is built, from the
 # nested Go modules beside this script, into a cache outside the work tree:
@@ -10,6 +10,7 @@
 #   kube      $KUBEBUILDER_ASSETS, setup-envtest's newest installed assets, or built (5 to 10 minutes on 2 cores)
 #   vault     $ENTENTE_VAULT, a full `vault` of at least 1.15 on PATH, or built (about 5 minutes)
 #   postgres  $ENTENTE_POSTGRES_BIN, the distribution's server, or installed with apt-get
+#   browser   $ENTENTE_BROWSER, Chromium or Chrome on PATH, or installed with apt-get; for tests of pages
 #
 # Standard output is a list of `export NAME='value'` lines, which are also kept
 # in servers.env in the cache; progress goes to standard error. Safe to run
@@ -210,6 +211,15 @@ find_postgres() {
   return 1
 }
 
+# need_apt PROBLEM PACKAGES INSTEAD: say how to go on where this script cannot install; else $sudo is what gives it the right to.
+need_apt() {
+  command -v apt-get >/dev/null || die "$1: install it with your package manager, or $3"
+  if (( $(id -u) != 0 )); then
+    sudo -n true 2>/dev/null || die "$1, and installing it needs root: run 'sudo apt-get install --no-install-recommends $2', or $3"
+    sudo=(sudo -n)
+  fi
+}
+
 install_postgres() {
   find_postgres >/dev/null && return 0
   say "installing PostgreSQL with apt-get (about 1 minute)"
@@ -234,17 +244,46 @@ postgres() {
   fi
   if ! dir=$(find_postgres); then
     local sudo=()
-    command -v apt-get >/dev/null ||
-      die "no PostgreSQL server found: install one ($postgres_major_min or newer) with your package manager, or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
-    if (( $(id -u) != 0 )); then
-      sudo -n true 2>/dev/null ||
-        die "no PostgreSQL server found, and installing it needs root: run 'sudo apt-get install --no-install-recommends postgresql', or set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
-      sudo=(sudo -n)
-    fi
+    need_apt "no PostgreSQL server ($postgres_major_min or newer) found" postgresql "set ENTENTE_POSTGRES_BIN to the folder of postgres and initdb"
     locked "$cache/postgres.lock" install_postgres
     dir=$(find_postgres) || die "PostgreSQL was installed, but no server of version $postgres_major_min or newer is in /usr/lib/postgresql"
   fi
   export_line ENTENTE_POSTGRES_BIN "$dir"
+}
+
+## a browser
+
+find_browser() {
+  local name
+  for name in chromium chromium-browser google-chrome-stable google-chrome; do
+    type -P "$name" && return 0
+  done
+  return 1
+}
+
+install_browser() {
+  find_browser >/dev/null && return 0
+  say "installing Chromium with apt-get (about 1 minute)"
+  local rc=0
+  build_log=$(mktemp "${TMPDIR:-/tmp}/entente-apt.XXXXXX")
+  { "${sudo[@]}" apt-get update -q &&
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-liberation; } >"$build_log" 2>&1 9>&- || rc=$?
+  (( rc == 0 )) || { tail -n 30 "$build_log" >&2; die "apt-get could not install chromium (status $rc): install it by hand, or set ENTENTE_BROWSER"; }
+  rm -f "$build_log"; build_log=''
+}
+
+browser() {
+  local program=''
+  if [[ -n ${ENTENTE_BROWSER:-} ]]; then
+    [[ -x $ENTENTE_BROWSER ]] || die "ENTENTE_BROWSER=$ENTENTE_BROWSER is not a program"
+    program=$ENTENTE_BROWSER
+  elif ! program=$(find_browser); then
+    local sudo=()
+    need_apt "no browser found" "chromium fonts-liberation" "set ENTENTE_BROWSER to a Chromium or Chrome"
+    locked "$cache/browser.lock" install_browser
+    program=$(find_browser) || die "Chromium was installed, but is not on PATH"
+  fi
+  export_line ENTENTE_BROWSER "$program"
 }
 
 ## the list
@@ -256,9 +295,9 @@ wanted=("$@")
 (( $# > 0 )) || wanted=(kube vault postgres)
 for name in "${wanted[@]}"; do
   case $name in
-    kube | vault | postgres) ;;
+    kube | vault | postgres | browser) ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) die "unknown server '$name': choose of kube, vault, postgres" ;;
+    *) die "unknown server '$name': choose of kube, vault, postgres, browser" ;;
   esac
 done
 for name in "${wanted[@]}"; do "$name"; done

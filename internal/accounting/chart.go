@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/entente-dev/entente/internal/page"
 )
 
 // chart is a bar chart as SVG, laid out; a table of the same numbers stands below it.
@@ -115,7 +117,7 @@ func overTime(id, title string, days []Day) *chart {
 	for i := range 5 { // grid
 		y := plotTop + plotHeight - plotHeight*i/4
 		c.Lines = append(c.Lines, line{plotLeft, y, chartWidth, y})
-		c.Labels = append(c.Labels, label{plotLeft - 6, y + 4, "end", number(top * int64(i) / 4)})
+		c.Labels = append(c.Labels, label{plotLeft - 6, y + 4, "end", page.Number(top * int64(i) / 4)})
 	}
 	step := float64(chartWidth-plotLeft) / float64(len(all))
 	width := min(step*0.8, 40)
@@ -129,7 +131,7 @@ func overTime(id, title string, days []Day) *chart {
 			}
 			h := float64(plotHeight) * float64(n) / float64(top)
 			y -= h
-			c.Bars = append(c.Bars, bar{round(x), round(y), round(width), round(h), part.Class, fmt.Sprintf("%s: %s %s", p.name, number(n), part.Name)})
+			c.Bars = append(c.Bars, bar{round(x), round(y), round(width), round(h), part.Class, fmt.Sprintf("%s: %s %s", p.name, page.Number(n), part.Name)})
 		}
 		if every := (len(all) + 7) / 8; i%every == 0 {
 			c.Labels = append(c.Labels, label{int(x + width/2), plotTop + plotHeight + 18, "middle", p.name})
@@ -138,7 +140,7 @@ func overTime(id, title string, days []Day) *chart {
 			c.Rows = append(c.Rows, cells(p.name, p.Counts))
 		}
 	}
-	c.Description = fmt.Sprintf("%d periods from %s to %s; at most %s disclosures in one. The table below has the numbers.", len(all), all[0].name, all[len(all)-1].name, number(most))
+	c.Description = fmt.Sprintf("%d periods from %s to %s; at most %s disclosures in one. The table below has the numbers.", len(all), all[0].name, all[len(all)-1].name, page.Number(most))
 	return c
 }
 
@@ -147,7 +149,7 @@ func heads(first string) []string {
 }
 
 func cells(first string, n Counts) []string {
-	return []string{first, number(n.Asked), number(n.Hits), number(n.NoHits), number(n.Denied), number(n.Failed + n.Interrupted), number(n.Records)}
+	return []string{first, page.Number(n.Asked), page.Number(n.Hits), page.Number(n.NoHits), page.Number(n.Denied), page.Number(n.Failed + n.Interrupted), page.Number(n.Records)}
 }
 
 // most rows of a chart; its table has them all.
@@ -184,7 +186,7 @@ func perReason(id, title string, denials map[string]int64) *chart {
 	var counts []Counts
 	for _, reason := range byCount(denials) {
 		names, counts = append(names, reason), append(counts, Counts{Asked: denials[reason], Denied: denials[reason]})
-		c.Rows = append(c.Rows, []string{reason, number(denials[reason])})
+		c.Rows = append(c.Rows, []string{reason, page.Number(denials[reason])})
 	}
 	c.bars(names, counts, denied)
 	return c
@@ -200,7 +202,7 @@ func (c *chart) bars(names []string, counts []Counts, parts []part) {
 	shown := min(len(names), chartRows)
 	c.Width, c.Height = chartWidth, shown*rowHeight+6
 	most := slices.MaxFunc(counts, func(a, b Counts) int { return cmp.Compare(a.Asked, b.Asked) }).Asked
-	c.Description = fmt.Sprintf("%d of %d rows; the longest stands for %s. The table below has the numbers.", shown, len(names), number(most))
+	c.Description = fmt.Sprintf("%d of %d rows; the longest stands for %s. The table below has the numbers.", shown, len(names), page.Number(most))
 	room := float64(chartWidth - nameWidth - 70)
 	for i := range shown {
 		y := i * rowHeight
@@ -212,10 +214,10 @@ func (c *chart) bars(names []string, counts []Counts, parts []part) {
 				continue
 			}
 			w := room * float64(n) / float64(max(most, 1))
-			c.Bars = append(c.Bars, bar{round(x), float64(y + 4), round(w), rowHeight - 8, p.Class, fmt.Sprintf("%s: %s %s", names[i], number(n), p.Name)})
+			c.Bars = append(c.Bars, bar{round(x), float64(y + 4), round(w), rowHeight - 8, p.Class, fmt.Sprintf("%s: %s %s", names[i], page.Number(n), p.Name)})
 			x += w
 		}
-		c.Labels = append(c.Labels, label{int(x) + 6, y + 18, "start", number(counts[i].Asked)})
+		c.Labels = append(c.Labels, label{int(x) + 6, y + 18, "start", page.Number(counts[i].Asked)})
 	}
 }
 
@@ -237,13 +239,4 @@ func niceTop(most int64) int64 {
 			}
 		}
 	}
-}
-
-// number with thousands set apart by a thin space.
-func number(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
-	}
-	return s
 }

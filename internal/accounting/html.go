@@ -5,7 +5,8 @@ import (
 	"html/template"
 	"io"
 	"strings"
-	"time"
+
+	"github.com/entente-dev/entente/internal/page"
 )
 
 //go:embed pages
@@ -13,9 +14,8 @@ var files embed.FS
 
 // pages stand by themselves: style and charts are inside them, and there is no script.
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"day": day, "moment": moment, "number": number, "lastUsed": lastUsed, "rests": Rests,
-	"date":  func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
-	"title": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
+	"day": page.Day, "moment": page.Moment, "number": page.Number, "lastUsed": lastUsed, "rests": Rests,
+	"style": func() template.CSS { return template.CSS(page.Style) },
 }).ParseFS(files, "pages/*.html"))
 
 // section of a report: one side.

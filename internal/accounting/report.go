@@ -160,8 +160,11 @@ type open struct {
 // counter counts entries as they come by.
 type counter struct {
 	s    Scope
-	rows map[row]*Usage
-	days map[row]*Day
+	only map[string]bool // agreements that are counted; nil: all
+	// tally, when it is not nil, counts instead of what is below.
+	tally func(*audit.Record, int64)
+	rows  map[row]*Usage
+	days  map[row]*Day
 	// agreements counts by id, whatever the rows are.
 	agreements map[string]*Counts
 	used       map[string]time.Time
@@ -236,13 +239,17 @@ func (c *counter) interrupted() {
 
 // count adds a record that ends a disclosure, or takes it back.
 func (c *counter) count(r *audit.Record, sign int64) {
-	if !c.s.Until.IsZero() && !r.Time.Before(c.s.Until) {
+	if !c.s.Until.IsZero() && !r.Time.Before(c.s.Until) || c.only != nil && !c.only[r.Agreement] {
 		return
 	}
 	if r.Agreement != "" && r.Time.After(c.used[r.Agreement]) && (len(c.used) < maxKeys || !c.used[r.Agreement].IsZero()) {
 		c.used[r.Agreement] = r.Time
 	}
 	if r.Time.Before(c.s.Since) {
+		return
+	}
+	if c.tally != nil {
+		c.tally(r, sign)
 		return
 	}
 	u := c.row(r)

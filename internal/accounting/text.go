@@ -9,11 +9,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-)
 
-// day and moment are how people read times; all of them are UTC.
-func day(t time.Time) string    { return t.UTC().Format("2 January 2006") }
-func moment(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
+	"github.com/entente-dev/entente/internal/page"
+)
 
 // clean keeps a peer's words from steering a terminal.
 func clean(s string) string {
@@ -65,9 +63,9 @@ func Rests(logs []Covered) []string {
 		case l.First.IsZero():
 			out = append(out, fmt.Sprintf("%s: no entries", l.Origin))
 		case l.Erased > 0:
-			out = append(out, fmt.Sprintf("%s: from %s to %s; some records of that time have been erased, as the law asks, and cannot be searched", l.Origin, day(l.First), day(l.Last)))
+			out = append(out, fmt.Sprintf("%s: from %s to %s; some records of that time have been erased, as the law asks, and cannot be searched", l.Origin, page.Day(l.First), page.Day(l.Last)))
 		default:
-			out = append(out, fmt.Sprintf("%s: from %s to %s", l.Origin, day(l.First), day(l.Last)))
+			out = append(out, fmt.Sprintf("%s: from %s to %s", l.Origin, page.Day(l.First), page.Day(l.Last)))
 		}
 	}
 	return out
@@ -94,7 +92,7 @@ func (l *lines) print(format string, args ...any) {
 func (a *Account) Text(w io.Writer) error {
 	l := lines{w: w}
 	l.print("Accounting of disclosures (5 U.S.C. 552a(c))")
-	l.print("Made on %s", day(a.Made))
+	l.print("Made on %s", page.Day(a.Made))
 	if a.Copy == CopyAgency {
 		l.print("The agency's own copy. It is not for the person concerned: --for-person makes that one.")
 	}
@@ -104,7 +102,7 @@ func (a *Account) Text(w io.Writer) error {
 	}
 	for i := range a.Disclosures {
 		d := &a.Disclosures[i]
-		l.print("%3d. %s", i+1, moment(d.Date))
+		l.print("%3d. %s", i+1, page.Moment(d.Date))
 		if d.Internal != nil && d.NoHit {
 			l.print("     Nothing     was found, so nothing was disclosed")
 		} else {
@@ -134,7 +132,7 @@ func (a *Account) Text(w io.Writer) error {
 func (c *Corrections) Text(w io.Writer) error {
 	l := lines{w: w}
 	l.print("Past recipients, to be told of a correction (5 U.S.C. 552a(c)(4); EU 2016/680 Art. 7(3))")
-	l.print("Made on %s", day(c.Made))
+	l.print("Made on %s", page.Day(c.Made))
 	l.print("")
 	if len(c.Recipients) == 0 {
 		l.print("Nobody received anything.")
@@ -147,7 +145,7 @@ func (c *Corrections) Text(w io.Writer) error {
 		for _, d := range r.Disclosures {
 			told := "not told"
 			if !d.Told.IsZero() {
-				told = "told on " + day(d.Told)
+				told = "told on " + page.Day(d.Told)
 			}
 			l.print("  %s  %s  %s  %s  (%s)", d.Date.UTC().Format("2006-01-02 15:04"), d.ID, d.Agreement, d.Nature(), told)
 		}
@@ -243,7 +241,7 @@ func (r *Report) Window() string {
 	if first.IsZero() {
 		return "The logs are empty"
 	}
-	return fmt.Sprintf("From %s to %s, by %s, from %s", moment(first), moment(last), r.By, count(len(r.Logs), "log"))
+	return fmt.Sprintf("From %s to %s, by %s, from %s", page.Moment(first), page.Moment(last), r.By, count(len(r.Logs), "log"))
 }
 
 // Sentence is the counts in words.
