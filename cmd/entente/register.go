@@ -56,7 +56,7 @@ It replaces an earlier edition in the folder in one step.`,
 			if err != nil {
 				return err
 			}
-			in := register.Input{Agency: index.Self, Agencies: index.Agencies, K: least, Until: register.LastMonth(now.Add(-delay)), Now: now}
+			in := register.Input{Agency: index.Self, Agencies: index.Agencies, TaskForces: index.TaskForces, K: least, Until: register.LastMonth(now.Add(-delay)), Now: now}
 			var ids []string
 			for id, versions := range index.Agreements {
 				ids = append(ids, id)

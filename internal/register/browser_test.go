@@ -206,7 +206,7 @@ func writeReports(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	account := &accounting.Account{Made: now, Copy: accounting.CopyPerson, Disclosures: []accounting.Disclosure{{
-		ID: "d", Date: now, Recipient: accounting.Agency{ID: "state-police", Name: "State Police"}, Granularity: "Records", Records: 1, Fields: []string{"family_name"},
+		ID: "d", Date: now, Recipient: accounting.Agency{ID: "state-police", Name: "State Police"}, Source: "labor-inspectorate", Purpose: "entente:benefits", Agreement: "anvil.v1", Granularity: "Records", Records: 1, Fields: []string{"family_name"},
 	}}}
 	for name, render := range map[string]func(*bytes.Buffer) error{
 		"report.html":  func(b *bytes.Buffer) error { return report.HTML(b) },

@@ -112,7 +112,7 @@ func agreement(id string, publication v1alpha1.Publication, state v1alpha1.Agree
 		},
 		LegalAuthority:   []v1alpha1.LegalAuthority{{Citation: "State Code 12-401", Covers: "Disclosure"}},
 		PurposeStatement: "To find victims <script>alert(1)</script> of labour trafficking.", AnticipatedResults: "Forty cases.",
-		Term: v1alpha1.Term{NotBefore: metav1.NewTime(now.AddDate(0, -3, 0)), NotAfter: metav1.NewTime(now.AddDate(1, 0, 0))},
+		Term: v1alpha1.Term{NotBefore: metav1.NewTime(now.AddDate(0, -3, 0).Truncate(24 * time.Hour)), NotAfter: metav1.NewTime(now.AddDate(1, 0, 0))},
 		Clauses: []v1alpha1.Clause{{
 			Name: "wages", Source: "labor-inspectorate", Recipients: []v1alpha1.Recipient{{Agency: "state-police"}},
 			Schema: v1alpha1.SchemaRef{Name: "person", Version: 1}, Purposes: []string{"entente:trafficking-investigation"},
@@ -197,7 +197,7 @@ func TestRegister(t *testing.T) {
 			t.Errorf("the register has %q", trace)
 		}
 	}
-	for _, want := range []string{"Forty cases.", "State Code 12-401", "until 31 October 2026", "fewer than 10", "sha256:head", "labor+abc", "State Police", "2 agreements are in force"} {
+	for _, want := range []string{"Forty cases.", "State Code 12-401", "until 31 October 2026", "25 August 2026", "25 November 2027, 12:00 UTC", "fewer than 10", "sha256:head", "labor+abc", "State Police", "2 agreements are in force"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the register does not have %q", want)
 		}

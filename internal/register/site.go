@@ -27,6 +27,8 @@ type Input struct {
 	// Agency that publishes, and every agency by name, for their public names.
 	Agency   string
 	Agencies map[string]*v1alpha1.Agency
+	// TaskForces that agreements pin, by object name.
+	TaskForces words.TaskForces
 	// Agreements, all of them: Make chooses.
 	Agreements []*v1alpha1.SharingAgreement
 	// Use by month, of months that are over, and the logs that it is from; no logs: the register has no numbers.
@@ -62,6 +64,16 @@ type Register struct {
 type Entry struct {
 	words.RegisterEntry
 	Use []Use `json:"use,omitempty"`
+}
+
+// Called gives the public name of a party, or what it was given.
+func (e *Entry) Called(agency string) string {
+	for _, p := range e.Parties {
+		if p.Agency == agency {
+			return cmp.Or(p.Name, p.Agency)
+		}
+	}
+	return agency
 }
 
 // Checkpoint of a log: what it was at some time, so that nobody can change it afterwards unseen.
@@ -110,7 +122,7 @@ func Make(in Input) (*Register, error) {
 			return nil, fmt.Errorf("agreement %q: its id is none, or two versions of it are in force", id)
 		}
 		seen[id] = true
-		entry, err := words.Register(a, in.Agencies, false)
+		entry, err := words.Register(a, in.Agencies, in.TaskForces, false)
 		if err != nil {
 			return nil, fmt.Errorf("agreement %s: %w", id, err)
 		}
@@ -199,8 +211,20 @@ var files embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"day": page.Day, "moment": page.Moment, "join": strings.Join, "monthName": monthName,
+	"when":   when,
 	"before": func(t time.Time) string { return page.Day(t.AddDate(0, 0, -1)) },
 }).ParseFS(files, "pages/*.html"))
+
+// when reads what an entry says of a time: a day, or an instant within one.
+func when(text string) string {
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return page.Day(t)
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return page.Moment(t)
+	}
+	return text
+}
 
 func monthName(month string) string {
 	t, err := time.Parse("2006-01", month)
