@@ -12,7 +12,7 @@ import (
 // logged are the records of one disclosure in an agency's log, as the command shows them.
 func logged(t *testing.T, s *scene, a *stack.Agency, disclosure string) map[audit.Kind]audit.Record {
 	t.Helper()
-	out, err := s.Command(t.Context(), "audit", "show", "--dir", a.LogDir(), "--disclosure", disclosure, "-o", "json")
+	out, err := s.Command(t.Context(), append([]string{"audit", "show", "--dir", a.LogDir(), "--disclosure", disclosure, "-o", "json"}, a.LogKeys()...)...)
 	must(t, err)
 	var entries []struct{ Record audit.Record }
 	must(t, json.Unmarshal([]byte(out), &entries))

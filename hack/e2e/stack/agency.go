@@ -67,6 +67,15 @@ func (a *Agency) File(name string) string { return filepath.Join(a.Dir, name) }
 // LogDir is the folder of the gateway's disclosure log.
 func (a *Agency) LogDir() string { return a.File("gateway-state/log") }
 
+// LogKeys are the flags by which the audit commands open the payloads of the agency's log, as its gateway does.
+func (a *Agency) LogKeys() []string {
+	v := a.stack.Vault
+	return []string{
+		"--agency", a.Name, "--vault-address", v.Address(), "--vault-ca-file", v.CAFile(),
+		"--vault-mount-prefix", a.Short, "--vault-jwt-file", a.File("gateway.vault-token"),
+	}
+}
+
 // admin is the administrator of the agency's database: what Vault logs in as.
 func (a *Agency) admin() string { return a.Short + "_admin" }
 
