@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/entente-dev/entente/config/profiles"
 	"github.com/entente-dev/entente/controllers/lint"
 )
 
@@ -42,10 +43,13 @@ func lintJSON(t *testing.T, args ...string) (lint.Report, int) {
 	return r, code
 }
 
-// TestLintFindsEachFault: every file of testdata/lint says in comments what is wrong with it; exactly that is found, with its
+// faulty is the folder of bad agreements, as the command is given it.
+const faulty = "../../config/samples/faulty"
+
+// TestLintFindsEachFault: every file of config/samples/faulty says in comments what is wrong with it; exactly that is found, with its
 // citation.
 func TestLintFindsEachFault(t *testing.T) {
-	report, code := lintJSON(t, "testdata/lint")
+	report, code := lintJSON(t, faulty)
 	if code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -64,7 +68,7 @@ func TestLintFindsEachFault(t *testing.T) {
 			t.Errorf("%s: incomplete: %+v", f.File, f)
 		}
 	}
-	files, err := filepath.Glob("testdata/lint/*.yaml")
+	files, err := filepath.Glob(faulty + "/*.yaml")
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
@@ -91,6 +95,24 @@ func TestLintFindsEachFault(t *testing.T) {
 	t.Logf("%d faults in %d files", faults, len(files))
 }
 
+// TestFaultyIsComplete: each rule of the profiles that ship is broken by a file, and found with the citation that the rule has.
+func TestFaultyIsComplete(t *testing.T) {
+	report, _ := lintJSON(t, faulty)
+	shipped, err := profiles.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range shipped {
+		for _, r := range p.Spec.Rules {
+			if !slices.ContainsFunc(report.Findings, func(f lint.Finding) bool {
+				return f.Rule == p.Name+"/"+r.Name && f.Severity == r.Severity && f.Citation == r.Citation
+			}) {
+				t.Errorf("no file of %s breaks %s/%s", faulty, p.Name, r.Name)
+			}
+		}
+	}
+}
+
 // TestLintSamples: the samples are clean, and the schemas that they pin are those beside them.
 func TestLintSamples(t *testing.T) {
 	report, code := lintJSON(t, "../../config/samples/agreements", "../../config/profiles")
@@ -105,12 +127,12 @@ func TestLintSamples(t *testing.T) {
 }
 
 func TestLintTable(t *testing.T) {
-	out, code := lintCommand(t, "", "testdata/lint/cmppa-clocks.yaml", "testdata/lint/schemas.yaml")
+	out, code := lintCommand(t, "", faulty+"/cmppa-clocks.yaml", faulty+"/schemas.yaml")
 	if code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	for _, want := range []string{
-		"testdata/lint/cmppa-clocks.yaml:7 ", "us-cmppa/term-18-months", "term.notAfter", "5 U.S.C. 552a(o)(2)(C)", "end it sooner",
+		faulty + "/cmppa-clocks.yaml:7 ", "us-cmppa/term-18-months", "term.notAfter", "5 U.S.C. 552a(o)(2)(C)", "end it sooner",
 		"NotChecked", `there is no Agency "veterans-department"`,
 		"5 resources, 1 of them agreements: 1 errors, 4 warnings, 2 not checked",
 	} {
@@ -122,7 +144,7 @@ func TestLintTable(t *testing.T) {
 
 // TestLintWarningsPass: a pipeline stops at errors, not at warnings.
 func TestLintWarningsPass(t *testing.T) {
-	text, err := os.ReadFile("testdata/lint/cmppa-clocks.yaml")
+	text, err := os.ReadFile(faulty + "/cmppa-clocks.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
