@@ -214,6 +214,11 @@ func TestSuspended(t *testing.T) {
 // TestEndedWhileAnswering: an agreement that ends at the recipient while the source answers ends this answer, and no other.
 func TestEndedWhileAnswering(t *testing.T) {
 	end := map[string]func(src, rec *agency){
+		"task force": func(src, rec *agency) {
+			c := clause("persons", src, rec)
+			c.Recipients[0].TaskForce, c.Recipients[0].NotBefore, c.Recipients[0].NotAfter = "harbor.v1", time.Now().Add(-time.Hour), time.Now()
+			rec.apply("agr", nil, c)
+		},
 		"suspended": func(_, rec *agency) { rec.apply("agr", &route.Tombstone{Reason: "Suspended", At: time.Now()}) },
 		"superseded": func(src, rec *agency) {
 			rec.sequence++
@@ -223,7 +228,7 @@ func TestEndedWhileAnswering(t *testing.T) {
 			}}})
 		},
 	}
-	for _, c := range [][2]string{{"suspended", "Records"}, {"suspended", "Existence"}, {"superseded", "Records"}, {"superseded", "Existence"}} {
+	for _, c := range [][2]string{{"suspended", "Records"}, {"suspended", "Existence"}, {"superseded", "Records"}, {"superseded", "Existence"}, {"task force", "Records"}, {"task force", "Existence"}} {
 		how, granularity := c[0], c[1]
 		t.Run(how+" "+granularity, func(t *testing.T) {
 			src, rec := pair(t, options{})

@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/peer"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 // asking is one source being asked. One goroutine owns it.
@@ -224,14 +225,22 @@ func (a *asking) obligations() *gatewayv1.Obligations {
 	return obligations.Of(a.ch.plan.Clause.Obligations, a.started)
 }
 
-// standing says whether this side's agreement is still in force in the version under which the source was asked.
+// standing says whether this side's agreement is still in force in the version under which the source was asked, and its clause still
+// lets this agency ask.
 func (a *asking) standing() bool {
 	r := a.q.core.Table.Get(a.ch.agreement)
 	if r == nil {
 		return false
 	}
-	v := r.Current(a.q.core.Now())
-	return v != nil && v.Version == a.ch.plan.Version.Version && v.Digest == a.ch.plan.Version.Digest
+	now := a.q.core.Now()
+	v := r.Current(now)
+	if v == nil || v.Version != a.ch.plan.Version.Version || v.Digest != a.ch.plan.Version.Digest {
+		return false
+	}
+	return slices.ContainsFunc(v.Clauses, func(c route.Clause) bool {
+		_, ok := c.Admits(a.q.core.self, now)
+		return c.Name == a.ch.clause && c.Withheld == "" && ok
+	})
 }
 
 // status says how the source ended, from its own result or from what went wrong.
