@@ -73,7 +73,7 @@ func (c *cluster) checkRights(t *testing.T) {
 		{
 			"operator", "system:serviceaccount:" + here + ":entente-operator",
 			[][]string{
-				{"get", "agencies,exchangeschemas,datasets,sharingagreements,agreementdecisions,agreementprofiles,gatewayroutes,leases"},
+				{"get", "agencies,exchangeschemas,datasets,sharingagreements,agreementdecisions,agreementprofiles,taskforces,gatewayroutes,leases"},
 				{"create", "-f", election},
 				{"patch", "lease", "entente-operator", "--type=merge", "-p", `{"spec":{"holderIdentity":"y"}}`},
 				{"patch", "sharingagreement", agreement, "--subresource=status", "--type=merge", "-p", `{"status":{}}`},
