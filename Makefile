@@ -64,6 +64,10 @@ bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP=
 bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
 	go run ./hack/bench/revoke -entente bin/entente $(REVOKE)
 
+.PHONY: bench-log
+bench-log: ## Measure the log against a raw group-committed file; LOG='-rounds 3' for less
+	go run ./hack/bench/log -out hack/bench/results/log.json $(LOG)
+
 .PHONY: generate
 generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd

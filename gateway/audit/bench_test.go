@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +12,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/entente-dev/entente/hack/bench/floor"
 )
 
-// Durable appends by 1, 16 and 64 callers, each waiting for its own, next to the least that could do it: one preallocated
-// file, the same bytes for each record, one group commit by fdatasync, and no encoding, hash, salt or chain.
+// Durable appends by 1, 16 and 64 callers, each waiting for its own, next to the least that could do it; see make bench-log for
+// paired rounds.
 //
 //	go test -run '^$' -bench Durable -benchtime 2s -count 3 ./gateway/audit
 func BenchmarkDurable(b *testing.B) {
@@ -24,9 +25,12 @@ func BenchmarkDurable(b *testing.B) {
 	size := sealedMin + len(appendRecord(nil, &r)) + recordSize
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("callers=%d/raw", callers), func(b *testing.B) {
-			raw := newRawLog(b, size)
-			defer raw.close()
-			durable(b, callers, raw.append)
+			raw, err := floor.Create(filepath.Join(b.TempDir(), "raw"), size)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer raw.Close()
+			durable(b, callers, func() error { raw.Append(); return nil })
 		})
 		b.Run(fmt.Sprintf("callers=%d/audit", callers), func(b *testing.B) {
 			l := mustOpen(b, filepath.Join(b.TempDir(), "audit"), Options{Origin: testOrigin})
@@ -123,70 +127,6 @@ func durable(b *testing.B, callers int, do func() error) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
-
-// rawLog is the group-committed file.
-type rawLog struct {
-	f      *os.File
-	record []byte
-	mu     sync.Mutex
-	n      int
-	done   chan struct{}
-	wake   chan struct{}
-}
-
-func newRawLog(b *testing.B, size int) *rawLog {
-	f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
-	if err == nil {
-		err = allocate(f, 1<<30)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	l := &rawLog{f: f, record: bytes.Repeat([]byte{'x'}, size), done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	go l.run()
-	return l
-}
-
-func (l *rawLog) append() error {
-	l.mu.Lock()
-	l.n++
-	done := l.done
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	<-done
-	return nil
-}
-
-func (l *rawLog) run() {
-	var off int64
-	var buf []byte
-	for range l.wake {
-		l.mu.Lock()
-		n, done := l.n, l.done
-		l.n, l.done = 0, make(chan struct{})
-		l.mu.Unlock()
-		buf = buf[:0]
-		for range n {
-			buf = append(buf, l.record...)
-		}
-		if _, err := l.f.WriteAt(buf, off); err != nil {
-			panic(err)
-		}
-		off = (off + int64(len(buf))) % (1<<30 - batchBytes)
-		if err := datasync(l.f); err != nil {
-			panic(err)
-		}
-		close(done)
-	}
-}
-
-func (l *rawLog) close() { close(l.wake); l.f.Close() }
 
 // What Append costs its caller, without the disk.
 func BenchmarkAppend(b *testing.B) {

@@ -1,27 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/hack/bench/floor"
 )
 
 // statements cuts SQL at its semicolons.
@@ -51,7 +47,7 @@ type bare struct {
 	pool    *pgxpool.Pool
 	sql     string
 	servers []*grpc.Server
-	logs    []*recordLog
+	logs    []*floor.File
 	// Addresses of the source without and with a record, and of the aggregator.
 	plain, recorded, aggregator string
 }
@@ -67,7 +63,7 @@ func startBare(ctx context.Context, w *world, dir, url, sql string) (*bare, erro
 		return nil, err
 	}
 	for _, name := range []string{"source.log", "recipient.log"} {
-		l, err := newRecordLog(filepath.Join(dir, name))
+		l, err := floor.Create(filepath.Join(dir, name), recordBytes)
 		if err != nil {
 			return b, err
 		}
@@ -111,7 +107,7 @@ func (b *bare) stop() error {
 	}
 	var errs []error
 	for _, l := range b.logs {
-		errs = append(errs, l.close())
+		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -136,7 +132,7 @@ func dial(address string, own *tls.Certificate, authority *x509.Certificate, nam
 type bareSource struct {
 	gatewayv1.UnimplementedSourceServiceServer
 	*bare
-	log *recordLog
+	log *floor.File
 }
 
 func (s *bareSource) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.ServerStreamingServer[gatewayv1.RetrieveResponse]) error {
@@ -166,7 +162,7 @@ func (s *bareSource) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.Server
 		return err
 	}
 	if s.log != nil {
-		s.log.append()
+		s.log.Append()
 	}
 	return stream.Send(&gatewayv1.RetrieveResponse{Records: batch, Result: &gatewayv1.SourceStatus{
 		Agency: "source", Outcome: gatewayv1.Outcome_OUTCOME_OK, Agreement: "agr.v1", Clause: "persons", DisclosureId: req.GetDisclosureId(), Records: 1,
@@ -177,7 +173,7 @@ func (s *bareSource) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.Server
 type bareAggregator struct {
 	gatewayv1.UnimplementedQueryServiceServer
 	source gatewayv1.SourceServiceClient
-	log    *recordLog
+	log    *floor.File
 }
 
 func (a *bareAggregator) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStreamingServer[gatewayv1.QueryResponse]) error {
@@ -195,7 +191,7 @@ func (a *bareAggregator) Query(req *gatewayv1.QueryRequest, stream grpc.ServerSt
 	if err := ended(answer.Recv()); err != nil {
 		return err
 	}
-	a.log.append()
+	a.log.Append()
 	// The frames in which a gateway answers: as records come, as a source ends, as the query ends.
 	if err := stream.Send(&gatewayv1.QueryResponse{Records: frame.GetRecords()}); err != nil {
 		return err
@@ -206,73 +202,5 @@ func (a *bareAggregator) Query(req *gatewayv1.QueryRequest, stream grpc.ServerSt
 	return stream.Send(&gatewayv1.QueryResponse{Summary: &gatewayv1.QuerySummary{QueryId: frame.GetResult().GetDisclosureId(), Sources: 1, Ok: 1, Records: 1, Complete: true}})
 }
 
-// recordLog is the least that makes a record of 512 bytes durable: one preallocated file, one group commit.
-type recordLog struct {
-	f    *os.File
-	mu   sync.Mutex
-	n    int
-	done chan struct{}
-	wake chan struct{}
-	end  chan error
-}
-
-const (
-	recordBytes = 512
-	recordSpace = 1 << 30
-)
-
-func newRecordLog(path string) (*recordLog, error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(unix.Fallocate(int(f.Fd()), 0, 0, recordSpace), f.Sync()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	l := &recordLog{f: f, done: make(chan struct{}), wake: make(chan struct{}, 1), end: make(chan error, 1)}
-	go func() { l.end <- l.run() }()
-	return l, nil
-}
-
-// append returns when the record is durable.
-func (l *recordLog) append() {
-	l.mu.Lock()
-	l.n++
-	done := l.done
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	<-done
-}
-
-func (l *recordLog) run() error {
-	record := bytes.Repeat([]byte{'x'}, recordBytes)
-	var offset int64
-	var buf []byte
-	for range l.wake {
-		l.mu.Lock()
-		n, done := l.n, l.done
-		l.n, l.done = 0, make(chan struct{})
-		l.mu.Unlock()
-		buf = buf[:0]
-		for range n {
-			buf = append(buf, record...)
-		}
-		if _, err := l.f.WriteAt(buf, offset); err != nil {
-			return err
-		}
-		offset = (offset + int64(len(buf))) % (recordSpace - 1<<20)
-		if err := unix.Fdatasync(int(l.f.Fd())); err != nil {
-			return err
-		}
-		close(done)
-	}
-	return nil
-}
-
-func (l *recordLog) close() error {
-	close(l.wake)
-	return errors.Join(<-l.end, l.f.Close())
-}
+// recordBytes is the size of the floor's record.
+const recordBytes = 512
