@@ -68,6 +68,10 @@ bench-revoke: build servers ## Measure suspend→denied at both parties, on real
 bench-log: ## Measure the log against a raw group-committed file; LOG='-rounds 3' for less
 	go run ./hack/bench/log -out hack/bench/results/log.json $(LOG)
 
+.PHONY: hammer
+hammer: build ## Load three agencies, kill their gateways, look for the proof of every answer; HAMMER='-duration 3m' for longer
+	go run ./hack/hammer -entente bin/entente $(HAMMER)
+
 .PHONY: generate
 generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd

@@ -121,12 +121,15 @@ func (s *stage) introduce(ctx context.Context) (string, error) {
 	})
 }
 
+func (s *stage) startAgency(a *agency) error {
+	return s.troupe.start(a.Name, filepath.Join(a.dir, ".entente", "standalone.log"), s.Binary,
+		"standalone", "--config", a.dir, "--rest-address", a.Ports.REST, "--grpc-address", a.Ports.GRPC,
+		"--peer-address", a.Ports.Peer, "--exchange-address", a.Ports.Exchange, "--metrics-address", a.Ports.Health)
+}
+
 func (s *stage) start(ctx context.Context) (string, error) {
 	for _, a := range s.agencies {
-		err := s.troupe.start(a.Name, filepath.Join(a.dir, ".entente", "standalone.log"), s.Binary,
-			"standalone", "--config", a.dir, "--rest-address", a.Ports.REST, "--grpc-address", a.Ports.GRPC,
-			"--peer-address", a.Ports.Peer, "--exchange-address", a.Ports.Exchange, "--metrics-address", a.Ports.Health)
-		if err != nil {
+		if err := s.startAgency(a); err != nil {
 			return "", err
 		}
 	}

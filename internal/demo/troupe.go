@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,8 +23,10 @@ type troupe struct {
 }
 
 type child struct {
-	cmd  *exec.Cmd
-	done chan struct{}
+	name   string
+	cmd    *exec.Cmd
+	done   chan struct{}
+	killed bool // on purpose
 }
 
 func newTroupe() *troupe { return &troupe{died: make(chan error, 1)} }
@@ -33,14 +36,14 @@ const stopTime = 5 * time.Second
 
 // start starts a child whose output goes to a file.
 func (t *troupe) start(name, logPath, binary string, args ...string) error {
-	log, err := os.Create(logPath)
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttributes()
-	c := &child{cmd: cmd, done: make(chan struct{})}
+	c := &child{name: name, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		defer log.Close()
@@ -56,7 +59,7 @@ func (t *troupe) start(name, logPath, binary string, args ...string) error {
 		close(c.done)
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if !t.stopping {
+		if !t.stopping && !c.killed {
 			select {
 			case t.died <- fmt.Errorf("%s ended by itself: %v; see %s", name, err, logPath):
 			default:
@@ -70,6 +73,22 @@ func (t *troupe) start(name, logPath, binary string, args ...string) error {
 	defer t.mu.Unlock()
 	t.running = append(t.running, c)
 	return nil
+}
+
+// kill ends a child as a crash does (kill -9), and waits until it is gone.
+func (t *troupe) kill(name string) {
+	t.mu.Lock()
+	i := slices.IndexFunc(t.running, func(c *child) bool { return c.name == name })
+	if i < 0 {
+		t.mu.Unlock()
+		return
+	}
+	c := t.running[i]
+	c.killed = true
+	t.running = slices.Delete(t.running, i, i+1)
+	t.mu.Unlock()
+	_ = c.cmd.Process.Kill()
+	<-c.done
 }
 
 // stop ends the children: asked first, then killed.
