@@ -121,9 +121,6 @@ func TestKill(t *testing.T) {
 		var kill sync.Once
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
-			kill.Do(func() {
-				time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { cmd.Process.Kill() })
-			})
 			var seq uint64
 			var id string
 			if _, err := fmt.Sscanf(lines.Text(), "%d %s", &seq, &id); err != nil {
@@ -131,6 +128,9 @@ func TestKill(t *testing.T) {
 			}
 			if seq == 0 {
 				erased[id] = true
+				kill.Do(func() {
+					time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { cmd.Process.Kill() })
+				})
 				continue
 			}
 			if old, ok := acked[seq]; ok {

@@ -105,6 +105,7 @@ func TestSweep(t *testing.T) {
 	o := testOptions()
 	o.Now = func() time.Time { return *now.Load() }
 	l := mustOpen(t, dir, o)
+	l.k.stop() // the test does its steps
 	sweep := func() {
 		t.Helper()
 		l.k.step(t.Context()) // the data key of the day
@@ -182,6 +183,7 @@ func TestKeyInFlight(t *testing.T) {
 	l.armed = true // nothing syncs a deferred record but what the test does
 	l.mu.Unlock()
 	rc := deferRecord(t, l, 0)
+	l.k.stop()
 	l.k.renew(t.Context())
 	idle, err := l.k.idle()
 	if err != nil || len(idle) != 0 {

@@ -22,6 +22,7 @@ type keeper struct {
 
 	// Of the goroutine.
 	wait   time.Duration // until the next try to make the first key
+	later  time.Time     // no try to make the next key before
 	steady steadiness
 	swept  time.Time // by the monotonic clock
 
@@ -36,6 +37,8 @@ type keyError struct{ err error }
 
 const (
 	keeperTick = time.Second
+	// keyRetry is the time between tries to replace a data key that can go on being used.
+	keyRetry = time.Minute
 	// wrapTimeout bounds the wait for the key ring.
 	wrapTimeout = 20 * time.Second
 	// openWait is how long Open waits for the first data key.
@@ -81,7 +84,7 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 func (k *keeper) step(ctx context.Context) {
-	if k.stale() {
+	if k.active.Load() == nil || k.stale() && !time.Now().Before(k.later) {
 		wrap, cancel := context.WithTimeout(ctx, wrapTimeout)
 		k.renew(wrap)
 		cancel()
@@ -102,13 +105,9 @@ func (k *keeper) step(ctx context.Context) {
 	}
 }
 
-// stale says that another data key is wanted: none yet, the day is over (or the clock was set to another), or it has sealed
-// enough.
+// stale says that another data key is wanted: the day is over (or the clock was set to another), or it has sealed enough.
 func (k *keeper) stale() bool {
 	key := k.active.Load()
-	if key == nil {
-		return true
-	}
 	last, _ := k.l.Head()
 	return day(k.l.o.Now()) != day(key.made) || last-key.first > keyUses
 }
@@ -120,6 +119,7 @@ func day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 func (k *keeper) renew(ctx context.Context) {
 	key, err := k.make(ctx)
 	if err != nil {
+		k.later = time.Now().Add(keyRetry)
 		old := k.active.Load()
 		if old != nil {
 			if last, _ := k.l.Head(); last-old.first <= 2*keyUses-1<<24 {

@@ -151,6 +151,7 @@ func TestRingAway(t *testing.T) {
 	o := testOptions()
 	o.Keys, o.Now, o.Notice = ring, func() time.Time { return time.Unix(now.Add(1), 0) }, func(error) { notices.Add(1) }
 	l := mustOpen(t, dir, o)
+	l.k.stop() // the test does its steps
 	appendN(t, l, 0, 50)
 	if n := ring.wraps.Load(); n != 1 {
 		t.Errorf("%d data keys for 50 records", n)
@@ -162,7 +163,13 @@ func TestRingAway(t *testing.T) {
 		t.Errorf("day over, ring away: %v, %d notices", l.Healthy(), notices.Load())
 	}
 	appendN(t, l, 50, 5)
+	said := notices.Load()
+	l.k.step(t.Context())
+	if notices.Load() != said {
+		t.Error("the ring is asked each second")
+	}
 	ring.away.Store(false)
+	l.k.later = time.Time{}
 	l.k.step(t.Context())
 	appendN(t, l, 55, 5)
 	if n := ring.wraps.Load(); n != 2 {
