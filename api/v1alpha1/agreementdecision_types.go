@@ -42,6 +42,7 @@ const (
 // AgreementDecisionSpec is a decision on exactly the terms that the digest names.
 //
 // +kubebuilder:validation:XValidation:rule="(self.decision == 'Attest') == (has(self.duty) && size(self.duty) > 0)",message="Attest names a duty, and no other decision does"
+// +kubebuilder:validation:XValidation:rule="!has(self.renewals) || self.decision == 'Accept'",message="renewals are accepted in advance with an Accept"
 type AgreementDecisionSpec struct {
 	// Agreement is the name of the SharingAgreement, <id>.v<version>.
 	// +kubebuilder:validation:MinLength=1
@@ -75,10 +76,34 @@ type AgreementDecisionSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	DecidedBy string `json:"decidedBy"`
 
+	// Renewals accepts in advance, by the same person in the same role, one version that renews this one. Left out: none. In a
+	// cluster it takes the verb renew on the role, beside accept.
+	// +optional
+	Renewals *Renewals `json:"renewals,omitempty"`
+
 	// Comment for the file. It is shown to whoever may read decisions of this agency and goes nowhere else.
 	// +kubebuilder:validation:MaxLength=2000
 	// +optional
 	Comment string `json:"comment,omitempty"`
+}
+
+// Renewals says which later version is accepted in advance: one that supersedes the version decided on while that is in force,
+// that differs from it in nothing but version, supersedes, term and the members listed, and for which When is true.
+type Renewals struct {
+	// When is a CEL expression of type bool over `terms`, those of the renewal, and `prior`, those that were decided on; the
+	// language is that of AgreementProfile. It bounds what may differ, the term at least:
+	// months(prior.term.notAfter, terms.term.notAfter) <= 12
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2000
+	When string `json:"when"`
+
+	// MayChange lists further members of the terms that may differ, such as contacts. Never id, parties, profiles and
+	// requiredDecisions.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	// +optional
+	MayChange []string `json:"mayChange,omitempty"`
 }
 
 // +kubebuilder:object:root=true

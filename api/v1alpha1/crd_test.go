@@ -223,6 +223,12 @@ var crdCases = []crdCase{
 	{name: "decision: agreement without a version", base: "agreementdecision", edit: spec("anvil", "agreement"), want: "agreement"},
 	{name: "decision: no digest", base: "agreementdecision", edit: unspec("digest"), want: "digest"},
 	{name: "decision: by nobody", base: "agreementdecision", edit: spec("", "decidedBy"), want: "decidedBy"},
+	{name: "decision: accepts renewals", base: "agreementdecision", edit: spec(map[string]any{"when": "true", "mayChange": []any{"title"}}, "renewals")},
+	{name: "decision: renewals without a bound", base: "agreementdecision", edit: spec(map[string]any{"mayChange": []any{"title"}}, "renewals"), want: "when"},
+	{name: "decision: renewals with a Suspend", base: "agreementdecision", edit: func(o object) {
+		o.set("Suspend", "spec", "decision")
+		o.set("true", "spec", "renewals", "when")
+	}, want: "accepted in advance with an Accept"},
 	{name: "decision: changed", base: "agreementdecision", update: spec("Reject", "decision"), want: "create-only"},
 
 	// AgreementProfile.

@@ -192,6 +192,11 @@ type DecisionRecord struct {
 	DecidedBy string `json:"decidedBy"`
 	// DecidedAt when.
 	DecidedAt metav1.Time `json:"decidedAt"`
+	// RenewalOf is the version that was decided on, when that decision accepted this version in advance. Empty: it was
+	// taken on this version.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	RenewalOf string `json:"renewalOf,omitempty"`
 }
 
 // DutyState is where a duty stands. The words in between are those of the conditions about time.

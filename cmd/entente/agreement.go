@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
+	"github.com/entente-dev/entente/controllers/compile/profile"
 )
 
 func newAgreementCommand() *cobra.Command {
@@ -178,11 +180,13 @@ func newSignatureImportCommand(where *deskFlags) *cobra.Command {
 
 func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 	var spec v1alpha1.AgreementDecisionSpec
+	var renewals v1alpha1.Renewals
 	chosen := map[v1alpha1.Decision]*bool{}
 	cmd := &cobra.Command{
 		Use:   "decide NAME --accept|--reject|--suspend|--resume|--terminate|--attest DUTY",
 		Short: "Take a decision on an agreement, in your own name",
 		Example: `  entente agreement decide anvil.v1 --accept --role system-owner -n state-police
+  entente agreement decide anvil.v1 --accept --renewals 'months(prior.term.notAfter, terms.term.notAfter) <= 12' -n state-police
   entente agreement decide anvil.v1 --suspend -n border-service
   entente agreement decide anvil.v1 --attest destruction -n state-police`,
 		Args: cobra.ExactArgs(1),
@@ -195,6 +199,14 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 			}
 			if cmd.Flags().Changed("attest") {
 				spec.Decision = v1alpha1.DecisionAttest
+			}
+			if cmd.Flags().Changed("renewals") || len(renewals.MayChange) > 0 {
+				if _, err := profile.CompileRenewal(&renewals); err != nil {
+					return err
+				}
+				if spec.Renewals = &renewals; spec.Decision != v1alpha1.DecisionAccept {
+					return errors.New("--renewals go with --accept")
+				}
 			}
 			d, err := where.open()
 			if err != nil {
@@ -230,6 +242,8 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 	cmd.Flags().StringVar(&spec.Role, "role", "", "role in which you decide (default: in a cluster, the one in which you may)")
 	cmd.Flags().StringVar(&spec.DecidedBy, "decided-by", "", "who decides (default: who the cluster says you are)")
 	cmd.Flags().StringVar(&spec.Digest, "digest", "", "digest that you read; refused if the terms have another (default: that of the terms)")
+	cmd.Flags().StringVar(&renewals.When, "renewals", "", "with --accept: accept in advance one renewal for which this CEL expression over `terms and prior` is true")
+	cmd.Flags().StringSliceVar(&renewals.MayChange, "renewals-may-change", nil, "with --renewals: members of the terms that may differ, besides version, supersedes and term")
 	cmd.Flags().StringVar(&spec.Comment, "comment", "", "comment for the file")
 	return cmd
 }

@@ -54,6 +54,17 @@ kind: RoleBinding
 metadata: {name: clerks}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: entente-decider}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: `+clerk.user+`}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: renewals}
+rules: [{apiGroups: [entente.dev], resources: [decisionroles], resourceNames: [system-owner], verbs: [renew]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: renewals}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: renewals}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: `+owner.user+`}]
 `), 0o644)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +97,9 @@ func (w *world) create(ctx context.Context, as person, d *v1alpha1.AgreementDeci
 	}
 	return c.Create(ctx, d)
 }
+
+// renewals has a decision accept renewals in advance.
+func renewals(d *v1alpha1.AgreementDecision) { d.Spec.Renewals = &v1alpha1.Renewals{When: "true"} }
 
 func decision(by person, what v1alpha1.Decision, role string) *v1alpha1.AgreementDecision {
 	return &v1alpha1.AgreementDecision{
@@ -135,6 +149,11 @@ func TestWhoMayDecide(t *testing.T) {
 		{"a clerk stops", clerk, v1alpha1.DecisionSuspend, "privacy-officer", nil, []string{"may not suspend in role privacy-officer"}},
 		{"a clerk without a role", clerk, v1alpha1.DecisionAccept, "", nil, []string{noRole + "accept"}},
 		{"an officer without a role", officer, v1alpha1.DecisionTerminate, "", nil, []string{noRole + "terminate"}},
+		{"the owner accepts a renewal in advance", owner, v1alpha1.DecisionAccept, "system-owner", renewals, nil},
+		{"the officer does, without that right", officer, v1alpha1.DecisionAccept, "privacy-officer", renewals, []string{
+			officer.user + " may not accept renewals in advance in role privacy-officer", "with the verb renew", "named privacy-officer",
+		}},
+		{"the owner does, in another role", owner, v1alpha1.DecisionAccept, "privacy-officer", renewals, []string{"may not accept in role privacy-officer"}},
 		{"in another's name", officer, v1alpha1.DecisionAccept, "privacy-officer", func(d *v1alpha1.AgreementDecision) { d.Spec.DecidedBy = owner.user }, []string{
 			"spec.decidedBy is " + owner.user + ", but you are " + officer.user,
 		}},
@@ -195,7 +214,7 @@ func (w *world) checkAsked(t *testing.T) {
 		as   person
 		want string
 	}{
-		{owner, "decisionroles.entente.dev [] [system-owner] [accept reject suspend resume terminate attest]"},
+		{officer, "decisionroles.entente.dev [] [privacy-officer] [accept reject suspend resume terminate attest]"},
 		{duty, "decisionroles.entente.dev [] [duty-officer] [suspend]"},
 		{clerk, ""},
 	} {

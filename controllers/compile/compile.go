@@ -74,6 +74,7 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 	}
 	relate(versions)
 	for _, v := range versions {
+		c.renew(v)
 		c.live(v)
 		c.owe(v)
 	}
@@ -88,6 +89,7 @@ func (c *compiler) agreement(id string, prior Prior) Result {
 			Name:   v.name,
 			Status: c.status(v, route, prior.Conditions[v.name]),
 			Sign:   v.sign,
+			Record: v.decided.record,
 			Say:    v.say(),
 		})
 	}
@@ -117,6 +119,7 @@ type version struct {
 	notBefore, end time.Time
 	replacedBy     *version
 	ancestors      []*version
+	siblings       []*version // all versions of the agreement
 
 	inForce verdict // live
 	state   v1alpha1.AgreementState

@@ -28,6 +28,12 @@ type decisions struct {
 	// attested are the latest attestations of each duty of ours, and unowed the names of those of anything else.
 	attested map[string]*v1alpha1.DecisionRecord
 	unowed   []string
+	// votes are the last Accept or Reject of each person in each role on this version itself, and recorded what status has of
+	// acceptances in advance.
+	votes, recorded []v1alpha1.DecisionRecord
+	// record: records has an acceptance in advance that status does not have yet (renew). notInAdvance says why there is none.
+	record       bool
+	notInAdvance string
 }
 
 // maxDecisions is how many decisions status holds.
@@ -40,17 +46,10 @@ func (c *compiler) count(v *version) {
 	}
 	bound, ignored := c.bound(v)
 	d := decisions{ignored: ignored}
+	bound, d.recorded = splitRecorded(bound)
 
-	votes := latestVotes(bound)
-	for i := range votes {
-		if votes[i].Decision == v1alpha1.DecisionReject && d.rejected == nil {
-			d.rejected = &votes[i]
-		}
-		if votes[i].Decision == v1alpha1.DecisionAccept && decidedAt(votes[i]).After(d.acceptedAt) {
-			d.acceptedAt = decidedAt(votes[i])
-		}
-	}
-	d.records = append(d.records, votes...)
+	d.votes = latestVotes(bound)
+	d.records = append(d.records, d.votes...)
 	if r := latest(bound, v1alpha1.DecisionSuspend, v1alpha1.DecisionResume); r != nil {
 		d.records = append(d.records, *r)
 		if r.Decision == v1alpha1.DecisionSuspend {
@@ -64,18 +63,36 @@ func (c *compiler) count(v *version) {
 		d.terminated = r
 	}
 	d.attest(bound, v.terms, c.index.Self)
+	d.keep()
+	d.tally(v.terms, c.index.Self, d.votes)
+	v.decided = d
+}
+
+// keep orders the records, and keeps as many as status holds.
+func (d *decisions) keep() {
 	slices.SortFunc(d.records, compareRecords)
 	if n := len(d.records); n > maxDecisions {
 		d.records = d.records[n-maxDecisions:]
 	}
-	d.accepted, d.waiting = required(v.terms, c.index.Self, votes)
-	v.decided = d
+}
+
+// tally says what the votes come to.
+func (d *decisions) tally(t *v1alpha1.AgreementTerms, self string, votes []v1alpha1.DecisionRecord) {
+	for i := range votes {
+		if votes[i].Decision == v1alpha1.DecisionReject && d.rejected == nil {
+			d.rejected = &votes[i]
+		}
+		if votes[i].Decision == v1alpha1.DecisionAccept && decidedAt(votes[i]).After(d.acceptedAt) {
+			d.acceptedAt = decidedAt(votes[i])
+		}
+	}
+	d.accepted, d.waiting = required(t, self, votes)
 }
 
 // bound lists the decisions that are bound to the version's digest, oldest first. A decision that status recorded counts
 // even when its object is gone: what was decided is changed by another decision, not by deleting one.
 func (c *compiler) bound(v *version) (bound []v1alpha1.DecisionRecord, ignored string) {
-	var other []string
+	var other, unreadable []string
 	seen := map[string]bool{}
 	for _, d := range c.index.Decisions[v.name] {
 		if d.Spec.Agreement != v.name {
@@ -83,6 +100,10 @@ func (c *compiler) bound(v *version) (bound []v1alpha1.DecisionRecord, ignored s
 		}
 		if d.Spec.Digest != v.digest || !slices.Contains(knownDecisions, d.Spec.Decision) || d.Spec.DecidedBy == "" {
 			other = append(other, d.Name)
+			continue
+		}
+		if why := c.unreadableRenewals(d); why != "" {
+			unreadable = append(unreadable, why)
 			continue
 		}
 		seen[d.Name] = true
@@ -101,6 +122,10 @@ func (c *compiler) bound(v *version) (bound []v1alpha1.DecisionRecord, ignored s
 	if len(other) > 0 {
 		slices.Sort(other)
 		ignored = fmt.Sprintf("; AgreementDecision %s is not about digest %s and does not count", list(other, ", "), v.digest)
+	}
+	if len(unreadable) > 0 {
+		slices.Sort(unreadable)
+		ignored += "; " + list(unreadable, "; ") + ", and does not count: decide again"
 	}
 	return bound, ignored
 }

@@ -161,10 +161,18 @@ func show(t testing.TB, now metav1.Time, r Result, prior Prior, shown map[string
 	return out
 }
 
+// inAdvance says of which version a record was an acceptance in advance.
+func inAdvance(d v1alpha1.DecisionRecord) string {
+	if d.RenewalOf == "" {
+		return ""
+	}
+	return " in advance with " + d.RenewalOf
+}
+
 func showVersion(v VersionResult, last v1alpha1.SharingAgreementStatus) versionShown {
 	out := versionShown{Name: v.Name, State: v.Status.State, Sign: v.Sign, Digest: v.Status.Digest, Verified: v.Status.Verified, Routes: v.Status.Routes}
 	for _, d := range v.Status.Decisions {
-		out.Decisions = append(out.Decisions, strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", d.Name, d.Decision, d.DecidedBy, d.Role)))
+		out.Decisions = append(out.Decisions, strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", d.Name, d.Decision, d.DecidedBy, d.Role))+inAdvance(d))
 	}
 	for _, d := range v.Status.Duties {
 		text := fmt.Sprintf("%s of %s %s, by %s", d.Name, d.Agency, d.State, stamp(d.Due))

@@ -40,6 +40,7 @@ func inherit(versions []*version) {
 		}
 	}
 	for _, v := range versions {
+		v.siblings = versions
 		if v.digest == "" {
 			continue
 		}

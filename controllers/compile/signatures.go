@@ -127,8 +127,11 @@ func weDecided(c *compiler, v *version) (reason, message string, failed bool) {
 	if v.decided.accepted || v.signatures.ours {
 		return "", "", false
 	}
-	return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("agency %s waits for %s: create an AgreementDecision on digest %s of agreement %s%s%s",
-		c.index.Self, v.decided.waiting, v.digest, v.name, v.decided.ignored, suffix(v.signatures.problems)), true
+	if v.decided.record {
+		return v1alpha1.ReasonAwaitingSignature, fmt.Sprintf("accepted in advance with version %d: recorded in status.decisions, which is looked at once more before anything is signed", v.terms.Supersedes), true
+	}
+	return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("agency %s waits for %s: create an AgreementDecision on digest %s of agreement %s%s%s%s",
+		c.index.Self, v.decided.waiting, v.digest, v.name, v.decided.notInAdvance, v.decided.ignored, suffix(v.signatures.problems)), true
 }
 
 func signaturesVerify(_ *compiler, v *version) (reason, message string, failed bool) {

@@ -66,6 +66,8 @@ type VersionResult struct {
 	Status v1alpha1.SharingAgreementStatus
 	// Sign is true when the local agency has decided to accept and has not signed Digest yet.
 	Sign bool
+	// Record is true when Status.Decisions has an acceptance in advance that must be written before it counts.
+	Record bool
 	// Say is what this agency has to tell the other parties: its latest Accept or Reject, its latest Suspend, Resume or
 	// Terminate, and the latest Attest of each duty.
 	Say []v1alpha1.StatementRef

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,6 +78,11 @@ func (e *engine) step(ctx context.Context) (next time.Time, err error) {
 		return time.Time{}, errors.Join(failed, err)
 	}
 	results := compile.Compile(index, prior, now)
+	if recorded, err := e.recordAcceptances(index, results); err != nil {
+		failed = errors.Join(failed, err)
+	} else if recorded {
+		results = compile.Compile(index, prior, now)
+	}
 	signed, err := e.sign(ctx, index, results, now)
 	failed = errors.Join(failed, err)
 	if signed {
@@ -130,6 +136,27 @@ func (e *engine) prior(ctx context.Context, index *compile.Index) (map[string]co
 		out[id] = p
 	}
 	return out, nil
+}
+
+// recordAcceptances writes what was accepted in advance to the agreements' status, and says whether there was any.
+func (e *engine) recordAcceptances(index *compile.Index, results map[string]compile.Result) (any bool, err error) {
+	for _, id := range sortedKeys(results) {
+		for _, v := range results[id].Versions {
+			i := slices.IndexFunc(index.Agreements[id], func(a *v1alpha1.SharingAgreement) bool { return a.Name == v.Name })
+			if !v.Record || i < 0 {
+				continue
+			}
+			a := index.Agreements[id][i].DeepCopy()
+			a.TypeMeta = typeMeta("SharingAgreement")
+			a.Status.Digest, a.Status.Decisions = v.Status.Digest, v.Status.Decisions
+			if err := e.state.putStatus("SharingAgreement", a); err != nil {
+				return any, fmt.Errorf("recording what was accepted in advance of agreement %s: %w", v.Name, err)
+			}
+			index.Agreements[id][i], any = a, true
+			e.log.Info("accepted in advance", "agreement", v.Name, "digest", v.Status.Digest)
+		}
+	}
+	return any, nil
 }
 
 // sign signs what the agency decided to accept, and puts the signatures in the objects' status.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -100,7 +101,7 @@ var errChanged = errors.New("a decision cannot change once it was made: write an
 // record keeps a decision from now on. It returns errChanged for another decision under the name of an earlier one.
 func (s *state) record(d *v1alpha1.AgreementDecision, now time.Time) error {
 	if known, ok := s.decisions[d.Name]; ok {
-		if known.Spec != d.Spec {
+		if !equality.Semantic.DeepEqual(known.Spec, d.Spec) {
 			return errChanged
 		}
 		return nil

@@ -87,6 +87,8 @@ type Decided struct {
 	Role      string     `json:"role,omitempty"`
 	DecidedBy string     `json:"decidedBy"`
 	DecidedAt *time.Time `json:"decidedAt,omitempty"`
+	// RenewalOf is the version that was decided on, when that accepted this one in advance.
+	RenewalOf string `json:"renewalOf,omitempty"`
 }
 
 // Describe puts an agreement in words. Signatures are verified against the agencies that are given, by name; what the
@@ -146,7 +148,7 @@ func Describe(a *v1alpha1.SharingAgreement, agencies map[string]*v1alpha1.Agency
 		out.Conditions = append(out.Conditions, Condition{plain(c.Type), plain(string(c.Status)), plain(c.Reason), plain(c.Message)})
 	}
 	for _, d := range a.Status.Decisions {
-		decided := Decided{Decision: plain(string(d.Decision)), Duty: plain(d.Duty), Role: plain(d.Role), DecidedBy: plain(d.DecidedBy)}
+		decided := Decided{Decision: plain(string(d.Decision)), Duty: plain(d.Duty), Role: plain(d.Role), DecidedBy: plain(d.DecidedBy), RenewalOf: plain(d.RenewalOf)}
 		if !d.DecidedAt.IsZero() {
 			at := d.DecidedAt.UTC()
 			decided.DecidedAt = &at
@@ -379,8 +381,12 @@ func (d *Decided) line() string {
 	if d.Role != "" {
 		who += " (" + d.Role + ")"
 	}
+	line := fmt.Sprintf("%s by %s", what, who)
 	if d.DecidedAt != nil {
-		return fmt.Sprintf("%s by %s on %s", what, who, when(*d.DecidedAt))
+		line += " on " + when(*d.DecidedAt)
 	}
-	return fmt.Sprintf("%s by %s", what, who)
+	if d.RenewalOf != "" {
+		line += ", in advance, with " + d.RenewalOf
+	}
+	return line
 }

@@ -111,6 +111,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{[]string{"rbac.people.deciders[0].name=officer"}, []string{"'/rbac/people/deciders'", "got array, want object"}},
 		{[]string{"rbac.people.deciders.Officer[0].name=officer"}, []string{"'/rbac/people/deciders'", "Officer"}},
 		{[]string{"rbac.people.deciders.privacy-officer=[]"}, []string{"'/rbac/people/deciders/privacy-officer'"}},
+		{[]string{"rbac.people.renewals[0]=chief"}, []string{"rbac.people.renewals: rbac.people.deciders has no role chief"}},
 		{[]string{"operator.exchange.tlsRoute.enabled=true"}, []string{"operator.exchange.tlsRoute.parentRefs is required"}},
 	} {
 		t.Run(strings.Join(c.set, ","), func(t *testing.T) {
@@ -314,6 +315,12 @@ func TestDeciders(t *testing.T) {
 	rules := find(t, all, "Role", "police-data-decider-privacy-officer").Object["rules"].([]any)
 	if len(rules) != 1 || fmt.Sprint(rules[0].(map[string]any)["resourceNames"], rules[0].(map[string]any)["resources"]) != "[privacy-officer] [decisionroles]" {
 		t.Errorf("%v", rules)
+	}
+	for role, want := range map[string]bool{"privacy-officer": true, "data-integrity-board": false} {
+		verbs := find(t, all, "Role", "police-data-decider-"+role).Object["rules"].([]any)[0].(map[string]any)["verbs"].([]any)
+		if slices.Contains(verbs, any("renew")) != want || !slices.Contains(verbs, any("accept")) {
+			t.Errorf("%s: %v", role, verbs)
+		}
 	}
 	for _, o := range render(t, "minimal") {
 		if strings.Contains(o.GetName(), "decider-") || o.GetKind() == "RoleBinding" && strings.HasSuffix(o.GetName(), "decider") {

@@ -17,6 +17,13 @@ type Cache struct {
 	mu sync.Mutex
 	// entries by digest of name and spec; guarded by mu.
 	entries map[[sha256.Size]byte]entry
+	// renewals by their text; guarded by mu.
+	renewals map[string]renewalEntry
+}
+
+type renewalEntry struct {
+	renewal *Renewal
+	err     error
 }
 
 type entry struct {
@@ -25,7 +32,9 @@ type entry struct {
 }
 
 // NewCache makes an empty cache.
-func NewCache() *Cache { return &Cache{entries: map[[sha256.Size]byte]entry{}} }
+func NewCache() *Cache {
+	return &Cache{entries: map[[sha256.Size]byte]entry{}, renewals: map[string]renewalEntry{}}
+}
 
 // Compile is the function Compile, remembered.
 func (c *Cache) Compile(name string, spec *v1alpha1.AgreementProfileSpec) (*Profile, []string) {
@@ -51,4 +60,29 @@ func (c *Cache) Compile(name string, spec *v1alpha1.AgreementProfileSpec) (*Prof
 		c.entries[key] = e
 	}
 	return e.profile, e.faults
+}
+
+// maxRenewals bounds how many renewals a cache keeps. People use the same few expressions for many agreements.
+const maxRenewals = 256
+
+// Renewal is the function CompileRenewal, remembered.
+func (c *Cache) Renewal(spec *v1alpha1.Renewals) (*Renewal, error) {
+	if c == nil {
+		return CompileRenewal(spec)
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return CompileRenewal(spec)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.renewals[string(text)]
+	if !ok {
+		if len(c.renewals) >= maxRenewals {
+			clear(c.renewals)
+		}
+		e.renewal, e.err = CompileRenewal(spec)
+		c.renewals[string(text)] = e
+	}
+	return e.renewal, e.err
 }

@@ -19,6 +19,11 @@
 //
 // Months are counted in UTC. Rules cannot ask what time it is: terms are accepted or not, whenever they are looked at.
 //
+// # Renewals
+//
+// A decision may accept renewals in advance by an expression in the same language, over `terms`, those of the renewal, and
+// `prior`, those of the version that it supersedes: see Renewal.
+//
 // # Limits
 //
 // Evaluation has a budget of cost per rule. A rule that exceeds it, or that fails in another way, is not kept.
