@@ -28,8 +28,8 @@ var dutyStates = []v1alpha1.DutyState{
 	v1alpha1.DutyPending, v1alpha1.DutyWithin90Days, v1alpha1.DutyWithin30Days, v1alpha1.DutyWithin7Days, v1alpha1.DutyOverdue, v1alpha1.DutyDone,
 }
 
-func registerMetrics(p *plans, w *vaultWatch) error {
-	err := metrics.Registry.Register(&operatorMetrics{
+func newOperatorMetrics(p *plans, w *vaultWatch) *operatorMetrics {
+	return &operatorMetrics{
 		plans: p, vault: w,
 		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
 		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
@@ -38,7 +38,11 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 		duties: prometheus.NewDesc("entente_operator_agreement_duties",
 			"Duties under agreements, of this agency (own) and of other parties (other), by where they stand.", []string{"whose", "state"}, nil),
 		up: prometheus.NewDesc("entente_operator_vault_up", "1 while Vault answers.", nil, nil),
-	})
+	}
+}
+
+func registerMetrics(p *plans, w *vaultWatch) error {
+	err := metrics.Registry.Register(newOperatorMetrics(p, w))
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
 		return nil // another manager in this process, as tests have

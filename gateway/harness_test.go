@@ -39,6 +39,7 @@ import (
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/identity"
+	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
@@ -127,6 +128,7 @@ type agency struct {
 	table      *route.Table
 	log        *audit.Log
 	logDir     string
+	metrics    *metrics.Metrics
 	stateDir   string
 	db         string
 	sources    *wrapped
@@ -214,7 +216,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	dir := t.TempDir()
 	a := &agency{
 		t: t, party: route.Party{Agency: name, TrustDomain: name + ".example"}, logDir: filepath.Join(dir, "log"), stateDir: filepath.Join(dir, "state"),
-		db: filepath.Join(dir, "people.db"), output: &lockedBuffer{},
+		db: filepath.Join(dir, "people.db"), output: &lockedBuffer{}, metrics: metrics.New(),
 	}
 	a.ca = newAuthority(t, name, a.party.TrustDomain)
 	a.users = newAuthority(t, name+" users", "")
@@ -234,7 +236,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	done := make(chan error, 1)
 	go func() {
 		done <- gateway.Run(ctx, gateway.Config{
-			Table: a.table, Log: a.log, Sources: a.sources, Own: a, StateDir: a.stateDir,
+			Metrics: a.metrics, Table: a.table, Log: a.log, Sources: a.sources, Own: a, StateDir: a.stateDir,
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },

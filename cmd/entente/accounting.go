@@ -44,7 +44,7 @@ func (f *logsFlags) add(cmd *cobra.Command, forms ...string) {
 		if len(forms) > 0 && !slices.Contains(forms, f.output) {
 			return fmt.Errorf("--output %q: use %s", f.output, strings.Join(forms, ", "))
 		}
-		return run(cmd, args)
+		return keyless(run(cmd, args))
 	}
 }
 

@@ -51,7 +51,7 @@ there is shown as told from then on.`,
 			if told {
 				gateways = gateways[:len(gateways)-1]
 			}
-			n, err := recordCorrections(cmd, record, gateways, found)
+			n, err := recordCorrections(cmd, record, &logs.keys, gateways, found)
 			if err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "Recorded in %s that the recipients of %d disclosures have been told.\n", record, n)
 			}
@@ -71,7 +71,7 @@ func exists(dir string) bool {
 	return err == nil
 }
 
-func recordCorrections(cmd *cobra.Command, dir string, gateways []accounting.Log, found *accounting.Corrections) (n int, err error) {
+func recordCorrections(cmd *cobra.Command, dir string, keys *logKeyFlags, gateways []accounting.Log, found *accounting.Corrections) (n int, err error) {
 	if found.Untold() == 0 {
 		return 0, nil
 	}
@@ -79,7 +79,11 @@ func recordCorrections(cmd *cobra.Command, dir string, gateways []accounting.Log
 	if err != nil {
 		return 0, err
 	}
-	log, err := audit.Open(dir, audit.Options{Origin: origin})
+	ring, err := keys.ring()
+	if err != nil {
+		return 0, err
+	}
+	log, err := audit.Open(dir, audit.Options{Origin: origin, Keys: ring})
 	if err != nil {
 		return 0, err
 	}

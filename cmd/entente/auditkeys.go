@@ -62,11 +62,16 @@ func (f *logKeyFlags) read(ctx context.Context) ([]audit.ReadOption, error) {
 
 // noLog says what to do when there is no log, or no key, rather than that a file is missing.
 func noLog(err error, dir string) error {
-	switch {
-	case errors.Is(err, audit.ErrSealed):
-		return fmt.Errorf("%w: name the agency whose Vault has it (--agency, with VAULT_ADDR and VAULT_TOKEN), or the file (--key-file)", err)
-	case errors.Is(err, os.ErrNotExist):
+	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s is not a gateway's log: want the folder that has the file origin in it", dir)
+	}
+	return keyless(err)
+}
+
+// keyless says what to do when there is no key.
+func keyless(err error) error {
+	if errors.Is(err, audit.ErrSealed) {
+		return fmt.Errorf("%w: name the agency whose Vault has it (--agency, with VAULT_ADDR and VAULT_TOKEN), or the file (--key-file)", err)
 	}
 	return err
 }

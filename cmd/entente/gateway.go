@@ -188,7 +188,7 @@ func vaultMetrics(m *metrics.Metrics, s *gwvault.Session) {
 		}
 		return 1
 	})
-	m.Gauge("entente_vault_token_seconds_left", "Time until the Vault token ends.", func() float64 { return s.TimeLeft().Seconds() })
+	m.Gauge("entente_vault_token_remaining_seconds", "Time until the Vault token ends.", func() float64 { return s.TimeLeft().Seconds() })
 }
 
 // ready tells where the gateway listens.

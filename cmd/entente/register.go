@@ -24,6 +24,7 @@ func newRegisterCommand() *cobra.Command {
 
 func newRegisterBuildCommand() *cobra.Command {
 	var desk deskFlags
+	var keys logKeyFlags
 	var dirs []string
 	var out string
 	var least int64
@@ -41,7 +42,7 @@ it does not give such a count away. The latest checkpoint of each log is shown t
 
 It replaces an earlier edition in the folder in one step.`,
 		Example: `  entente register build --config ./labor-inspectorate --dir ./labor-inspectorate/.entente/gateway/log --out ./public
-  entente register build -n labor-inspectorate --dir ./gateway-0/log --dir ./gateway-1/log --delay 240h --out ./public`,
+  entente register build -n labor-inspectorate --agency labor-inspectorate --dir ./gateway-0/log --delay 240h --out ./public`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if delay < 0 {
@@ -64,11 +65,15 @@ It replaces an earlier edition in the folder in one step.`,
 			}
 			if len(dirs) > 0 {
 				scope := accounting.Scope{Since: register.FirstMonth(now), Until: in.Until, Now: now}
-				if scope.Logs, err = accounting.OpenLogs(dirs); err != nil {
+				with, err := keys.read(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if scope.Logs, err = accounting.OpenLogs(dirs, with...); err != nil {
 					return err
 				}
 				if in.Use, in.Logs, err = accounting.Monthly(cmd.Context(), scope, ids); err != nil {
-					return err
+					return keyless(err)
 				}
 				if in.Checkpoints, err = checkpoints(scope.Logs, in.Logs); err != nil {
 					return err
@@ -91,6 +96,7 @@ It replaces an earlier edition in the folder in one step.`,
 		},
 	}
 	desk.add(cmd)
+	keys.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&out, "out", "", "folder of the site (required)")
 	_ = cmd.MarkFlagRequired("out")

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/entente-dev/entente/gateway/metrics"
+	gwvault "github.com/entente-dev/entente/gateway/vault"
+)
+
+// What a gateway in a cluster adds keeps to the conventions too, and has no labels.
+func TestVaultMetrics(t *testing.T) {
+	m := metrics.New()
+	vaultMetrics(m, &gwvault.Session{})
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	n := 0
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "entente_vault_") {
+			if n++; len(f.GetMetric()) != 1 || len(f.GetMetric()[0].GetLabel()) > 0 {
+				t.Errorf("%s: %v", f.GetName(), f.GetMetric())
+			}
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d metrics of Vault", n)
+	}
+}
