@@ -261,30 +261,27 @@ func (d clusterDesk) Agreement(ctx context.Context, name string) (*v1alpha1.Shar
 }
 
 func (d clusterDesk) Agencies(ctx context.Context, names []string) (map[string]*v1alpha1.Agency, error) {
-	out := map[string]*v1alpha1.Agency{}
-	for _, name := range names {
-		a := &v1alpha1.Agency{}
-		switch err := d.get(ctx, name, a); {
-		case apierrors.IsNotFound(err):
-		case err != nil:
-			return nil, err
-		default:
-			out[name] = a
-		}
-	}
-	return out, nil
+	return named[v1alpha1.Agency](ctx, d, names)
 }
 
 func (d clusterDesk) TaskForces(ctx context.Context, names []string) (words.TaskForces, error) {
-	out := words.TaskForces{}
+	return named[v1alpha1.TaskForce](ctx, d, names)
+}
+
+// named gives the objects of those names, as far as they are there.
+func named[T any, O interface {
+	*T
+	client.Object
+}](ctx context.Context, d clusterDesk, names []string) (map[string]*T, error) {
+	out := map[string]*T{}
 	for _, name := range names {
-		f := &v1alpha1.TaskForce{}
-		switch err := d.get(ctx, name, f); {
+		o := O(new(T))
+		switch err := d.get(ctx, name, o); {
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return nil, err
 		default:
-			out[name] = f
+			out[name] = o
 		}
 	}
 	return out, nil

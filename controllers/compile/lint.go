@@ -157,6 +157,12 @@ func LintSchema(s *v1alpha1.ExchangeSchema) []Finding {
 	return lintConditions(conditions)
 }
 
+// LintTaskForce lists what would keep the task force from being accepted.
+func LintTaskForce(f *v1alpha1.TaskForce) []Finding {
+	status, _ := TaskForceStatus(f, time.Time{})
+	return lintConditions(status.Conditions)
+}
+
 // LintProfile lists what would keep the profile from being accepted.
 func LintProfile(p *v1alpha1.AgreementProfile) []Finding {
 	return lintConditions(ProfileConditions(p, nil, nil, time.Time{}))

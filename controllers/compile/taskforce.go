@@ -90,26 +90,9 @@ func checkTaskForce(name string, s *v1alpha1.TaskForceSpec) faults {
 }
 
 func checkMembers(f *faults, s *v1alpha1.TaskForceSpec) {
-	if n := len(s.Members); n < 2 || n > maxParties {
-		f.add("members", "%d members; 2 to %d are possible", n, maxParties)
-	}
-	names, domains := map[string]bool{}, map[string]bool{}
-	for i, m := range s.Members {
-		path := fmt.Sprintf("members[%d]", i)
-		if !isName(m.Agency, 40) {
-			f.add(path+".agency", "%q is not the name of an agency", m.Agency)
-		}
-		if len(m.TrustDomain) > 255 || !trustDomainForm.MatchString(m.TrustDomain) {
-			f.add(path+".trustDomain", "%q is not a trust domain", m.TrustDomain)
-		}
-		if names[m.Agency] {
-			f.add(path+".agency", "%q stands twice", m.Agency)
-		}
-		if domains[m.TrustDomain] {
-			f.add(path+".trustDomain", "%q stands twice", m.TrustDomain)
-		}
-		names[m.Agency], domains[m.TrustDomain] = true, true
-	}
+	names := checkIdentities(f, "members", len(s.Members), func(i int) (agency, trustDomain string) {
+		return s.Members[i].Agency, s.Members[i].TrustDomain
+	})
 	if !names[s.Lead] {
 		f.add("lead", "%q is not a member", s.Lead)
 	}
@@ -192,7 +175,7 @@ func (c *compiler) routeRecipients(of []recipient) []route.Recipient {
 	return out
 }
 
-// pinned lists the task forces that the version's clauses pin and that we have, by name.
+// taskForces lists those that the version's clauses pin and that we have, by name.
 func (v *version) taskForces() []*taskForce {
 	found := map[string]*taskForce{}
 	for i := range v.clauses {
@@ -320,9 +303,3 @@ func PinnedTaskForces(t *v1alpha1.AgreementTerms) []v1alpha1.TaskForceRef {
 
 // TaskForceName is the object name of the task force that a reference pins.
 func TaskForceName(ref v1alpha1.TaskForceRef) string { return schemaName(ref.Name, ref.Version) }
-
-// LintTaskForce lists what would keep the task force from being accepted.
-func LintTaskForce(f *v1alpha1.TaskForce) []Finding {
-	status, _ := TaskForceStatus(f, time.Time{})
-	return lintConditions(status.Conditions)
-}

@@ -78,28 +78,37 @@ func checkIdentity(f *faults, name string, t *v1alpha1.AgreementTerms) {
 	}
 }
 
+// checkIdentities checks n agencies of a list, each by its name and its trust domain, which stand once: peers are told apart by their
+// SPIFFE IDs, and those by their trust domains.
+func checkIdentities(f *faults, list string, n int, at func(i int) (agency, trustDomain string)) (names map[string]bool) {
+	if n < 2 || n > maxParties {
+		f.add(list, "%d %s; 2 to %d are possible", n, list, maxParties)
+	}
+	names, domains := map[string]bool{}, map[string]bool{}
+	for i := range n {
+		agency, domain := at(i)
+		path := fmt.Sprintf("%s[%d]", list, i)
+		if !isName(agency, 40) {
+			f.add(path+".agency", "%q is not the name of an agency", agency)
+		}
+		if len(domain) > 255 || !trustDomainForm.MatchString(domain) {
+			f.add(path+".trustDomain", "%q is not a trust domain", domain)
+		}
+		if names[agency] {
+			f.add(path+".agency", "%q stands twice", agency)
+		}
+		if domains[domain] {
+			f.add(path+".trustDomain", "%q stands twice", domain)
+		}
+		names[agency], domains[domain] = true, true
+	}
+	return names
+}
+
 func checkParties(f *faults, t *v1alpha1.AgreementTerms) {
-	if n := len(t.Parties); n < 2 || n > maxParties {
-		f.add("parties", "%d parties; 2 to %d are possible", n, maxParties)
-	}
-	seen, domains := map[string]bool{}, map[string]bool{}
-	for i, p := range t.Parties {
-		path := fmt.Sprintf("parties[%d]", i)
-		if !isName(p.Agency, 40) {
-			f.add(path+".agency", "%q is not the name of an agency", p.Agency)
-		}
-		if len(p.TrustDomain) > 255 || !trustDomainForm.MatchString(p.TrustDomain) {
-			f.add(path+".trustDomain", "%q is not a trust domain", p.TrustDomain)
-		}
-		if seen[p.Agency] {
-			f.add(path+".agency", "%q stands twice", p.Agency)
-		}
-		if domains[p.TrustDomain] {
-			// Peers are told apart by their SPIFFE IDs, and those by their trust domains.
-			f.add(path+".trustDomain", "%q stands twice", p.TrustDomain)
-		}
-		seen[p.Agency], domains[p.TrustDomain] = true, true
-	}
+	seen := checkIdentities(f, "parties", len(t.Parties), func(i int) (agency, trustDomain string) {
+		return t.Parties[i].Agency, t.Parties[i].TrustDomain
+	})
 	required := map[v1alpha1.RequiredDecision]bool{}
 	for i, d := range t.RequiredDecisions {
 		path := fmt.Sprintf("requiredDecisions[%d]", i)

@@ -58,7 +58,7 @@ func members(tf *v1alpha1.TaskForce, c *v1alpha1.Clause) []string {
 func (f TaskForces) recipients(c *v1alpha1.Clause) []string {
 	var out []string
 	for _, r := range c.Recipients {
-		switch tf, _ := f.of(r); {
+		switch tf := f.of(r); {
 		case r.TaskForce == nil:
 			out = append(out, plain(r.Agency))
 		case tf == nil:
@@ -74,7 +74,7 @@ func (f TaskForces) recipients(c *v1alpha1.Clause) []string {
 func (f TaskForces) recipientTexts(c *v1alpha1.Clause) []string {
 	out := make([]string, len(c.Recipients))
 	for i, r := range c.Recipients {
-		switch tf, _ := f.of(r); {
+		switch tf := f.of(r); {
 		case r.TaskForce == nil:
 			out[i] = plain(r.Agency)
 		case tf == nil:
@@ -90,11 +90,13 @@ func membersOf(ref *v1alpha1.TaskForceRef) string {
 	return "the members of task force " + taskForceName(ref)
 }
 
-func (f TaskForces) of(r v1alpha1.Recipient) (*v1alpha1.TaskForce, string) {
+// of finds the task force that a recipient is; nil: it is none, or one that is not known.
+func (f TaskForces) of(r v1alpha1.Recipient) *v1alpha1.TaskForce {
 	if r.TaskForce == nil {
-		return nil, ""
+		return nil
 	}
-	return f.pinned(r.TaskForce)
+	found, _ := f.pinned(r.TaskForce)
+	return found
 }
 
 // describe lists the task forces that the terms pin.
