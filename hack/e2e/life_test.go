@@ -19,7 +19,7 @@ import (
 func revocation(t *testing.T, s *scene) {
 	r, err := s.MeasureRevocation(t.Context(), 2, 2, nil)
 	must(t, err)
-	t.Logf("at the agency that suspends %v, at the other %v", r.Own, r.Peer)
+	t.Logf("at the agency that suspends %v, at the other %v; one question %v", r.Own, r.Peer, r.Question)
 	measured(t, "suspend→denied, at the agency that suspends", median(r.Own))
 	measured(t, "suspend→denied, at the other", median(r.Peer))
 }

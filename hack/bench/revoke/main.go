@@ -58,12 +58,12 @@ func run(ctx context.Context, entente string, agreements, rounds int) (err error
 		return err
 	}
 	fmt.Printf("suspend→denied, %d suspensions of %d agreements, %s, %s/%s, %d CPUs\n\n", len(r.Own), agreements, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fmt.Println("| a client is refused | p50 | p99 | longest |")
+	fmt.Println("| | p50 | p99 | longest |")
 	fmt.Println("|---|---:|---:|---:|")
 	for _, side := range []struct {
 		name  string
 		times []time.Duration
-	}{{"at the agency that suspends", r.Own}, {"at the other", r.Peer}} {
+	}{{"a client is refused at the agency that suspends", r.Own}, {"at the other", r.Peer}, {"(one question of a client meanwhile)", r.Question}} {
 		slices.Sort(side.times)
 		n := len(side.times)
 		fmt.Printf("| %s | %s | %s | %s |\n", side.name, ms(side.times[n/2]), ms(side.times[n*99/100]), ms(side.times[n-1]))

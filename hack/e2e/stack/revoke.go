@@ -13,8 +13,9 @@ import (
 )
 
 // Revocations are how long it took from a decision to suspend, made by a person at one party, until a client that asks without a pause
-// was refused by that party's gateway (Own), and until a client of the other party was refused by the other's (Peer).
-type Revocations struct{ Own, Peer []time.Duration }
+// was refused by that party's gateway (Own), and until a client of the other party was refused by the other's (Peer). A client notices with
+// its next answer only: Question is how long the last answers before took.
+type Revocations struct{ Own, Peer, Question []time.Duration }
 
 // pact is an agreement between police and labor under which each asks the other.
 type pact struct {
@@ -37,11 +38,9 @@ func (s *Stack) MeasureRevocation(ctx context.Context, agreements, rounds int, t
 	for round := range rounds {
 		suspends, hears := sides[round%2], sides[1-round%2]
 		for i, p := range pacts {
-			own, peer, err := p.suspend(ctx, suspends, hears)
-			if err != nil {
+			if err := p.suspend(ctx, suspends, hears, &out); err != nil {
 				return out, fmt.Errorf("round %d, %s: %w", round+1, p.name, err)
 			}
-			out.Own, out.Peer = append(out.Own, own), append(out.Peer, peer)
 			if told != nil {
 				told(round*agreements+i+1, rounds*agreements)
 			}
@@ -108,30 +107,34 @@ func (a *Agency) decideAtOnce(ctx context.Context, name string, decision v1alpha
 }
 
 // suspend has one agency suspend while both ask.
-func (p pact) suspend(ctx context.Context, suspends, hears *Agency) (own, peer time.Duration, err error) {
+func (p pact) suspend(ctx context.Context, suspends, hears *Agency, out *Revocations) error {
 	decision, err := suspends.Decision(ctx, p.name, v1alpha1.DecisionSuspend)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	type refusal struct {
-		at  time.Time
-		err error
+		at       time.Time
+		question time.Duration // the last answer before
+		err      error
 	}
 	watch := func(a *Agency) (asked <-chan struct{}, refused <-chan refusal) {
 		first, out := make(chan struct{}), make(chan refusal, 1)
 		go func() {
+			last := time.Duration(0)
 			for answers := 1; ; answers++ {
+				began := time.Now()
 				answer, err := a.Analyst.Ask(ctx, p.questions[a])
 				if err != nil {
 					out <- refusal{err: fmt.Errorf("%s asks: %w", a.Name, err)}
 					return
 				}
 				if len(answer.Sources) == 1 && answer.Sources[0].Outcome == "DENIED" && answer.Sources[0].RefusedLocally {
-					out <- refusal{at: time.Now()}
+					out <- refusal{at: time.Now(), question: last}
 					return
 				}
+				last = time.Since(began)
 				if answers == 1 {
 					close(first)
 				}
@@ -145,15 +148,17 @@ func (p pact) suspend(ctx context.Context, suspends, hears *Agency) (own, peer t
 		select {
 		case <-asked:
 		case <-ctx.Done():
-			return 0, 0, fmt.Errorf("nobody is answered: %w", ctx.Err())
+			return fmt.Errorf("nobody is answered: %w", ctx.Err())
 		}
 	}
 	began, err := suspends.DecideAtOnce(ctx, decision)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	atOwn, atPeer := <-ownRefused, <-peerRefused
-	return atOwn.at.Sub(began), atPeer.at.Sub(began), errors.Join(atOwn.err, atPeer.err)
+	out.Own, out.Peer = append(out.Own, atOwn.at.Sub(began)), append(out.Peer, atPeer.at.Sub(began))
+	out.Question = append(out.Question, atOwn.question, atPeer.question)
+	return errors.Join(atOwn.err, atPeer.err)
 }
 
 // answered returns when each is answered.
