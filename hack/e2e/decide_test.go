@@ -305,9 +305,15 @@ func suspension(t *testing.T, s *scene) {
 			t.Errorf("the border service asks on: %+v", src)
 		}
 	}
-	out, err := s.Kubectl(t.Context(), "get", "agr,gwr", "-n", s.border.Name)
-	must(t, err)
-	contains(t, out, "Suspended", "Tombstone")
+	// The status tells what was done, after it was done.
+	within(t, 20*time.Second, func() string {
+		out, err := s.Kubectl(t.Context(), "get", "agr,gwr", "-n", s.border.Name)
+		must(t, err)
+		if !strings.Contains(out, "Suspended") || !strings.Contains(out, "Tombstone") {
+			return out
+		}
+		return ""
+	})
 	c, err := s.border.Condition(t.Context(), stack.Agreement, v1alpha1.ConditionSuspended)
 	must(t, err)
 	if c.Status != metav1.ConditionTrue {
