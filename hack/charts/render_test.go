@@ -109,7 +109,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{[]string{"gateway.preStopSeconds=45"}, []string{"terminationGracePeriodSeconds must be greater"}},
 		{[]string{"gateway.ingress.enabled=true"}, []string{"gateway.ingress.hosts is required"}},
 		{[]string{"rbac.people.deciders[0].name=officer"}, []string{"'/rbac/people/deciders'", "got array, want object"}},
-		{[]string{"rbac.people.deciders.Officer[0].name=officer"}, []string{"'/rbac/people/deciders'", "Officer"}},
+		{[]string{"rbac.people.deciders.Officer[0].name=officer"}, []string{"invalid propertyName 'Officer'"}},
 		{[]string{"rbac.people.deciders.privacy-officer=[]"}, []string{"'/rbac/people/deciders/privacy-officer'"}},
 		{[]string{"rbac.people.renewals[0]=chief"}, []string{"rbac.people.renewals: rbac.people.deciders has no role chief"}},
 		{[]string{"operator.exchange.tlsRoute.enabled=true"}, []string{"operator.exchange.tlsRoute.parentRefs is required"}},
