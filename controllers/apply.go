@@ -23,6 +23,7 @@ const (
 	ownerDataset = "entente-dataset"
 	ownerProbe   = "entente-probe"
 	ownerProfile = "entente-profile"
+	ownerContact = "entente-contact"
 
 	ownerTaskForce = "entente-task-force"
 )

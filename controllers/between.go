@@ -29,21 +29,21 @@ func newBetween(m manager.Manager, o Options, gather *gatherer, own identity.Own
 	recorder := m.GetEventRecorder("entente-exchange")
 	rec := &record{gather: gather, client: m.GetClient(), live: m.GetAPIReader()}
 	b := &between{
-		inbox: &exchange.Inbox{Self: route.Party{Agency: o.Agency, TrustDomain: o.TrustDomain}, Agreements: rec, Now: time.Now},
+		inbox: &exchange.Inbox{Self: route.Party{Agency: o.Agency, TrustDomain: o.TrustDomain}, Agreements: rec, Now: o.Now},
 		pool:  exchange.NewPool(own),
 	}
-	b.contacts = &contacts{record: rec, pool: b.pool, inbox: b.inbox, log: o.Logger, failures: map[string]int{}}
+	b.contacts = &contacts{record: rec, pool: b.pool, inbox: b.inbox, log: o.Logger, recorder: recorder, now: o.Now, failures: map[string]int{}, suspected: map[string]time.Time{}}
 	b.deliveries = &deliveries{
-		client: m.GetClient(), record: rec, pool: b.pool, contacts: b.contacts, recorder: recorder, now: time.Now,
+		client: m.GetClient(), record: rec, pool: b.pool, contacts: b.contacts, recorder: recorder, now: o.Now,
 		failures: map[string]map[string]int{}, corrected: map[string]map[string][]v1alpha1.StatementRef{},
 		fresh: map[string][]v1alpha1.AgreementStatement{},
 	}
 	b.contacts.corrected, b.contacts.ring = b.deliveries.correct, b.deliveries.door.ring
 	b.reconciliations = &reconciliations{
-		client: m.GetClient(), record: rec, pool: b.pool, recorder: recorder, log: o.Logger, now: time.Now, every: o.ReconcileEvery, delay: o.ReconcileDelay,
+		client: m.GetClient(), record: rec, pool: b.pool, recorder: recorder, log: o.Logger, now: o.Now, every: o.ReconcileEvery, delay: o.ReconcileDelay,
 		logs: &reconciliation.Logs{TrustDomain: o.TrustDomain, Own: own, Replicas: replicasOf(m.GetClient(), o.Namespace)},
 	}
-	b.report = &exchangeReport{gather: gather, recorder: recorder, heard: b.contacts.heard, events: map[string]*rate.Limiter{}}
+	b.report = &exchangeReport{gather: gather, recorder: recorder, heard: b.contacts.heard, suspect: b.contacts.suspect, events: map[string]*rate.Limiter{}}
 	return b
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -21,6 +22,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/controllers/signature"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 // contacts keeps in touch with peers' operators. It lists what each knows, at the start, every few minutes, and when one that was
@@ -36,8 +38,13 @@ type contacts struct {
 	corrected func(agreement, agency string, held []v1alpha1.StatementRef)
 	ring      func(agreement string)
 
+	recorder events.EventRecorder
+	now      func() time.Time
+
 	mu       sync.Mutex
 	failures map[string]int // by agency that is away; guarded by mu
+	// suspected is when an agency's clock was last suspected to be wrong; guarded by mu.
+	suspected map[string]time.Time
 }
 
 const (
@@ -63,8 +70,9 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		return reconcile.Result{}, err
 	}
 	if !ok {
+		err := r.compareClocks(ctx, exchange.Peer{Party: route.Party{Agency: request.Name}}, exchange.Skew{})
 		r.forget(request.Name)
-		return reconcile.Result{}, nil
+		return reconcile.Result{}, err
 	}
 	ours, err := r.record.With(ctx, peer.Agency, "")
 	if err != nil {
@@ -75,7 +83,7 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 	}
 	held := map[string][]v1alpha1.StatementRef{}
 	shown := map[string]*exchangev1.Agreement{}
-	err = r.pool.List(ctx, peer, func(a *exchangev1.Agreement) { shown[a.GetName()] = a })
+	skew, err := r.pool.List(ctx, peer, r.now, func(a *exchangev1.Agreement) { shown[a.GetName()] = a })
 	if status.Code(err) == codes.Unimplemented {
 		r.back(peer.Agency)
 		return reconcile.Result{RequeueAfter: contactEvery}, nil
@@ -97,7 +105,16 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		}
 		r.ring(a.Name)
 	}
-	return reconcile.Result{RequeueAfter: contactEvery + rand.N(contactEvery/10)}, nil
+	again := contactEvery
+	if skew != nil {
+		if skew.Beyond() {
+			again = skewedAgain
+		}
+		if err := r.compareClocks(ctx, peer, *skew); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	return reconcile.Result{RequeueAfter: again + rand.N(again/10)}, nil
 }
 
 // refs are our own statements on the agreement that the peer holds.
@@ -183,6 +200,8 @@ func (r *contacts) forget(agency string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.failures, agency)
+	delete(r.suspected, agency)
+	skews.DeleteLabelValues(agency)
 }
 
 // backoff is the n-th wait, from n = 0: doubled each time up to longest, and shortened by up to a fifth at random.

@@ -146,6 +146,9 @@ func (r *deliveries) tell(ctx context.Context, a *v1alpha1.SharingAgreement, pee
 // failed notes a failure: what people are told, and when to try again.
 func (r *deliveries) failed(name string, peer exchange.Peer, err error) (message string, again time.Duration) {
 	reason := exchange.ReasonOf(err)
+	if reason == exchange.ClockSkew {
+		r.contacts.suspect(peer.Agency)
+	}
 	switch reason {
 	case "":
 		if status.Code(err) == codes.Unimplemented {

@@ -34,6 +34,8 @@ type exchangeReport struct {
 	gather   *gatherer
 	recorder events.EventRecorder
 	heard    func(agency string)
+	// suspect is told of a peer that dates what it says too far ahead.
+	suspect func(agency string)
 
 	mu     sync.Mutex
 	events map[string]*rate.Limiter // by peer; guarded by mu
@@ -44,6 +46,9 @@ func (r *exchangeReport) report(m exchange.Report) {
 	outcome := "taken"
 	if m.Refusal != nil {
 		outcome = string(m.Refusal.Reason)
+		if m.Refusal.Reason == exchange.ClockSkew {
+			r.suspect(m.Peer.Agency)
+		}
 	}
 	messages.WithLabelValues(m.Peer.Agency, m.Message, outcome).Inc()
 	if m.Refusal == nil || m.Refusal.Reason == exchange.UnknownAgreement || !r.mayTell(m.Peer.Agency) {

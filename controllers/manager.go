@@ -69,6 +69,9 @@ type Options struct {
 	// LeaderElection: one of several replicas works, the others wait.
 	LeaderElection bool
 	Logger         *slog.Logger
+
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
 }
 
 // DefaultReconcileEvery is how often logs are compared.
@@ -78,6 +81,9 @@ const DefaultReconcileEvery = time.Hour
 func New(rc *rest.Config, o Options) (manager.Manager, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.MaxStale <= 0 {
 		o.MaxStale = kube.DefaultMaxStale
@@ -141,7 +147,7 @@ func orNone(address string) string {
 // assemble makes the reconcilers and adds them to the manager.
 func assemble(m manager.Manager, o Options) error {
 	c := m.GetClient()
-	now := time.Now
+	now := o.Now
 	gather := &gatherer{reader: c, namespace: o.Namespace, self: o.Agency, profiles: profile.NewCache()}
 	verify := &routeKeys{holder: o.Keys}
 	p := newPlans()
@@ -189,7 +195,7 @@ func assemble(m manager.Manager, o Options) error {
 		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), b.reconciliations.setUp(m), m.Add(b))
 		server := exchange.New(exchange.Config{
 			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Receipts: b.reconciliations.logs,
-			Report: b.report.report, Logger: o.Logger,
+			Report: b.report.report, Logger: o.Logger, Now: o.Now,
 		})
 		errs = append(errs, m.Add(everywhere(func(ctx context.Context) error { return server.Serve(ctx, o.Exchange) })))
 	}

@@ -45,7 +45,7 @@ func agreementInput(o client.Object) any {
 	a := o.(*v1alpha1.SharingAgreement)
 	return []any{
 		a.Generation, a.DeletionTimestamp, a.Finalizers, a.Status.Signatures, a.Status.Received, a.Status.Digest, a.UID,
-		a.Status.State, a.Status.Verified, a.Status.Decisions, a.Status.Routes, only(a.Status.Conditions, compiledConditions...),
+		a.Status.State, a.Status.Verified, a.Status.Decisions, a.Status.Duties, a.Status.Routes, only(a.Status.Conditions, compiledConditions...),
 	}
 }
 

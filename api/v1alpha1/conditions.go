@@ -31,6 +31,9 @@ const (
 	// ConditionReconciled: the logs of all parties agree about what was disclosed under the agreement. It exists once they were compared.
 	ConditionReconciled = "Reconciled"
 
+	// ConditionClockSkew: the clock of the peer's operator and ours differ by more than five minutes (Agency); there only while true.
+	ConditionClockSkew = "ClockSkew"
+
 	// ConditionSourceReachable: the operator could read the source's catalogue (Dataset).
 	ConditionSourceReachable = "SourceReachable"
 )
@@ -86,6 +89,7 @@ const (
 	ReasonWithin7Days  = "Within7Days"
 	ReasonOverdue      = "Overdue"
 	ReasonOpen         = "Open"
+	ReasonBeyondBound  = "BeyondBound"
 
 	ReasonReady         = "Ready"
 	ReasonPending       = "Pending"

@@ -160,7 +160,7 @@ func (c *compiler) dutyStatus(v *version, d *Duty) (s v1alpha1.DutyStatus, owed 
 		due = end.Add(d.AfterEnd)
 		tolerance := time.Duration(0)
 		if d.Agency != c.index.Self {
-			tolerance = clockTolerance
+			tolerance = ClockTolerance
 		}
 		if done.Before(end.Add(-tolerance)) {
 			done, by = time.Time{}, "" // of what it received afterwards it says nothing
@@ -182,8 +182,8 @@ func (c *compiler) dutyStatus(v *version, d *Duty) (s v1alpha1.DutyStatus, owed 
 	return s, true
 }
 
-// clockTolerance is how far another agency's clock may be off: see docs/exchange.md.
-const clockTolerance = 5 * time.Minute
+// ClockTolerance is how far the clocks of two agencies may differ without changing anything.
+const ClockTolerance = 5 * time.Minute
 
 // attestedAt is when the duty was last attested, and by which person of ours.
 func (c *compiler) attestedAt(v *version, d *Duty) (at time.Time, by string) {

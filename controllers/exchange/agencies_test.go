@@ -43,6 +43,9 @@ type agency struct {
 	proxy   *testenv.Proxy
 	log     *slog.Logger
 
+	// ahead is how far the operator's clock is ahead of the right time, from its next start on.
+	ahead time.Duration
+
 	stop func()
 	// routes is the state of each GatewayRoute and since when, as a watcher sees it.
 	routes *routeWatch
@@ -126,10 +129,11 @@ func (a *agency) start(t testing.TB) {
 		l, err = net.Listen("tcp", a.address)
 		return err
 	})
+	ahead := a.ahead
 	m, err := controllers.New(a.config, controllers.Options{
 		Agency: a.name, TrustDomain: a.domain, Namespace: a.name,
 		Keys: a.keys, Roles: &roles{}, Catalogue: catalogue{}, VaultCheck: func(context.Context) error { return nil },
-		Own: a.keys.OperatorIdentity(), Exchange: l, Logger: a.log,
+		Own: a.keys.OperatorIdentity(), Exchange: l, Logger: a.log, Now: func() time.Time { return time.Now().Add(ahead) },
 	})
 	if err != nil {
 		t.Fatal(err)

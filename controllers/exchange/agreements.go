@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -125,7 +126,7 @@ const (
 
 // List implements entente.exchange.v1.
 func (s *Server) List(ctx context.Context, req *exchangev1.ListRequest) (*exchangev1.ListResponse, error) {
-	out := &exchangev1.ListResponse{}
+	out := &exchangev1.ListResponse{Now: timestamppb.New(s.Now())}
 	err := s.taken(ctx, "List", &s.reads, func(from route.Party) error {
 		size := int(req.GetPageSize())
 		if size == 0 || size > maxPage {

@@ -80,26 +80,34 @@ func (p *Pool) RecordDecision(ctx context.Context, to Peer, agreement, statement
 	})
 }
 
-// List gives every agreement that the peer shows us, page by page.
-func (p *Pool) List(ctx context.Context, to Peer, each func(*exchangev1.Agreement)) error {
+// List gives every agreement that the peer shows us, page by page, and how far its clock is from ours; nil: it does not say.
+func (p *Pool) List(ctx context.Context, to Peer, now func() time.Time, each func(*exchangev1.Agreement)) (*Skew, error) {
 	token := ""
+	var skew *Skew
 	for range maxPages {
 		var page *exchangev1.ListResponse
+		sent := now()
 		err := p.call(ctx, to, func(ctx context.Context, c exchangev1.ExchangeServiceClient) (err error) {
 			page, err = c.List(ctx, &exchangev1.ListRequest{PageToken: token})
 			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if at := page.GetNow(); at != nil && at.IsValid() {
+			// The connection may be made in the first call: the shortest is the most exact.
+			if s := skewOf(sent, now(), at.AsTime()); skew == nil || s.Margin < skew.Margin {
+				skew = &s
+			}
 		}
 		for _, a := range page.GetAgreements() {
 			each(a)
 		}
 		if token = page.GetNextPageToken(); token == "" {
-			return nil
+			return skew, nil
 		}
 	}
-	return fmt.Errorf("the list has more than %d pages", maxPages)
+	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
 // Close closes every connection.

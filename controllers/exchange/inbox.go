@@ -30,7 +30,7 @@ const (
 	MaxUndecided = 100
 	// MaxSkew is how far the clocks of two agencies may differ. A statement that permits is not taken when it is dated later
 	// than that; one that stops is taken whatever its date.
-	MaxSkew = 5 * time.Minute
+	MaxSkew = compile.ClockTolerance
 )
 
 // ErrChanged says that an agreement is not any more what it was when it was read: read it again.

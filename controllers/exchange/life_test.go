@@ -287,9 +287,9 @@ func percentiles(d []time.Duration) (p50, p99 time.Duration) {
 }
 
 // inForce brings an agreement into force on both sides.
-func (p *pair) inForce(t testing.TB, id string) {
+func (p *pair) inForce(t testing.TB, id string, change ...func(*v1alpha1.AgreementTerms)) {
 	t.Helper()
-	p.source.apply(t, p.terms(t, id))
+	p.source.apply(t, p.terms(t, id, change...))
 	p.source.decide(t, id+".v1", v1alpha1.DecisionAccept)
 	p.recipient.reaches(t, id+".v1", v1alpha1.StateProposed, "")
 	p.recipient.decide(t, id+".v1", v1alpha1.DecisionAccept)

@@ -267,7 +267,7 @@ type RecordDecisionRequest struct {
 	// Agreement and version, <id>.v<version>.
 	Agreement string `protobuf:"bytes,2,opt,name=agreement,proto3" json:"agreement,omitempty"`
 	// Statement of the caller: a compact JWS over {digest, decision, agency, decidedAt}. The decision is Accept, Reject,
-	// Suspend, Resume or Terminate.
+	// Suspend, Resume, Terminate or Attest; an Attest names a duty, too.
 	Statement     string `protobuf:"bytes,3,opt,name=statement,proto3" json:"statement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -522,6 +522,8 @@ type ListResponse struct {
 	Agreements []*Agreement           `protobuf:"bytes,1,rep,name=agreements,proto3" json:"agreements,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Clock of the called agency when it answered: beyond five minutes of difference, what permits is refused.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -568,6 +570,13 @@ func (x *ListResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 // Agreement is one version of an agreement, as the called agency knows it.
@@ -793,12 +802,13 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\vListRequest\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x01 \x01(\tR\tpageToken\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"v\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"\xa4\x01\n" +
 	"\fListResponse\x12>\n" +
 	"\n" +
 	"agreements\x18\x01 \x03(\v2\x1e.entente.exchange.v1.AgreementR\n" +
 	"agreements\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"s\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12,\n" +
+	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"s\n" +
 	"\tAgreement\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1e\n" +
@@ -856,26 +866,27 @@ var file_api_exchange_v1_exchange_proto_depIdxs = []int32{
 	13, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
 	10, // 1: entente.exchange.v1.GetResponse.agreement:type_name -> entente.exchange.v1.Agreement
 	10, // 2: entente.exchange.v1.ListResponse.agreements:type_name -> entente.exchange.v1.Agreement
-	13, // 3: entente.exchange.v1.ListReceiptsRequest.since:type_name -> google.protobuf.Timestamp
-	13, // 4: entente.exchange.v1.ListReceiptsRequest.until:type_name -> google.protobuf.Timestamp
-	14, // 5: entente.exchange.v1.ListReceiptsResponse.receipts:type_name -> entente.gateway.v1.Receipt
-	0,  // 6: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
-	2,  // 7: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
-	4,  // 8: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
-	6,  // 9: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
-	8,  // 10: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
-	11, // 11: entente.exchange.v1.ExchangeService.ListReceipts:input_type -> entente.exchange.v1.ListReceiptsRequest
-	1,  // 12: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
-	3,  // 13: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
-	5,  // 14: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
-	7,  // 15: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
-	9,  // 16: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
-	12, // 17: entente.exchange.v1.ExchangeService.ListReceipts:output_type -> entente.exchange.v1.ListReceiptsResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	13, // 3: entente.exchange.v1.ListResponse.now:type_name -> google.protobuf.Timestamp
+	13, // 4: entente.exchange.v1.ListReceiptsRequest.since:type_name -> google.protobuf.Timestamp
+	13, // 5: entente.exchange.v1.ListReceiptsRequest.until:type_name -> google.protobuf.Timestamp
+	14, // 6: entente.exchange.v1.ListReceiptsResponse.receipts:type_name -> entente.gateway.v1.Receipt
+	0,  // 7: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
+	2,  // 8: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
+	4,  // 9: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
+	6,  // 10: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
+	8,  // 11: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
+	11, // 12: entente.exchange.v1.ExchangeService.ListReceipts:input_type -> entente.exchange.v1.ListReceiptsRequest
+	1,  // 13: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
+	3,  // 14: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
+	5,  // 15: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
+	7,  // 16: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
+	9,  // 17: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
+	12, // 18: entente.exchange.v1.ExchangeService.ListReceipts:output_type -> entente.exchange.v1.ListReceiptsResponse
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_api_exchange_v1_exchange_proto_init() }
