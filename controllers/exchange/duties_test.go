@@ -62,7 +62,9 @@ func TestDutiesTravel(t *testing.T) {
 	for _, a := range []*agency{labor, police} {
 		a.owes(t, "wages.v1", "training", police.name, v1alpha1.DutyWithin7Days)
 	}
-	eventually(t, "its own is a condition", func() error { return condition(t, police, "wages.v1", v1alpha1.ConditionDutyDue, "training is due within 7 days") })
+	eventually(t, "its own is a condition", func() error {
+		return condition(t, police, "wages.v1", v1alpha1.ConditionDutyDue, "training is due within 7 days")
+	})
 
 	labor.stop() // which hears of it when it is back
 	if err := police.attest(t, "wages.v1", "training"); err != nil {
@@ -114,14 +116,18 @@ func condition(t testing.TB, a *agency, name, kind, says string) error {
 func TestClockSkew(t *testing.T) {
 	p := newPair(t)
 	labor, police := p.source, p.recipient
-	police.ahead = 12 * time.Minute
 	labor.start(t)
 	police.start(t)
-	labor.apply(t, p.terms(t, "wages"))
-	labor.decide(t, "wages.v1", v1alpha1.DecisionAccept)
-	police.reaches(t, "wages.v1", v1alpha1.StateProposed, "")
-	police.decide(t, "wages.v1", v1alpha1.DecisionAccept)
-	police.reaches(t, "wages.v1", v1alpha1.StateInForce, "") // by its own clock; the other refuses what is dated in the future
+	p.inForce(t, "wages")
+	// again starts both anew, with another clock at one of them. Each asks the other as soon as it is there.
+	again := func(ahead time.Duration) {
+		t.Helper()
+		police.stop()
+		labor.stop()
+		police.ahead = ahead
+		labor.start(t)
+		police.start(t)
+	}
 	skewed := func(at, of *agency, says string) {
 		t.Helper()
 		eventually(t, "at "+at.name+", "+says, func() error {
@@ -143,15 +149,13 @@ func TestClockSkew(t *testing.T) {
 			return fmt.Errorf("%+v", o.Status.Conditions)
 		})
 	}
+	again(12 * time.Minute)
 	skewed(labor, police, "12m0s ahead of ours")
 	skewed(police, labor, "12m0s behind ours")
-	labor.reaches(t, "wages.v1", v1alpha1.StateSigned, "")
-
-	police.stop()
-	labor.stop()
-	police.ahead = 4 * time.Minute // inside the bound
-	labor.start(t)
-	police.start(t)
+	again(4 * time.Minute) // inside the bound
 	skewed(labor, police, "")
 	skewed(police, labor, "")
+	for _, a := range []*agency{labor, police} {
+		a.reaches(t, "wages.v1", v1alpha1.StateInForce, "")
+	}
 }
