@@ -62,7 +62,7 @@ earlier. When a gateway has the log open, the gateway does it; otherwise the com
 	fl.StringVar(&before, "before", "", "erase all records older than this day or time, UTC")
 	fl.StringVar(&order.Text, "reason", "", "why; kept in the log in the clear (required)")
 	fl.StringVar(&order.By, "by", "", "who orders it; kept in the log in the clear")
-	fl.DurationVar(&timeout, "timeout", time.Minute, "how long to wait for it")
+	fl.DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait for it")
 	keys.add(cmd)
 	_ = cmd.MarkFlagRequired("reason")
 	cmd.MarkFlagsMutuallyExclusive("disclosure", "before")

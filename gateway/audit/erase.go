@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,9 @@ func (l *Log) Erase(ctx context.Context, s Selection, o Order) (uint64, error) {
 		return 0, err
 	}
 	var open *opener
+	var prefix []byte // of the records that are wanted
 	if s.Disclosure != "" {
+		prefix = appendString([]byte(`{"disclosure":`), s.Disclosure)
 		open = &opener{ctx: ctx, dir: l.dir, id: l.id, ring: l.o.Keys}
 	}
 	last, _ := l.Head()
@@ -122,11 +125,15 @@ func (l *Log) Erase(ctx context.Context, s Selection, o Order) (uint64, error) {
 			return nil
 		}
 		if e.salted != nil { // in the clear, or opened for its disclosure id
-			r, err := decodeRecord(e.salted[saltSize:])
+			record := e.salted[saltSize:]
+			if !bytes.HasPrefix(record, prefix) {
+				return nil
+			}
+			r, err := decodeRecord(record)
 			if err != nil {
 				return fmt.Errorf("audit: entry %d: %w", e.seq, err)
 			}
-			if r.Kind == Erasure || s.Disclosure != "" && r.Disclosure != s.Disclosure {
+			if r.Kind == Erasure {
 				return nil
 			}
 		}
@@ -165,7 +172,17 @@ func (l *Log) erase(ctx context.Context, set ranges, j erasing) error {
 	return nil
 }
 
-// resumeErasure ends an erasure that has begun.
+// resumeBegun ends an erasure that a crash or a fault cut short.
+func (l *Log) resumeBegun(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(l.dir, erasingFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l.k.erasing.Lock()
+	defer l.k.erasing.Unlock()
+	return l.resumeErasure(ctx)
+}
+
+// resumeErasure ends an erasure that has begun. l.k.erasing is held.
 func (l *Log) resumeErasure(ctx context.Context) error {
 	j, set, err := readErasing(l.dir)
 	if j == nil || err != nil {

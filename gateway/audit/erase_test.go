@@ -268,6 +268,60 @@ func TestEraseFaults(t *testing.T) {
 	}
 }
 
+// An erasure that a crash cut short is completed by the process that opens the log next; until then its payload counts as
+// erased. A bit flipped in the list of what is to be erased is found.
+func TestErasureResumes(t *testing.T) {
+	dir := t.TempDir()
+	fs := &faultFS{}
+	o := testOptions()
+	o.FS = fs
+	l := mustOpen(t, dir, o)
+	appendN(t, l, 0, 5)
+	fs.set(func(op, name string) error {
+		if op == "open" && strings.HasSuffix(name, payloadSuffix) {
+			return unix.EIO
+		}
+		return nil
+	})
+	if _, err := l.Erase(t.Context(), Selection{Disclosure: sample(1).Disclosure}, inError); err == nil {
+		t.Fatal("confirmed")
+	}
+	crash(l)
+	if rep, err := Verify(dir, nil); err != nil || rep.Erased != 1 {
+		t.Fatalf("%+v %v", rep, err)
+	}
+	path := filepath.Join(dir, erasingFile)
+	list, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range list {
+		bad := slices.Clone(list)
+		bad[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var damage *CorruptError
+		if _, err := Verify(dir, nil); !errors.As(err, &damage) || damage.File != path {
+			t.Fatalf("bit of byte %d: %v", at, err)
+		}
+	}
+	if err := os.WriteFile(path, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, dir, testOptions())
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(path); os.IsNotExist(err) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is not completed")
+		}
+	}
+	mustClose(t, l)
+	checkErased(t, dir, 1, 5)
+}
+
 // checkErased checks a log of n samples of which one was erased.
 func checkErased(t *testing.T, dir string, erased, n int) {
 	t.Helper()

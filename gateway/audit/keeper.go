@@ -92,6 +92,9 @@ func (k *keeper) step(ctx context.Context) {
 	if k.l.writable() != nil {
 		return
 	}
+	if err := k.l.resumeBegun(ctx); err != nil && ctx.Err() == nil {
+		k.l.o.Notice(fmt.Errorf("audit: completing an erasure: %w", err))
+	}
 	if err := k.l.answerRequest(ctx); err != nil && ctx.Err() == nil {
 		k.l.o.Notice(err)
 	}
