@@ -26,6 +26,7 @@ import (
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/peer"
+	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
@@ -40,6 +41,8 @@ type Config struct {
 	// Log and Sources belong to the gateway from here on: Run closes them.
 	Log     *audit.Log
 	Sources source.Source
+	// Quotas counts daily quotas; nil: nothing is answered under clauses that have any. It belongs to the gateway from here on, too.
+	Quotas *quota.Store
 	// Own identity: the certificate for spiffe://<trust domain>/gateway, and the agency's own trust bundle.
 	Own identity.Own
 	// StateDir keeps the keys of pseudonyms and subject tokens. It is on the gateway's volume.
@@ -119,6 +122,9 @@ func closeOnce(c Config) error {
 	if c.Sources != nil {
 		errs = append(errs, c.Sources.Close())
 	}
+	if c.Quotas != nil {
+		errs = append(errs, c.Quotas.Close())
+	}
 	if c.Log != nil {
 		if err := c.Log.Close(); err != nil && !errors.Is(err, audit.ErrClosed) {
 			errs = append(errs, fmt.Errorf("close the log: %w", err))
@@ -178,10 +184,14 @@ func assemble(c Config) (*running, error) {
 	}
 	g := &running{Config: c, peers: peer.NewPool(c.Table.Self(), issuer)}
 	compile := filter.NewCache(filterCache).Compile
-	disclosures := disclosure.New(disclosure.Config{
+	sources := disclosure.Config{
 		Table: c.Table, Log: c.Log, Sources: c.Sources, Subjects: subjects, Compile: compile, Timeout: c.SourceTimeout,
 		Retain: c.LogRetention, Metrics: c.Metrics, Logger: c.Logger,
-	})
+	}
+	if c.Quotas != nil {
+		sources.Quotas = c.Quotas
+	}
+	disclosures := disclosure.New(sources)
 	queries := federation.New(federation.Config{
 		Table: c.Table, Log: c.Log, Peers: g.peers, Pseudonyms: pseudonyms, Compile: compile, Timeout: c.PeerTimeout,
 		Retain: c.LogRetention, Metrics: c.Metrics, Logger: c.Logger,

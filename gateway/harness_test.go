@@ -40,6 +40,7 @@ import (
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
@@ -202,6 +203,7 @@ func (l *lockedBuffer) String() string {
 }
 
 type options struct {
+	quotas  *quota.Store
 	people  int
 	oidc    *server.OIDC
 	timeout time.Duration
@@ -236,7 +238,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	done := make(chan error, 1)
 	go func() {
 		done <- gateway.Run(ctx, gateway.Config{
-			Metrics: a.metrics, Table: a.table, Log: a.log, Sources: a.sources, Own: a, StateDir: a.stateDir,
+			Metrics: a.metrics, Table: a.table, Log: a.log, Quotas: o.quotas, Sources: a.sources, Own: a, StateDir: a.stateDir,
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },

@@ -486,7 +486,7 @@ type Consent struct {
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type Limits struct {
-	// QueriesPerDay of one recipient.
+	// QueriesPerDay of one recipient. Days are UTC days; all versions of the agreement count together.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional
@@ -496,7 +496,7 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional
 	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
-	// RecordsPerDay to one recipient.
+	// RecordsPerDay to one recipient: an answer has at most what is left of the day.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional

@@ -21,6 +21,7 @@ import (
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
@@ -43,6 +44,8 @@ type gatewayFlags struct {
 	maxStale          time.Duration
 	logRetention      time.Duration
 	transparency      transparency.Options
+	quotaStore        string
+	quotaVaultRole    string
 	sourceTimeout     time.Duration
 	peerTimeout       time.Duration
 }
@@ -81,6 +84,10 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
 	fl.DurationVar(&f.logRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased (5 U.S.C. 552a(c)(2): five years or the life of the record, the longer)")
 	fl.DurationVar(&f.transparency.MergeDelay, "log-merge-delay", transparency.DefaultMergeDelay, "how long a log entry may wait for its signed checkpoint; beyond it queries are refused")
+	fl.StringVar(&f.quotaStore, "quota-store", "none", `where daily quotas are counted: embedded (in --state-dir, for a gateway of one replica), or a connection string of
+PostgreSQL that all replicas share (sslmode verify-full, verify-ca or require; the password from PGPASSFILE or --quota-vault-role).
+With none, nothing is answered under clauses that have quotas`)
+	fl.StringVar(&f.quotaVaultRole, "quota-vault-role", "", "Vault database role that gives the logins for --quota-store")
 	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
 	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
 	_ = cmd.MarkFlagRequired("state-dir")
@@ -135,6 +142,9 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 		Role: gwvault.RoleGateway, SPIFFEID: identity.GatewayID(f.trustDomain), Names: f.names, Log: log,
 	})
 	config.Own = own
+	if config.Quotas, err = f.quotas(session); err != nil {
+		return err
+	}
 	if config.Log, err = audit.Open(filepath.Join(f.stateDir, "log"), audit.Options{
 		Origin: f.trustDomain + "/" + f.replica,
 		Keys:   gwvault.LogKeys{Session: session, Agency: f.agency},
@@ -160,6 +170,34 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	defer stop()
 	defer cancel()
 	return gateway.Run(ctx, config)
+}
+
+// quotas opens the store of daily quotas; nil: none.
+func (f *gatewayFlags) quotas(session *gwvault.Session) (*quota.Store, error) {
+	switch f.quotaStore {
+	case "", "none":
+		return nil, nil
+	case "embedded":
+		return quota.OpenEmbedded(filepath.Join(f.stateDir, quota.File))
+	}
+	if f.quotaVaultRole == "" {
+		return quota.OpenPostgres(f.quotaStore, nil)
+	}
+	// A login each time a connection is made would fill Vault with leases: one serves until it is about to end.
+	var mu sync.Mutex
+	var c gwvault.Credential
+	return quota.OpenPostgres(f.quotaStore, func(ctx context.Context) (string, string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Until(c.Expires) < quota.MaxConnLifetime+time.Minute {
+			next, err := session.SourceCredential(ctx, f.quotaVaultRole)
+			if err != nil {
+				return "", "", err
+			}
+			c = next
+		}
+		return c.Username, c.Password, nil
+	})
 }
 
 // users says how local users prove who they are.

@@ -72,8 +72,8 @@ var terms = map[string]keeping{
 	"clauses[].conditions.jurisdictions":         byGateway,
 
 	"clauses[].limits.recordsPerQuery": byGateway,
-	"clauses[].limits.queriesPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
-	"clauses[].limits.recordsPerDay":   notInThisRelease("this release has no daily quotas: remove it, or use limits.recordsPerQuery and conditions.requireSelectors"),
+	"clauses[].limits.queriesPerDay":   byGateway,
+	"clauses[].limits.recordsPerDay":   byGateway,
 	"clauses[].limits.minimumCount":    byGateway,
 
 	"clauses[].obligations.retentionDays":       attested,

@@ -156,6 +156,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 	if t.Limits != nil {
 		out.RecordsPerQuery = t.Limits.RecordsPerQuery
 		out.MinimumCount = t.Limits.MinimumCount
+		out.QueriesPerDay, out.RecordsPerDay = t.Limits.QueriesPerDay, t.Limits.RecordsPerDay
 	}
 	if o := t.Obligations; o != nil {
 		out.Obligations = route.Obligations{RetentionDays: o.RetentionDays, Redisclosure: o.Redisclosure}

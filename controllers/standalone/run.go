@@ -15,6 +15,7 @@ import (
 	"github.com/entente-dev/entente/controllers/local"
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
@@ -94,15 +95,19 @@ func (i *installation) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
+	quotas, err := quota.OpenEmbedded(filepath.Join(i.stateDir, "gateway", quota.File))
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
 	exchangeListener, err := net.Listen("tcp", i.Exchange)
 	if err != nil {
-		return errors.Join(fmt.Errorf("exchange listener: %w", err), log.Close())
+		return errors.Join(fmt.Errorf("exchange listener: %w", err), log.Close(), quotas.Close())
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := []func() error{
-		func() error { return gateway.Run(ctx, i.gateway(log, exchangeListener.Addr())) },
+		func() error { return gateway.Run(ctx, i.gateway(log, quotas, exchangeListener.Addr())) },
 		func() error {
 			return exchange.New(exchange.Config{
 				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Receipts: receipt.Log{Read: log.ReadSince}, Logger: i.Logger,
@@ -122,11 +127,11 @@ func (i *installation) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (i *installation) gateway(log *audit.Log, exchangeAddr net.Addr) gateway.Config {
+func (i *installation) gateway(log *audit.Log, quotas *quota.Store, exchangeAddr net.Addr) gateway.Config {
 	users := x509.NewCertPool()
 	users.AppendCertsFromPEM([]byte(i.keys.UsersBundle()))
 	return gateway.Config{
-		Table: i.table, Log: log,
+		Table: i.table, Log: log, Quotas: quotas,
 		Sources:   source.Mux{SQLite: sqlite.New(sqlite.Options{BaseDir: i.ConfigDir})},
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),

@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
+	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
@@ -41,6 +42,8 @@ type disclosure struct {
 	digest   *digest.Response
 	// released records; those in the batch are not.
 	released int64
+	// reservation of a clause with quotas, until it is settled.
+	reservation *quota.Reservation
 }
 
 func (c *Core) newDisclosure(caller Caller, req *gatewayv1.RetrieveRequest, now time.Time) *disclosure {
@@ -164,6 +167,7 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 			return d.withdraw(ctx, send, refusal)
 		}
 	}
+	result.QuotaLeft = d.settle(result.Records)
 	frame := &gatewayv1.RetrieveResponse{Result: result}
 	if len(d.batch.records) > 0 {
 		frame.Records = d.frame()
@@ -205,6 +209,20 @@ func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResp
 	record.Kind = audit.Denial
 	record.ResponseDigest, record.ElapsedMicros = "", 0
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), record)
+	if err != nil {
+		return d.logFailed(send, err)
+	}
+	if err := receipt.Wait(ctx); err != nil {
+		return d.logFailed(send, err)
+	}
+	return d.end(send, result)
+}
+
+// cannotCount ends a request under a clause with quotas when they cannot be counted: it is logged, and nothing is read.
+func (d *disclosure) cannotCount(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, err error) error {
+	d.core.Logger.Error("nothing is disclosed under a clause with quotas", "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
+	result := d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonQuotaStore, messageQuotaStore)
+	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
 	if err != nil {
 		return d.logFailed(send, err)
 	}

@@ -39,6 +39,8 @@ type Config struct {
 	Log      Log
 	Sources  source.Source
 	Subjects *Subjects
+	// Quotas counts what clauses limit by the day; nil: nothing is answered under such clauses.
+	Quotas Quotas
 	// Compile compiles filters, usually (*filter.Cache).Compile.
 	Compile func(*route.Schema, string) (*filter.Filter, error)
 	// Timeout bounds the reading of a source; 0: DefaultTimeout.
@@ -124,6 +126,15 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 	defer stop()
 	reading, done := c.running.start(reading, req.GetAgreement())
 	defer done()
+
+	refusal, err := d.reserve(reading)
+	switch {
+	case refusal != nil:
+		return d.deny(ctx, send, refusal)
+	case err != nil:
+		return d.cannotCount(ctx, send, err)
+	}
+	defer func() { d.settle(d.released) }()
 
 	d.subject = c.Subjects.asked(plan)
 	// Deferred: a look-up is over in less time than a sync takes, and then its two records cost one.

@@ -13,7 +13,7 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 )
 
-// Checks is the decision, in the order of enforcement. Consent and quotas join it here when they are enforced.
+// Checks is the decision, in the order of enforcement.
 var Checks = []Check{
 	{"request", "The request is inside its bounds: sizes, number of fields, well-formed text.", needsNothing, checkRequest},
 	{"credential", "The peer's agreement credential is for this agreement and this recipient.", needsNothing, checkCredential},
@@ -35,6 +35,7 @@ var Checks = []Check{
 	{"minimum-count", "Under a minimum count the filter is one whole group of the clause's partition: no two counts differ by one person.", needsFilter, checkMinimumCount},
 	{"row-filter", "The clause's own row filter can be carried out.", needsClause, checkRowFilter},
 	{"limit", "The number of records is inside the clause's limit.", needsClause, checkLimit},
+	{"quota", "The day (UTC) has queries, and records, left; the source counts them exactly, before it is asked.", needsClause, checkQuota},
 }
 
 // Bounds of a request. Filters have their own, in package filter.

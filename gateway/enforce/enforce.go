@@ -54,6 +54,8 @@ type Input struct {
 	// Route of the agreement; nil: there is none.
 	Route *route.Route
 	Now   time.Time
+	// Left of the clause's daily quotas, where it is known; nil: it is not.
+	Left *Left
 	// Compile compiles a filter, usually (*filter.Cache).Compile.
 	Compile func(*route.Schema, string) (*filter.Filter, error)
 }

@@ -124,7 +124,14 @@ func TestDecideFillsIn(t *testing.T) {
 			through(in, -time.Hour, -time.Minute)
 			clauseOf(in).Recipients = append(clauseOf(in).Recipients, route.Recipient{Party: labor, TaskForce: "quay.v1", NotBefore: now.Add(-1), NotAfter: now.Add(time.Second)})
 		}, func(p *Plan) bool { return p.Until.Equal(now.Add(time.Second)) }},
-		"one whole group":             {counting(""), func(p *Plan) bool { return p.Granularity == "Count" }},
+		"one whole group": {counting(""), func(p *Plan) bool { return p.Granularity == "Count" }},
+		"the last query of the day": {func(in *Input) {
+			clauseOf(in).QueriesPerDay, clauseOf(in).RecordsPerDay, in.Left = 10, 100, &Left{Queries: 1, Records: 1}
+		}, func(p *Plan) bool { return p.Limit == 10 }},
+		"a hit needs no record left": {func(in *Input) {
+			clauseOf(in).RecordsPerDay, in.Left, in.Asked.Granularity = 100, &Left{}, "Existence"
+		}, func(p *Plan) bool { return p.Granularity == "Existence" }},
+		"what is left is not known":   {func(in *Input) { clauseOf(in).QueriesPerDay = 1 }, func(p *Plan) bool { return p.Clause != nil }},
 		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,6 +236,10 @@ var refusals = []struct {
 	}},
 	{"a part of a group", "minimum-count", "clauses[subjects].limits.minimumCount", false, counting(` && family_name.startsWith("O")`)},
 	{"a group but for one", "minimum-count", "clauses[subjects].limits.minimumCount", false, counting(` && family_name != "Doe"`)},
+	{"no query left", "quota", "clauses[subjects].limits.queriesPerDay", false, func(in *Input) { clauseOf(in).QueriesPerDay, in.Left = 10, &Left{Records: 5} }},
+	{"no record left", "quota", "clauses[subjects].limits.recordsPerDay", false, func(in *Input) {
+		clauseOf(in).QueriesPerDay, clauseOf(in).RecordsPerDay, in.Left = 10, 100, &Left{Queries: 1}
+	}},
 	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
 }
 

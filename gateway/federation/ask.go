@@ -292,6 +292,10 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 func (a *asking) fromSource(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
 	r := a.result
 	s.Outcome, s.Reason, s.Message = r.GetOutcome(), cut(r.GetReason(), 64), cut(r.GetMessage(), 1024)
+	if left := r.GetQuotaLeft(); left != nil && quotas(a.ch.plan.Clause) {
+		s.QuotaLeft = &gatewayv1.QuotaLeft{Day: cut(left.GetDay(), 10), Queries: left.Queries, Records: left.Records}
+		a.q.core.heard.listen(offer{agency: a.ch.agency, agreement: a.ch.agreement, clause: a.ch.clause}, s.QuotaLeft, a.q.core.Now())
+	}
 	switch r.GetOutcome() {
 	case gatewayv1.Outcome_OUTCOME_OK, gatewayv1.Outcome_OUTCOME_PARTIAL:
 		if what := a.tooMuch(r); what != "" {
@@ -333,6 +337,8 @@ func (a *asking) tooMuch(r *gatewayv1.SourceStatus) string {
 	}
 	return ""
 }
+
+func quotas(c *route.Clause) bool { return c.QueriesPerDay > 0 || c.RecordsPerDay > 0 }
 
 func cut(s string, most int) string {
 	if len(s) <= most {

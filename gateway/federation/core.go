@@ -68,6 +68,7 @@ type Core struct {
 	Config
 	self   route.Party
 	index  *index
+	heard  heard
 	routes digest.Routes
 }
 

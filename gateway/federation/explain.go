@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -49,11 +50,33 @@ func (c *Core) explainClause(req *gatewayv1.QueryRequest, o offer, in enforce.In
 			e.Agreement = versioned(o.agreement, v.Version)
 		}
 	}
+	last := c.heard.of(o, in.Now)
+	in.Left = last.known()
 	for _, r := range enforce.Explain(in) {
+		if cl := clauseOf(in.Route, o.clause, in.Now); r.Name == "quota" && r.Passed && cl != nil {
+			r.Message = quotaInWords(cl, last)
+		}
 		e.Allowed = e.Allowed && r.Passed
 		e.Checks = append(e.Checks, &gatewayv1.CheckResult{Name: r.Name, Passed: r.Passed, Term: r.Term, Message: r.Message})
 	}
 	return e
+}
+
+// clauseOf finds a clause of the version in force; nil: there is none.
+func clauseOf(r *route.Route, name string, now time.Time) *route.Clause {
+	if r == nil {
+		return nil
+	}
+	v := r.Current(now)
+	if v == nil {
+		return nil
+	}
+	for i := range v.Clauses {
+		if v.Clauses[i].Name == name {
+			return &v.Clauses[i]
+		}
+	}
+	return nil
 }
 
 // ListDatasets lists what this agency may ask of whom now.

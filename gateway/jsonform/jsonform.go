@@ -59,6 +59,14 @@ type SourceStatus struct {
 	RefusedLocally bool   `json:"refusedLocally,omitempty"`
 	// Obligations for what was answered; nil when nothing was.
 	Obligations *obligations `json:"obligations,omitempty"`
+	// QuotaLeft of the clause's daily quotas after the query; nil when it has none.
+	QuotaLeft *quotaLeft `json:"quotaLeft,omitempty"`
+}
+
+type quotaLeft struct {
+	Day     string `json:"day"`
+	Queries *int64 `json:"queries,omitempty"`
+	Records *int64 `json:"records,omitempty"`
 }
 
 // QuerySummary is how the query ended.
@@ -91,6 +99,9 @@ func Status(s *gatewayv1.SourceStatus) SourceStatus {
 		Message: s.GetMessage(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureID: s.GetDisclosureId(),
 		Granularity: Granularity(s.GetGranularity()), Exists: s.Exists, Count: s.Count, CountStep: s.GetCountStep(), Suppressed: s.GetSuppressed(), Records: s.GetRecords(),
 		ElapsedMicros: s.GetElapsedMicros(), RefusedLocally: s.GetRefusedLocally(),
+	}
+	if l := s.GetQuotaLeft(); l != nil {
+		out.QuotaLeft = &quotaLeft{Day: l.GetDay(), Queries: l.Queries, Records: l.Records}
 	}
 	if s.GetObligations() != nil {
 		out.Obligations = obligationsOf(s.GetObligations())

@@ -113,6 +113,9 @@ type Clause struct {
 	// RecordsPerQuery is the most records an answer has; 0: DefaultRecordsPerQuery.
 	RecordsPerQuery int64 `json:"recordsPerQuery,omitempty"`
 
+	// QueriesPerDay and RecordsPerDay of one recipient; 0: not counted.
+	QueriesPerDay int64 `json:"queriesPerDay,omitempty"`
+	RecordsPerDay int64 `json:"recordsPerDay,omitempty"`
 	// MinimumCount below which a count is suppressed, and in whose multiples counts are told; 0: every count is told.
 	MinimumCount int64 `json:"minimumCount,omitempty"`
 

@@ -823,7 +823,9 @@ type SourceStatus struct {
 	// Whether nothing is told because fewer persons match than the clause's minimum count, or none.
 	Suppressed bool `protobuf:"varint,15,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
 	// Count is that of persons, rounded down to a multiple of this; 0: it is that of records, exactly.
-	CountStep     int64 `protobuf:"varint,16,opt,name=count_step,json=countStep,proto3" json:"count_step,omitempty"`
+	CountStep int64 `protobuf:"varint,16,opt,name=count_step,json=countStep,proto3" json:"count_step,omitempty"`
+	// What is left of the clause's daily quotas after this query; absent: it has none, or the source refused.
+	QuotaLeft     *QuotaLeft `protobuf:"bytes,17,opt,name=quota_left,json=quotaLeft,proto3" json:"quota_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,6 +972,77 @@ func (x *SourceStatus) GetCountStep() int64 {
 	return 0
 }
 
+func (x *SourceStatus) GetQuotaLeft() *QuotaLeft {
+	if x != nil {
+		return x.QuotaLeft
+	}
+	return nil
+}
+
+// QuotaLeft is what is left of a clause's quotas for one recipient agency.
+type QuotaLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UTC day, YYYY-MM-DD.
+	Day string `protobuf:"bytes,1,opt,name=day,proto3" json:"day,omitempty"`
+	// Queries; absent: the clause does not count them.
+	Queries *int64 `protobuf:"varint,2,opt,name=queries,proto3,oneof" json:"queries,omitempty"`
+	// Records, less those that running queries hold; absent: the clause does not count them.
+	Records       *int64 `protobuf:"varint,3,opt,name=records,proto3,oneof" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaLeft) Reset() {
+	*x = QuotaLeft{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaLeft) ProtoMessage() {}
+
+func (x *QuotaLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaLeft.ProtoReflect.Descriptor instead.
+func (*QuotaLeft) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *QuotaLeft) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *QuotaLeft) GetQueries() int64 {
+	if x != nil && x.Queries != nil {
+		return *x.Queries
+	}
+	return 0
+}
+
+func (x *QuotaLeft) GetRecords() int64 {
+	if x != nil && x.Records != nil {
+		return *x.Records
+	}
+	return 0
+}
+
 // QuerySummary closes the answer.
 type QuerySummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -991,7 +1064,7 @@ type QuerySummary struct {
 
 func (x *QuerySummary) Reset() {
 	*x = QuerySummary{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1076,7 @@ func (x *QuerySummary) String() string {
 func (*QuerySummary) ProtoMessage() {}
 
 func (x *QuerySummary) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1089,7 @@ func (x *QuerySummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySummary.ProtoReflect.Descriptor instead.
 func (*QuerySummary) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QuerySummary) GetQueryId() string {
@@ -1072,7 +1145,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1157,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1170,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExplainRequest) GetQuery() *QueryRequest {
@@ -1118,7 +1191,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1203,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1216,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExplainResponse) GetClauses() []*ClauseExplanation {
@@ -1172,7 +1245,7 @@ type ClauseExplanation struct {
 
 func (x *ClauseExplanation) Reset() {
 	*x = ClauseExplanation{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1257,7 @@ func (x *ClauseExplanation) String() string {
 func (*ClauseExplanation) ProtoMessage() {}
 
 func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1270,7 @@ func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClauseExplanation.ProtoReflect.Descriptor instead.
 func (*ClauseExplanation) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ClauseExplanation) GetAgency() string {
@@ -1244,7 +1317,7 @@ type CheckResult struct {
 	Passed bool `protobuf:"varint,2,opt,name=passed,proto3" json:"passed,omitempty"`
 	// The term that says so, for example clauses[wages].purposes.
 	Term string `protobuf:"bytes,3,opt,name=term,proto3" json:"term,omitempty"`
-	// What to do, when it failed.
+	// What to do, when it failed; what is left of quotas, when check quota passed.
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1252,7 +1325,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1337,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1350,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckResult) GetName() string {
@@ -1317,7 +1390,7 @@ type ListDatasetsRequest struct {
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1402,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1415,7 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
 }
 
 // ListDatasetsResponse lists what may be asked.
@@ -1356,7 +1429,7 @@ type ListDatasetsResponse struct {
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1441,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1454,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
@@ -1420,7 +1493,7 @@ type OfferedDataset struct {
 
 func (x *OfferedDataset) Reset() {
 	*x = OfferedDataset{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1505,7 @@ func (x *OfferedDataset) String() string {
 func (*OfferedDataset) ProtoMessage() {}
 
 func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1518,7 @@ func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferedDataset.ProtoReflect.Descriptor instead.
 func (*OfferedDataset) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OfferedDataset) GetAgency() string {
@@ -1529,7 +1602,7 @@ type FieldSet struct {
 
 func (x *FieldSet) Reset() {
 	*x = FieldSet{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1614,7 @@ func (x *FieldSet) String() string {
 func (*FieldSet) ProtoMessage() {}
 
 func (x *FieldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1627,7 @@ func (x *FieldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSet.ProtoReflect.Descriptor instead.
 func (*FieldSet) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FieldSet) GetFields() []string {
@@ -1600,7 +1673,7 @@ type RetrieveRequest struct {
 
 func (x *RetrieveRequest) Reset() {
 	*x = RetrieveRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1685,7 @@ func (x *RetrieveRequest) String() string {
 func (*RetrieveRequest) ProtoMessage() {}
 
 func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1698,7 @@ func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveRequest.ProtoReflect.Descriptor instead.
 func (*RetrieveRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RetrieveRequest) GetDisclosureId() string {
@@ -1733,7 +1806,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1818,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1831,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -1829,7 +1902,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"destroy_by\x18\x05 \x01(\tR\tdestroyByB\x11\n" +
 	"\x0f_retention_daysB\x1c\n" +
-	"\x1a_verify_before_action_days\"\xe6\x04\n" +
+	"\x1a_verify_before_action_days\"\xa4\x05\n" +
 	"\fSourceStatus\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x125\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1b.entente.gateway.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -1850,9 +1923,19 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"suppressed\x18\x0f \x01(\bR\n" +
 	"suppressed\x12\x1d\n" +
 	"\n" +
-	"count_step\x18\x10 \x01(\x03R\tcountStepB\t\n" +
+	"count_step\x18\x10 \x01(\x03R\tcountStep\x12<\n" +
+	"\n" +
+	"quota_left\x18\x11 \x01(\v2\x1d.entente.gateway.v1.QuotaLeftR\tquotaLeftB\t\n" +
 	"\a_existsB\b\n" +
-	"\x06_count\"\xb0\x01\n" +
+	"\x06_count\"s\n" +
+	"\tQuotaLeft\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\tR\x03day\x12\x1d\n" +
+	"\aqueries\x18\x02 \x01(\x03H\x00R\aqueries\x88\x01\x01\x12\x1d\n" +
+	"\arecords\x18\x03 \x01(\x03H\x01R\arecords\x88\x01\x01B\n" +
+	"\n" +
+	"\b_queriesB\n" +
+	"\n" +
+	"\b_records\"\xb0\x01\n" +
 	"\fQuerySummary\x12\x19\n" +
 	"\bquery_id\x18\x01 \x01(\tR\aqueryId\x12\x18\n" +
 	"\asources\x18\x02 \x01(\x05R\asources\x12\x0e\n" +
@@ -1943,7 +2026,7 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
@@ -1956,26 +2039,27 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*Provenance)(nil),            // 8: entente.gateway.v1.Provenance
 	(*Obligations)(nil),           // 9: entente.gateway.v1.Obligations
 	(*SourceStatus)(nil),          // 10: entente.gateway.v1.SourceStatus
-	(*QuerySummary)(nil),          // 11: entente.gateway.v1.QuerySummary
-	(*ExplainRequest)(nil),        // 12: entente.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 13: entente.gateway.v1.ExplainResponse
-	(*ClauseExplanation)(nil),     // 14: entente.gateway.v1.ClauseExplanation
-	(*CheckResult)(nil),           // 15: entente.gateway.v1.CheckResult
-	(*ListDatasetsRequest)(nil),   // 16: entente.gateway.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),  // 17: entente.gateway.v1.ListDatasetsResponse
-	(*OfferedDataset)(nil),        // 18: entente.gateway.v1.OfferedDataset
-	(*FieldSet)(nil),              // 19: entente.gateway.v1.FieldSet
-	(*RetrieveRequest)(nil),       // 20: entente.gateway.v1.RetrieveRequest
-	(*RetrieveResponse)(nil),      // 21: entente.gateway.v1.RetrieveResponse
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 23: google.protobuf.Struct
+	(*QuotaLeft)(nil),             // 11: entente.gateway.v1.QuotaLeft
+	(*QuerySummary)(nil),          // 12: entente.gateway.v1.QuerySummary
+	(*ExplainRequest)(nil),        // 13: entente.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 14: entente.gateway.v1.ExplainResponse
+	(*ClauseExplanation)(nil),     // 15: entente.gateway.v1.ClauseExplanation
+	(*CheckResult)(nil),           // 16: entente.gateway.v1.CheckResult
+	(*ListDatasetsRequest)(nil),   // 17: entente.gateway.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),  // 18: entente.gateway.v1.ListDatasetsResponse
+	(*OfferedDataset)(nil),        // 19: entente.gateway.v1.OfferedDataset
+	(*FieldSet)(nil),              // 20: entente.gateway.v1.FieldSet
+	(*RetrieveRequest)(nil),       // 21: entente.gateway.v1.RetrieveRequest
+	(*RetrieveResponse)(nil),      // 22: entente.gateway.v1.RetrieveResponse
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 24: google.protobuf.Struct
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
 	2,  // 1: entente.gateway.v1.QueryRequest.justification:type_name -> entente.gateway.v1.Justification
 	5,  // 2: entente.gateway.v1.QueryResponse.records:type_name -> entente.gateway.v1.RecordBatch
 	10, // 3: entente.gateway.v1.QueryResponse.source:type_name -> entente.gateway.v1.SourceStatus
-	11, // 4: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
+	12, // 4: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
 	8,  // 5: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
 	6,  // 6: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
 	7,  // 7: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
@@ -1983,31 +2067,32 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	1,  // 9: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
 	0,  // 10: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
 	9,  // 11: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
-	3,  // 12: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	14, // 13: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	15, // 14: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	18, // 15: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 16: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	19, // 17: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	22, // 18: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 19: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 20: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	23, // 21: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	5,  // 22: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 23: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 24: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	12, // 25: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	16, // 26: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	20, // 27: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	4,  // 28: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	13, // 29: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	17, // 30: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	21, // 31: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	28, // [28:32] is the sub-list for method output_type
-	24, // [24:28] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	11, // 12: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
+	3,  // 13: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
+	15, // 14: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
+	16, // 15: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	19, // 16: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 17: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	20, // 18: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	23, // 19: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 20: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 21: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	24, // 22: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	5,  // 23: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	10, // 24: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	3,  // 25: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	13, // 26: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	17, // 27: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	21, // 28: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	4,  // 29: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	14, // 30: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	18, // 31: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	22, // 32: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	29, // [29:33] is the sub-list for method output_type
+	25, // [25:29] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2022,13 +2107,14 @@ func file_api_gateway_v1_query_proto_init() {
 	}
 	file_api_gateway_v1_query_proto_msgTypes[7].OneofWrappers = []any{}
 	file_api_gateway_v1_query_proto_msgTypes[8].OneofWrappers = []any{}
+	file_api_gateway_v1_query_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -93,6 +93,9 @@ entente.dev/agency: {{ $root.Values.agency.name | quote }}
 {{- fail (printf "%s: give configMap or secret, not both" $name) }}
 {{- end }}
 {{- end }}
+{{- if and (eq .Values.gateway.quotas.store "embedded") (or .Values.gateway.autoscaling.enabled (gt (int .Values.gateway.replicas) 1)) }}
+{{- fail "gateway.quotas.store embedded counts for one replica: set gateway.replicas to 1 without autoscaling, or give a PostgreSQL that all replicas share" }}
+{{- end }}
 {{- if and .Values.gateway.oidc.issuerURL (not .Values.gateway.oidc.clientID) }}
 {{- fail "gateway.oidc.clientID is required with gateway.oidc.issuerURL: the audience that users' tokens must have" }}
 {{- end }}

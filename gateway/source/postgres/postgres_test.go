@@ -180,7 +180,7 @@ func (s *server) testRecords(t *testing.T) {
 	persons := q
 	persons.Persons, persons.Filter, persons.RowFilter, persons.Dataset = true, compile(t, `id <= 100`), nil, new(route.Dataset)
 	*persons.Dataset = *q.Dataset
-	persons.Dataset.SubjectKey = "sex"
+	persons.Dataset.SubjectKey = "active"
 	if n, err := src.Count(context.Background(), persons); n != 2 || err != nil {
 		t.Errorf("count of persons %d, %v", n, err)
 	}
