@@ -188,7 +188,7 @@ func newAgreementDecideCommand(where *deskFlags) *cobra.Command {
 		Example: `  entente agreement decide anvil.v1 --accept --role system-owner -n state-police
   entente agreement decide anvil.v1 --accept --renewals 'months(prior.term.notAfter, terms.term.notAfter) <= 12' -n state-police
   entente agreement decide anvil.v1 --suspend -n border-service
-  entente agreement decide anvil.v1 --attest destruction -n state-police`,
+  entente agreement decide anvil.v1 --attest destruction --role privacy-officer -n state-police`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec.Agreement = args[0]

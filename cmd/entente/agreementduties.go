@@ -24,7 +24,7 @@ the end; who owes each, by when, and who attested it. Without NAME: what this ag
 its agreements, the most urgent first. What another party attested is known as far as it came by the exchange.`,
 		Example: `  entente agreement duties -n state-police
   entente agreement duties anvil.v1 --config ./state-police
-  entente agreement decide anvil.v1 --attest access-review -n state-police`,
+  entente agreement decide anvil.v1 --attest access-review --role privacy-officer -n state-police`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args)+len(read.files) == 0 {
