@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -206,12 +207,38 @@ func rewrite(f File, from, to int64) error {
 	return nil
 }
 
-// removeSegment removes a segment that has no entries.
+// removeSegment removes a segment that has no entries. First it is cut to its headers: what a crash leaves of it, be it one file
+// alone, then visibly holds nothing, where the bytes of a torn entry would look like damage.
 func removeSegment(fsys FS, s segment) error {
-	for _, name := range []string{s.chain(), s.payload()} {
+	names := []string{s.payload(), s.chain()}
+	for _, name := range names {
+		if err := cutToHeader(fsys, name); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
 		if err := fsys.Remove(name); err != nil && !os.IsNotExist(err) {
 			return err
 		}
 	}
 	return fsys.SyncDir(s.dir)
+}
+
+func cutToHeader(fsys FS, name string) error {
+	st, err := os.Stat(name)
+	if os.IsNotExist(err) || err == nil && st.Size() <= headerSize {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, err := fsys.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(headerSize)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
