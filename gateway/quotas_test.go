@@ -134,7 +134,7 @@ func TestNoQuotaStore(t *testing.T) {
 	}
 	// A store that breaks is no store.
 	store := embedded(t)
-	src, rec = counted(t, store, func(c *route.Clause) { c.QueriesPerDay = 5 })
+	_, rec = counted(t, store, func(c *route.Clause) { c.QueriesPerDay = 5 })
 	must(t, store.Close())
 	if _, a = rec.query(t, rec.client("alice"), q(`family_name == "f3"`)); a.Sources[0].Reason != "QuotaStore" || len(a.Records) > 0 {
 		t.Errorf("%+v", a.Sources)
