@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -67,6 +68,7 @@ func (l *Log) look(ctx context.Context, now int64) (due ranges, used map[uint32]
 		state, known := l.k.index[s.first]
 		if !known || state.due != 0 && state.due <= now {
 			state = segmentState{}
+			began := time.Now()
 			out, err := scan(s, l.id, pos, i == len(segs)-1, nil, func(e *found) error {
 				if err := ctx.Err(); err != nil || e.erased {
 					return err
@@ -84,6 +86,9 @@ func (l *Log) look(ctx context.Context, now int64) (due ranges, used map[uint32]
 			if state.end = out.pos; out.sealed {
 				l.k.index[s.first] = state
 			}
+			if !rest(ctx, time.Since(began)) {
+				return nil, nil, ctx.Err()
+			}
 		}
 		pos = state.end
 		for _, k := range state.keys {
@@ -91,6 +96,18 @@ func (l *Log) look(ctx context.Context, now int64) (due ranges, used map[uint32]
 		}
 	}
 	return due, used, nil
+}
+
+// rest leaves the machine to others for as long as a segment took: nobody waits for a sweep.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(min(d, time.Second))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // count adds an entry that has a payload, and gives its retain-until.
