@@ -67,8 +67,39 @@ type DatasetSpec struct {
 	// +optional
 	SubjectKey string `json:"subjectKey,omitempty"`
 
+	// Consent makes this a dataset of consents: it says which of its rows are one. Clauses refer to it (conditions.consent).
+	// +optional
+	Consent *ConsentRule `json:"consent,omitempty"`
+
 	// UnknownFields are the paths of members that this version does not know. They make the object not accepted.
 	UnknownFields []string `json:"-"`
+}
+
+// ConsentRule says which rows of a dataset are the consent of the person that its subjectKey names. A row is one when all that is
+// given here holds; a person without such a row gave none.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type ConsentRule struct {
+	// Rule is a CEL expression over the schema's fields: status == "given".
+	// +kubebuilder:validation:MaxLength=2000
+	// +optional
+	Rule string `json:"rule,omitempty"`
+	// Purpose is the field that has the purpose code of the consent, which must be that of the query; empty: consent is to any.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Purpose string `json:"purpose,omitempty"`
+	// Recipient is the field that has the agency of the consent, which must be the one that asks; empty: consent is to any.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Recipient string `json:"recipient,omitempty"`
+	// NotBefore is the field that has the day or the instant from which the consent holds; null: from always.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	NotBefore string `json:"notBefore,omitempty"`
+	// NotAfter is the field that has the last day on which, or the instant until which, the consent holds; null: for ever.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	NotAfter string `json:"notAfter,omitempty"`
 }
 
 // SchemaVersion names a version of an exchange schema.

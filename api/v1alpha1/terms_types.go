@@ -476,7 +476,7 @@ type CaseReference struct {
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type Consent struct {
-	// Dataset of the source that holds the consents.
+	// Dataset of the source that holds the consents; its own spec.consent says which rows are one.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	Dataset string `json:"dataset"`

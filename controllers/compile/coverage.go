@@ -19,14 +19,13 @@ type keeping struct {
 }
 
 var (
-	promisesNothing  = keeping{}
-	byGateway        = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway}}
-	byDatabase       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlSourceDatabase, v1alpha1.ControlGateway}}
-	byCredential     = keeping{controls: []v1alpha1.Control{v1alpha1.ControlVault, v1alpha1.ControlGateway}}
-	byGatewayInTime  = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway, v1alpha1.ControlVault}}
-	byOperator       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlOperator}}
-	attested         = keeping{controls: []v1alpha1.Control{v1alpha1.ControlAttested}}
-	notInThisRelease = func(instead string) keeping { return keeping{instead: instead} }
+	promisesNothing = keeping{}
+	byGateway       = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway}}
+	byDatabase      = keeping{controls: []v1alpha1.Control{v1alpha1.ControlSourceDatabase, v1alpha1.ControlGateway}}
+	byCredential    = keeping{controls: []v1alpha1.Control{v1alpha1.ControlVault, v1alpha1.ControlGateway}}
+	byGatewayInTime = keeping{controls: []v1alpha1.Control{v1alpha1.ControlGateway, v1alpha1.ControlVault}}
+	byOperator      = keeping{controls: []v1alpha1.Control{v1alpha1.ControlOperator}}
+	attested        = keeping{controls: []v1alpha1.Control{v1alpha1.ControlAttested}}
 )
 
 // terms says of every term of an agreement what keeps it. Both status.coverage and the reason UnenforceableTerm come from
@@ -68,7 +67,7 @@ var terms = map[string]keeping{
 	"clauses[].conditions.requireSelectors":      byGateway,
 	"clauses[].conditions.subjectRoles":          byGateway,
 	"clauses[].conditions.userAttributes":        byGateway,
-	"clauses[].conditions.consent":               notInThisRelease("this release cannot check consent: remove it, or bind a dataset to a view of the consented records"),
+	"clauses[].conditions.consent":               byGateway,
 	"clauses[].conditions.jurisdictions":         byGateway,
 
 	"clauses[].limits.recordsPerQuery": byGateway,

@@ -72,7 +72,26 @@ func (c *compiler) planClause(plan map[string]*Credential, id string, v *version
 		}
 		slices.SortFunc(credential.Source.Columns, strings.Compare)
 		credential.Source.Columns = slices.Compact(credential.Source.Columns)
+		c.planConsents(credential.Source, cl)
 	}
+}
+
+// planConsents lets a role read the consents that a clause holds its rows against: the columns that decide, and no others.
+func (c *compiler) planConsents(role *SourceCredential, cl *clause) {
+	d, s := c.consentOf(cl)
+	if d == nil {
+		return
+	}
+	var columns []string
+	for _, f := range consentFields(d, s) {
+		columns = append(columns, columnOf(d, f))
+	}
+	at, found := slices.BinarySearchFunc(role.Consents, d.Spec.Relation, func(g Grant, relation string) int { return strings.Compare(g.Relation, relation) })
+	if !found {
+		role.Consents = slices.Insert(role.Consents, at, Grant{Relation: d.Spec.Relation})
+	}
+	g := &role.Consents[at]
+	g.Columns = slices.Compact(slices.Sorted(slices.Values(append(g.Columns, columns...))))
 }
 
 // add plans a credential once, until the latest end.

@@ -106,6 +106,9 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 			return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("fields[%d].field: schema %q has no field %q: correct or remove the mapping", i, name, m.Field), true
 		}
 	}
+	if problem := consentRuleFits(d, s); problem != "" {
+		return v1alpha1.ReasonInvalid, problem + ": correct the dataset", true
+	}
 	uses := slices.Concat(d.Spec.Selectors...)
 	if d.Spec.SubjectKey != "" {
 		uses = append(uses, d.Spec.SubjectKey)

@@ -135,6 +135,9 @@ func show(t testing.TB, now metav1.Time, r Result, prior Prior, shown map[string
 		shown := credentialShown{Role: c.Role, NotAfter: metav1.NewTime(c.NotAfter), SPIFFEID: c.SPIFFEID}
 		if c.Source != nil {
 			shown.Select = fmt.Sprintf("%s on %s by connection %s", strings.Join(c.Source.Columns, ", "), c.Source.Relation, c.Source.Connection)
+			for _, g := range c.Source.Consents {
+				shown.Select += fmt.Sprintf("; %s on %s", strings.Join(g.Columns, ", "), g.Relation)
+			}
 		}
 		s.Credentials = append(s.Credentials, shown)
 	}

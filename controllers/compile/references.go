@@ -27,6 +27,7 @@ var resolution = []check{
 	datasetsKnown,
 	fieldsMapped,
 	columnsKnown,
+	consentsKnown,
 	routeFits,
 }
 
@@ -96,10 +97,10 @@ func (cl *clause) disclosed() []string {
 	return cl.terms.Fields
 }
 
-// readsSubject says whether the source reads the subject key: for the log's token of each record that is disclosed, or to
-// count persons.
+// readsSubject says whether the source reads the subject key: for the log's token of each record that is disclosed, to count
+// persons, or to find their consent.
 func (cl *clause) readsSubject() bool {
-	return cl.terms.Granularity == v1alpha1.GranularityRecords || cl.countsPersons()
+	return cl.terms.Granularity == v1alpha1.GranularityRecords || cl.countsPersons() || cl.needsConsent()
 }
 
 // countsPersons says whether small counts are suppressed: then persons are counted, of whom one may have many records.

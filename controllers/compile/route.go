@@ -139,11 +139,14 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 		RowFilter:    t.RowFilter,
 	}
 	for _, d := range cl.datasets {
-		out.Datasets = append(out.Datasets, routeDataset(v.terms.ID, cl, d))
+		out.Datasets = append(out.Datasets, c.routeDataset(v.terms.ID, cl, d))
 	}
 	if k := t.Conditions; k != nil {
 		if k.CaseReference != nil {
 			out.CaseReference = k.CaseReference.Pattern
+		}
+		if k.Consent != nil {
+			out.Consent = k.Consent.Dataset
 		}
 		out.RequireSelectors = k.RequireSelectors
 		out.SubjectRoles = sorted(k.SubjectRoles)
@@ -210,7 +213,7 @@ func (c *compiler) addresses(cl *clause) map[string]string {
 }
 
 // routeDataset binds the clause to a dataset: the columns that its queries read, and no others.
-func routeDataset(agreement string, cl *clause, d *v1alpha1.Dataset) route.Dataset {
+func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Dataset) route.Dataset {
 	fields := cl.needsOf(d)
 	out := route.Dataset{Name: d.Name, Relation: d.Spec.Relation, Columns: make(map[string]string, len(fields))}
 	for _, f := range fields {
@@ -218,6 +221,9 @@ func routeDataset(agreement string, cl *clause, d *v1alpha1.Dataset) route.Datas
 	}
 	if _, reads := out.Columns[d.Spec.SubjectKey]; reads {
 		out.SubjectKey = d.Spec.SubjectKey
+	}
+	if consents, schema := c.consentOf(cl); consents != nil {
+		out.Consent = routeConsent(consents, schema)
 	}
 	if pg := d.Spec.Source.PostgreSQL; pg != nil {
 		out.PostgreSQL = &route.PostgreSQL{

@@ -98,6 +98,16 @@ type SourceCredential struct {
 	Relation string
 	// Columns, sorted.
 	Columns []string
+	// Consents are other relations in the same database that it may read: those that record consents to these rows.
+	Consents []Grant
+}
+
+// Grant is the columns of a relation that may be read.
+type Grant struct {
+	// Relation is NAME or SCHEMA.NAME.
+	Relation string
+	// Columns, sorted.
+	Columns []string
 }
 
 // AgreementRole names the PKI role of an agreement and a recipient.

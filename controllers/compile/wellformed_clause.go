@@ -152,6 +152,9 @@ func checkConditions(f *faults, clausePath string, cl *v1alpha1.Clause) {
 		}
 		checkUnique(f, path+".subjectRoles", roles)
 	}
+	if k := cl.Conditions.Consent; k != nil && !isName(k.Dataset, 40) {
+		f.add(path+".consent.dataset", "%q is not the name of a dataset", k.Dataset)
+	}
 	if text := cl.Conditions.UserAttributes; text != "" {
 		if _, err := claims.Compile(text); err != nil {
 			f.add(path+".userAttributes", "%v", err)

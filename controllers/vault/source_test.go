@@ -440,3 +440,38 @@ func TestEnsureManyRoles(t *testing.T) {
 	}
 	t.Logf("%d roles: written in %s, read after a restart in %s, known in %s, listed in %s", 2*n, written, read, known, time.Since(began))
 }
+
+// With consents, a source credential reads the columns of two relations, and no other of either.
+func TestSourceCredentialReadsConsents(t *testing.T) {
+	a := vaulttest.NewBootstrapped(t, "consents")
+	ctx := t.Context()
+	cred := sourceCredential("wage-check", "people", "people", "id", "name")
+	cred.Source.Consents = []compile.Grant{{Relation: "files.Wages$", Columns: []string{"person"}}}
+	if err := a.Client.EnsureSourceRole(ctx, cred); err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.Gateway.SourceCredential(ctx, cred.Role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := a.Login(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, `SELECT p.name FROM public.people p WHERE EXISTS (SELECT 1 FROM files."Wages$" k WHERE k.person::text = p.id::text)`); err != nil {
+		t.Error(err)
+	}
+	for _, q := range []string{`SELECT "Amount" FROM files."Wages$"`, `SELECT ssn FROM public.people`} {
+		if _, err := conn.Exec(ctx, q); sqlState(err) != insufficientPrivilege {
+			t.Errorf("%s: %v, want permission denied", q, err)
+		}
+	}
+	if err := a.Client.RevokeSourceRole(ctx, cred.Role); err != nil {
+		t.Error(err)
+	}
+	cred.Source.Consents[0].Relation = cred.Source.Relation
+	if err := a.Client.EnsureSourceRole(ctx, cred); !errors.Is(err, vault.ErrName) {
+		t.Errorf("one relation twice: %v", err)
+	}
+}

@@ -19,7 +19,7 @@ func (c *Client) EnsureSourceRole(ctx context.Context, cred compile.Credential) 
 	if !connectionRE.MatchString(s.Connection) {
 		return fmt.Errorf("%w: database connection %q", ErrName, s.Connection)
 	}
-	create, err := creationStatements(s.Relation, s.Columns, c.cfg.ConnectionLimit)
+	create, err := creationStatements(append([]compile.Grant{{Relation: s.Relation, Columns: s.Columns}}, s.Consents...), c.cfg.ConnectionLimit)
 	if err != nil {
 		return fmt.Errorf("database role %s: %w", cred.Role, err)
 	}
@@ -49,8 +49,24 @@ func loginStatements(connectionLimit int) []string {
 	}
 }
 
-// creationStatements make a user that may read the columns of the relation. A relation without a schema is in public.
-func creationStatements(relation string, columns []string, connectionLimit int) ([]string, error) {
+// creationStatements make a user that may read those columns of those relations.
+func creationStatements(grants []compile.Grant, connectionLimit int) ([]string, error) {
+	out := loginStatements(connectionLimit)
+	for i, g := range grants {
+		if slices.ContainsFunc(grants[:i], func(o compile.Grant) bool { return o.Relation == g.Relation }) {
+			return nil, fmt.Errorf("%w: relation %q stands twice", ErrName, g.Relation) // the second would be more than the first agreed
+		}
+		statements, err := grantStatements(g.Relation, g.Columns)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, statements...)
+	}
+	return out, nil
+}
+
+// grantStatements let a user read the columns of a relation. A relation without a schema is in public.
+func grantStatements(relation string, columns []string) ([]string, error) {
 	m := relationRE.FindStringSubmatch(relation)
 	if m == nil {
 		return nil, fmt.Errorf("%w: relation %q", ErrName, relation)
@@ -76,10 +92,10 @@ func creationStatements(relation string, columns []string, connectionLimit int) 
 		"@relation", quoteLiteral(qualified),
 		"@columns", "ARRAY["+strings.Join(literals, ", ")+"]",
 	)
-	return append(loginStatements(connectionLimit),
+	return []string{
 		fmt.Sprintf(`GRANT SELECT (%s) ON %s TO "{{name}}"`, strings.Join(quoted, ", "), qualified),
 		r.Replace(admission),
-	), nil
+	}, nil
 }
 
 // admission completes a user and refuses to make one for which the database would not keep its promise: one that can read less

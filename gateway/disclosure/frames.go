@@ -68,10 +68,14 @@ func datasets(c *route.Clause) string {
 }
 
 func (d *disclosure) ask(ds *route.Dataset, limit int64) source.Query {
-	return source.Query{
+	q := source.Query{
 		Agreement: d.req.GetAgreement(), Dataset: ds, Schema: &d.plan.Clause.Schema,
 		Filter: d.plan.Filter, RowFilter: d.plan.RowFilter, Fields: d.plan.Fields, Limit: limit,
 	}
+	if condition, needed := d.plan.Consents[ds.Name]; needed {
+		q.Consent = &source.Consent{Condition: condition}
+	}
+	return q
 }
 
 // drop gives up the frame that is being filled.

@@ -33,6 +33,7 @@ var Checks = []Check{
 	{"filter-fields", "The filter names only fields that the clause lets queries filter on.", needsFilter, checkFilterFields},
 	{"selectors", "The filter fixes by equality every field of one of the clause's selector sets: no fishing.", needsFilter, checkSelectors},
 	{"minimum-count", "Under a minimum count the filter is one whole group of the clause's partition: no two counts differ by one person.", needsFilter, checkMinimumCount},
+	{"consent", "Each dataset that answers can be held against recorded consents; rows without one are not read.", needsClause, checkConsent},
 	{"row-filter", "The clause's own row filter can be carried out.", needsClause, checkRowFilter},
 	{"limit", "The number of records is inside the clause's limit.", needsClause, checkLimit},
 	{"quota", "The day (UTC) has queries, and records, left; the source counts them exactly, before it is asked.", needsClause, checkQuota},

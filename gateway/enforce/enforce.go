@@ -68,6 +68,8 @@ type Plan struct {
 	Until time.Time
 	// Filter of the query and RowFilter of the clause; nil: none.
 	Filter, RowFilter *filter.Filter
+	// Consents are the conditions of consent by dataset, over the schema of its consents; nil: every row is a consent.
+	Consents map[string]*filter.Filter
 	// Claims of the user that the decision read.
 	Claims map[string]any
 	// Granularity of the answer.

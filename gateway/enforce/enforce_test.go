@@ -68,6 +68,20 @@ func through(in *Input, from, until time.Duration) {
 	clauseOf(in).Recipients = []route.Recipient{{Party: labor, TaskForce: "harbor.v1", NotBefore: now.Add(from), NotAfter: now.Add(until)}}
 }
 
+// consenting makes the clause one of a source that reads rows only with consent.
+func consenting(in *Input) *route.Clause {
+	c := clauseOf(in)
+	c.Consent = "consents"
+	c.Datasets = []route.Dataset{{Name: "cases", SubjectKey: "family_name", Consent: &route.Consent{
+		Rule: "given", Purpose: "purpose", Recipient: "agency", NotBefore: "since", NotAfter: "until", Subject: "person",
+		Schema: route.Schema{Name: "consent", Fields: []route.Field{
+			{Name: "person", Type: "string"}, {Name: "given", Type: "bool"}, {Name: "purpose", Type: "string"}, {Name: "agency", Type: "string"},
+			{Name: "since", Type: "date"}, {Name: "until", Type: "timestamp"},
+		}},
+	}}}
+	return c
+}
+
 func clauseOf(in *Input) *route.Clause { return &in.Route.Versions[0].Clauses[0] }
 
 func TestDecidePermits(t *testing.T) {
@@ -131,7 +145,14 @@ func TestDecideFillsIn(t *testing.T) {
 		"a hit needs no record left": {func(in *Input) {
 			clauseOf(in).RecordsPerDay, in.Left, in.Asked.Granularity = 100, &Left{}, "Existence"
 		}, func(p *Plan) bool { return p.Granularity == "Existence" }},
-		"what is left is not known":   {func(in *Input) { clauseOf(in).QueriesPerDay = 1 }, func(p *Plan) bool { return p.Clause != nil }},
+		"what is left is not known": {func(in *Input) { clauseOf(in).QueriesPerDay = 1 }, func(p *Plan) bool { return p.Clause != nil }},
+		"consent to this purpose and recipient, today": {func(in *Input) { consenting(in) }, func(p *Plan) bool {
+			return p.Consents["cases"].Text() == `(given
+) && purpose == "entente:trafficking-investigation" && agency == "labor-inspectorate" && (since == null || since <= date("2026-06-01")) && (until == null || until > timestamp("2026-06-01T12:00:00Z"))`
+		}},
+		"every row is a consent": {func(in *Input) {
+			*consenting(in).Datasets[0].Consent = route.Consent{}
+		}, func(p *Plan) bool { f, ok := p.Consents["cases"]; return ok && f == nil }},
 		"first instant of the window": {func(in *Input) { in.Now = in.Route.Versions[0].NotBefore }, func(p *Plan) bool { return p.Version != nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,6 +261,9 @@ var refusals = []struct {
 	{"no record left", "quota", "clauses[subjects].limits.recordsPerDay", false, func(in *Input) {
 		clauseOf(in).QueriesPerDay, clauseOf(in).RecordsPerDay, in.Left = 10, 100, &Left{Queries: 1}
 	}},
+	{"a dataset without consents", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].Consent = nil }},
+	{"a dataset without a subject key", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].SubjectKey = "" }},
+	{"a rule of consent that does not compile", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].Consent.Rule = "nonsense(" }},
 	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
 }
 

@@ -40,6 +40,17 @@ func (f *Filter) SQL(d Dialect, column func(field string) (string, bool), args [
 	return b.text.String(), b.args, nil
 }
 
+// QualifiedSQL is SQL with every column written as one of that table, a name in the dialect's own quotes: in a subquery a column that
+// its table lacks would otherwise be taken from the query around it.
+func (f *Filter) QualifiedSQL(d Dialect, table string, column func(field string) (string, bool), args []any) (sql string, newArgs []any, err error) {
+	b := &builder{dialect: d, column: column, args: args, qualifier: table + "."}
+	b.node(f.root)
+	if b.err != nil {
+		return "", args, b.err
+	}
+	return b.text.String(), b.args, nil
+}
+
 // builder collects the text of a condition and its arguments.
 type builder struct {
 	dialect Dialect
@@ -47,6 +58,8 @@ type builder struct {
 	text    strings.Builder
 	args    []any
 	err     error
+	// qualifier stands before each column.
+	qualifier string
 }
 
 func (b *builder) write(parts ...string) {
@@ -63,7 +76,7 @@ func (b *builder) quoted(f *route.Field) string {
 		}
 		return ""
 	}
-	return b.dialect.quote(name)
+	return b.qualifier + b.dialect.quote(name)
 }
 
 func (b *builder) node(n node) {

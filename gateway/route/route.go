@@ -100,6 +100,8 @@ type Clause struct {
 
 	// CaseReference is an RE2 expression that the whole case reference must match; empty: none is asked for.
 	CaseReference string `json:"caseReference,omitempty"`
+	// Consent is the source's dataset of consents, without which a person's rows are not read; empty: none is needed.
+	Consent string `json:"consent,omitempty"`
 	// RequireSelectors: the filter fixes every field of one of these sets.
 	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
 	// SubjectRoles that the justification may name; empty: any.
@@ -246,8 +248,28 @@ type Dataset struct {
 	// SubjectKey is the field whose value, keyed, is the subject token of the log.
 	SubjectKey string `json:"subjectKey,omitempty"`
 
+	// Consent to which each row is held; nil: none is needed.
+	Consent *Consent `json:"consent,omitempty"`
+
 	PostgreSQL *PostgreSQL `json:"postgresql,omitempty"`
 	SQLite     *SQLite     `json:"sqlite,omitempty"`
+}
+
+// Consent is where the consents to a dataset are recorded, in the same database.
+type Consent struct {
+	// Relation is NAME or SCHEMA.NAME.
+	Relation string `json:"relation"`
+	// Schema with the fields that are read, and Columns that have them.
+	Schema  Schema            `json:"schema"`
+	Columns map[string]string `json:"columns"`
+	// Subject is the field that equals the dataset's subject key.
+	Subject string `json:"subject"`
+	// Rule is CEL over the schema; the others are fields of it. Empty: not asked for.
+	Rule      string `json:"rule,omitempty"`
+	Purpose   string `json:"purpose,omitempty"`
+	Recipient string `json:"recipient,omitempty"`
+	NotBefore string `json:"notBefore,omitempty"`
+	NotAfter  string `json:"notAfter,omitempty"`
 }
 
 // PostgreSQL is a PostgreSQL source.

@@ -24,10 +24,18 @@ type Query struct {
 	RowFilter *filter.Filter
 	// Persons: Count counts the values of the dataset's subject key, not the records.
 	Persons bool
+	// Consent is the condition that a consent to the row must meet; required when the dataset needs consent.
+	Consent *Consent
 	// Fields to return, in this order; Records only.
 	Fields []string
 	// Limit is the most records returned; Records only.
 	Limit int64
+}
+
+// Consent is over the schema of the dataset's consents.
+type Consent struct {
+	// Condition of a consent; nil: every row is one.
+	Condition *filter.Filter
 }
 
 // Source reads records. Its methods are safe for concurrent use, return when ctx ends, and never put a value in an error.

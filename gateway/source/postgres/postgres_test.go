@@ -133,6 +133,7 @@ func TestServer(t *testing.T) {
 	t.Run("records", s.testRecords)
 	t.Run("meaning", s.testMeaning)
 	t.Run("grants", s.testGrants)
+	t.Run("consent", s.testConsent)
 	t.Run("injection", s.testInjection)
 	t.Run("values that do not fit", s.testOddValues)
 	t.Run("TLS", s.testTLS)
@@ -818,4 +819,43 @@ func BenchmarkLookup(b *testing.B) {
 			}
 		}
 	})
+}
+
+// testConsent: rows without a consent that meets the condition never leave the database, and of the consents the login needs the
+// columns that decide and no others.
+func (s *server) testConsent(t *testing.T) {
+	s.exec(t, `CREATE TABLE consent (person bigint, state text, valid_until timestamptz, note text);
+		INSERT INTO consent VALUES (1, 'given', NULL, 'n'), (2, 'given', '2001-01-01Z', 'n'), (3, 'withdrawn', NULL, 'n'), (4, 'given', '2999-01-01Z', 'n'), (NULL, 'given', NULL, 'n'), (4, 'given', NULL, 'n');
+		CREATE ROLE consenting LOGIN PASSWORD 'pw'; GRANT SELECT (id, name) ON person TO consenting; GRANT SELECT (person, state, valid_until) ON consent TO consenting`)
+	src := open(t, postgres.Options{Credentials: always("consenting")})
+	q := s.query("person")
+	q.Dataset.Columns = map[string]string{"id": "id", "name": "name"}
+	q.Dataset.Consent = &route.Consent{
+		Relation: "consent", Subject: "person", Columns: map[string]string{"person": "person", "state": "state", "until": "valid_until"},
+		Schema: route.Schema{Fields: []route.Field{{Name: "person", Type: "int"}, {Name: "state", Type: "string"}, {Name: "until", Type: "timestamp"}}},
+	}
+	condition, err := filter.Compile(&q.Dataset.Consent.Schema, `state == "given" && (until == null || until > timestamp("2026-01-01T00:00:00Z"))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := records(src, q); err == nil {
+		t.Errorf("without the condition: %d records", len(got))
+	}
+	q.Consent = &source.Consent{Condition: condition}
+	got, _, err := records(src, q)
+	if err != nil || len(got) != 2 || got[0].Values[0].GetInteger() != 1 || got[1].Values[0].GetInteger() != 4 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if n, err := src.Count(context.Background(), q); n != 2 || err != nil {
+		t.Errorf("count %d, %v", n, err)
+	}
+	q.Filter = compile(t, `id == 3`)
+	if found, err := src.Exists(context.Background(), q); found || err != nil {
+		t.Errorf("who withdrew is found: %v, %v", found, err)
+	}
+	// A column that the consents lack is not taken from the records around them.
+	q.Filter, q.Dataset.Consent.Columns["state"] = nil, "name"
+	if got, _, err := records(src, q); err == nil {
+		t.Errorf("%d records by a column of the records", len(got))
+	}
 }

@@ -131,6 +131,36 @@ func from(b *strings.Builder, d Dialect, q source.Query) (args []any, err error)
 		b.WriteString(condition)
 		word = " AND "
 	}
+	if q.Dataset.Consent == nil {
+		return args, nil
+	}
+	b.WriteString(word)
+	return consent(b, d, q, args)
+}
+
+// consent writes that the row's person gave a consent that meets the condition: a semi-join, which no row without one passes. A row
+// without a subject key names nobody who could have.
+func consent(b *strings.Builder, d Dialect, q source.Query, args []any) ([]any, error) {
+	k := q.Dataset.Consent
+	key, hasKey := q.Dataset.Columns[q.Dataset.SubjectKey]
+	subject, hasSubject := k.Columns[k.Subject]
+	outer := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == q.Dataset.SubjectKey })
+	inner := slices.IndexFunc(k.Schema.Fields, func(f route.Field) bool { return f.Name == k.Subject })
+	if q.Consent == nil || !hasKey || !hasSubject || outer < 0 || inner < 0 || q.Schema.Fields[outer].Type != k.Schema.Fields[inner].Type {
+		return nil, fmt.Errorf("source: dataset %s: its rows cannot be held against consents", q.Dataset.Name)
+	}
+	table := d.Quote("entente_consent")
+	fmt.Fprintf(b, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s = %s", d.relation(k.Relation), table,
+		d.Select(&k.Schema.Fields[inner], table+"."+d.Quote(subject)), d.Select(&q.Schema.Fields[outer], d.relation(q.Dataset.Relation)+"."+d.Quote(key)))
+	if q.Consent.Condition != nil {
+		condition, more, err := q.Consent.Condition.QualifiedSQL(d.Filter, table, func(field string) (string, bool) { c, ok := k.Columns[field]; return c, ok }, args)
+		if err != nil {
+			return nil, fmt.Errorf("source: dataset %s: consent: %w", q.Dataset.Name, err)
+		}
+		args = more
+		b.WriteString(" AND " + condition)
+	}
+	b.WriteString(")")
 	return args, nil
 }
 

@@ -55,6 +55,40 @@ func TestStatements(t *testing.T) {
 	if sql, args, err := Exists(dialect, q); err != nil || sql != `SELECT EXISTS (SELECT 1 FROM "public"."staff")` || len(args) != 0 {
 		t.Errorf("exists %s, %v, %v", sql, args, err)
 	}
+	q.Dataset.Consent = &route.Consent{
+		Relation: "hr.consents", Subject: "person", Columns: map[string]string{"person": "c_id", "given": "c_unit"},
+		Schema: route.Schema{Fields: []route.Field{{Name: "person", Type: "int"}, {Name: "given", Type: "string"}}},
+	}
+	given, err := filter.Compile(&q.Dataset.Consent.Schema, `given == "yes"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sql, _, err := Count(dialect, q); err == nil {
+		t.Errorf("without the condition of consent: %s", sql)
+	}
+	q.RowFilter, q.Consent = compile(`unit == "x"`), &source.Consent{Condition: given}
+	sql, args, err = Count(dialect, q)
+	want = `SELECT count(*) FROM "public"."staff" WHERE "c_unit"::text = $1::text AND EXISTS (SELECT 1 FROM "hr"."consents" AS "entente_consent" ` +
+		`WHERE sel("entente_consent"."c_id") = sel("public"."staff"."c_id") AND "entente_consent"."c_unit"::text = $2::text)`
+	if err != nil || sql != want || !reflect.DeepEqual(args, []any{"x", "yes"}) {
+		t.Errorf("with consent\n got %s\nwant %s\n%v, %v", sql, want, args, err)
+	}
+	for name, breaks := range map[string]func(*route.Dataset){
+		"no subject key": func(d *route.Dataset) { d.SubjectKey = "" },
+		"no such field":  func(d *route.Dataset) { d.Consent.Subject = "nobody" },
+		"no column":      func(d *route.Dataset) { d.Consent.Columns = nil },
+		"another type":   func(d *route.Dataset) { d.Consent.Subject = "given" },
+	} {
+		broken := q
+		d, k := *q.Dataset, *q.Dataset.Consent
+		d.Consent = &k
+		breaks(&d)
+		broken.Dataset = &d
+		if sql, _, err := Count(dialect, broken); err == nil {
+			t.Errorf("%s: %s", name, sql)
+		}
+	}
+	q.Dataset.Consent, q.Consent = nil, nil
 	q.Fields, q.RowFilter = []string{"unit"}, compile(`unit == "x"`)
 	if sql, _, _, err := Records(dialect, q); err != nil || strings.Contains(sql, "ORDER") {
 		t.Errorf("nothing to order by: %s, %v", sql, err)
