@@ -107,6 +107,7 @@ func TestThreeAgencies(t *testing.T) {
 		{"strangers", strangers},
 		{"PostgreSQL has exactly the agreed columns", columnGrants},
 		{"both logs hold the disclosure", bothLogs},
+		{"accounts from the log", accounts},
 		{"the logs of both sides are compared", logsCompared},
 		{"a decision in another's name", anothersName},
 		{"broken agreements are not programmed", broken},

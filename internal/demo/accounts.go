@@ -13,9 +13,10 @@ import (
 	"github.com/entente-dev/entente/internal/demo/data"
 )
 
-// accounts is what others may ask of the logs afterwards: the other side, whoever mistrusts, the person concerned, an overseer.
+// accounts is what others may ask of the logs afterwards: the other side, whoever mistrusts, the person concerned, an overseer, the
+// public.
 func accounts(ctx context.Context, s *stage) error {
-	for _, part := range []func(context.Context, *stage) error{compared, flipped, accounting, report} {
+	for _, part := range []func(context.Context, *stage) error{compared, flipped, accounting, report, published} {
 		if err := part(ctx, s); err != nil {
 			return err
 		}
@@ -122,5 +123,18 @@ func report(ctx context.Context, s *stage) error {
 	}
 	s.out.expect(bytes.Contains(page, []byte("<svg")) && !bytes.Contains(page, []byte("<script")) && !bytes.Contains(page, []byte(data.Marisol().Document)),
 		"the same as one page with charts (-o html, %d KB): no script, no person", (len(page)+1023)/1024)
+	return nil
+}
+
+// published is the register for the public.
+func published(ctx context.Context, s *stage) error {
+	s.out.command(labor, "entente register build --out register --dir "+shown(labor)+" --config "+labor)
+	site := filepath.Join(s.root, "register")
+	if _, err := s.command(ctx, "register", "build", "--out", site, "--dir", s.logDir(labor), "--config", s.agency(labor).dir); err != nil {
+		return err
+	}
+	page, err := os.ReadFile(filepath.Join(site, "agreements", "harbor-task-force.html"))
+	s.out.expect(err == nil && bytes.Contains(page, []byte("State Police")) && !bytes.Contains(page, []byte("HTF-20")),
+		"the public register: what is agreed and between whom, and no case")
 	return nil
 }

@@ -24,7 +24,7 @@ var script = []step{
 	{"One agency suspends", "The border service's privacy officer writes one file. No other agency has to act, and the others go on answering.", suspension},
 	{"An agreement's life", "The police and the labor inspectorate agree on something more: proposed, approved in two roles, signed, in force; amended, so that other fields are seen; and ended by one of them.", life},
 	{"Both logs", "Source and recipient logged the disclosure of step 2 under one id, each before anything was released. Only the recipient can say which person the pseudonym is.", bothLogs},
-	{"Who may ask of the logs", "The other side: do our logs agree? Whoever mistrusts: was it changed? The person concerned: who saw what of me? An overseer: what is it used for?", accounts},
+	{"Who may ask of the logs", "The other side: do our logs agree? Whoever mistrusts: was it changed? The person concerned: who saw what of me? An overseer: what is it used for? The public: what is agreed?", accounts},
 }
 
 var task = justification{CaseReference: "HTF-2026-0417", SubjectRole: "victim"}
