@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -57,12 +58,42 @@ func (f *logsFlags) from(now time.Time) time.Time {
 }
 
 // open opens the logs, with the keys that are named.
-func (f *logsFlags) open(ctx context.Context) ([]accounting.Log, error) {
-	with, err := f.keys.read(ctx)
+func (f *logsFlags) open(cmd *cobra.Command) ([]accounting.Log, error) {
+	return openLogs(cmd, f.dirs, &f.keys)
+}
+
+// openLogs opens logs that show their progress when reading them takes long and somebody watches.
+func openLogs(cmd *cobra.Command, dirs []string, keys *logKeyFlags) ([]accounting.Log, error) {
+	with, err := keys.read(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	return accounting.OpenLogs(f.dirs, with...)
+	logs, err := accounting.OpenLogs(dirs, with...)
+	if err != nil || !isTerminal(cmd.ErrOrStderr()) {
+		return logs, err
+	}
+	for i := range logs {
+		logs[i].Progress = progressOf(cmd.ErrOrStderr(), logs[i].Origin)
+	}
+	return logs, nil
+}
+
+func progressOf(w io.Writer, origin string) func(uint64, bool) {
+	var bar *progressbar.ProgressBar
+	started := time.Now()
+	return func(entries uint64, ended bool) {
+		switch {
+		case ended && bar != nil:
+			_ = bar.Finish() // which clears it
+		case ended || time.Since(started) < 2*time.Second:
+		case bar == nil:
+			bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("reading "+origin),
+				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200*time.Millisecond))
+			fallthrough
+		default:
+			_ = bar.Set64(int64(entries))
+		}
+	}
 }
 
 // directory reads the agency's resources, when flags say where they are.
@@ -142,7 +173,7 @@ func (f *logsFlags) question(cmd *cobra.Command, s *subjectFlags) (accounting.Qu
 	now := time.Now()
 	q := accounting.Question{SubjectKeyFile: s.keyFile, Since: f.from(now), Now: now}
 	var err error
-	if q.Logs, err = f.open(cmd.Context()); err != nil {
+	if q.Logs, err = f.open(cmd); err != nil {
 		return q, err
 	}
 	if q.Directory, err = f.directory(cmd.Context(), now); err != nil {

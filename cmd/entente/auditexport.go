@@ -28,7 +28,7 @@ other system has already.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if o.Logs, err = logs.open(cmd.Context()); err != nil {
+			if o.Logs, err = logs.open(cmd); err != nil {
 				return err
 			}
 			o.Since = logs.from(time.Now())

@@ -39,7 +39,7 @@ There is nothing in it about the persons asked about, nor about who asked. -o ht
 				s.Until = now.Add(-until).UTC()
 			}
 			var err error
-			if s.Logs, err = logs.open(cmd.Context()); err != nil {
+			if s.Logs, err = logs.open(cmd); err != nil {
 				return err
 			}
 			if s.Directory, err = logs.directory(cmd.Context(), now); err != nil {

@@ -65,11 +65,7 @@ It replaces an earlier edition in the folder in one step.`,
 			}
 			if len(dirs) > 0 {
 				scope := accounting.Scope{Since: register.FirstMonth(now), Until: in.Until, Now: now}
-				with, err := keys.read(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if scope.Logs, err = accounting.OpenLogs(dirs, with...); err != nil {
+				if scope.Logs, err = openLogs(cmd, dirs, &keys); err != nil {
 					return err
 				}
 				if in.Use, in.Logs, err = accounting.Monthly(cmd.Context(), scope, ids); err != nil {

@@ -20,11 +20,11 @@ func accounts(t *testing.T, s *scene) {
 	p := data.Marisol()
 	q := about(p)
 	q.Agencies = []string{stack.Labor}
-	q.Filter = fmt.Sprintf("family_name == %q && given_name == %q && birth_date == %q", p.Family, p.Given, p.Birth.Format(time.DateOnly))
+	q.Filter = fmt.Sprintf("family_name == %q && given_name == %q && birth_date == date(%q)", p.Family, p.Given, p.Birth.Format(time.DateOnly))
 	answer := ask(t, s.police, q)
 	id := answer.Of(stack.Labor).DisclosureID
 	if len(answer.Records) != 1 {
-		t.Fatalf("%d records", len(answer.Records))
+		t.Fatalf("%d records: %+v", len(answer.Records), answer)
 	}
 	subject := filepath.Join(t.TempDir(), "person.txt")
 	must(t, os.WriteFile(subject, []byte("person.document_number="+p.Document+"\n"), 0o600))

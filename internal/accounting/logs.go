@@ -16,6 +16,8 @@ type Log struct {
 	// Dir is its folder.
 	Dir  string
 	with []audit.ReadOption
+	// Progress, if not nil, is told now and then how many entries have been read, and when it was the last.
+	Progress func(entries uint64, ended bool)
 }
 
 // Covered says how much of a log an answer rests on.
@@ -31,7 +33,8 @@ type Covered struct {
 	Head string `json:"head,omitempty"`
 }
 
-// OpenLogs reads the identities of the logs in the folders, whose records will be read with the options. A log that is named twice would count twice: an error.
+// OpenLogs reads the identities of the logs in the folders, whose records will be read with the options. A log that is named
+// twice would count twice: an error.
 func OpenLogs(dirs []string, with ...audit.ReadOption) ([]Log, error) {
 	seen := map[string]string{}
 	logs := make([]Log, 0, len(dirs))
@@ -65,6 +68,9 @@ func each(ctx context.Context, logs []Log, fn func(*Log, *audit.Entry) error) ([
 			if c.Entries++; c.Entries == 1 {
 				c.First = e.Time
 			}
+			if l.Progress != nil && c.Entries%1024 == 0 {
+				l.Progress(c.Entries, false)
+			}
 			c.Last, c.Head = e.Time, e.Hash.String()
 			if e.Erased {
 				c.Erased++
@@ -72,6 +78,9 @@ func each(ctx context.Context, logs []Log, fn func(*Log, *audit.Entry) error) ([
 			}
 			return fn(l, &e)
 		}, l.with...)
+		if l.Progress != nil {
+			l.Progress(c.Entries, true)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Dir, err)
 		}
