@@ -31,6 +31,7 @@ import (
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 // Config is what a gateway runs on.
@@ -66,6 +67,8 @@ type Config struct {
 	LogRetention time.Duration
 	// Transparency says how the log is made public; the zero value is usual.
 	Transparency transparency.Options
+	// Witness of peers' logs, served at Listen.Witness; nil: this gateway is none. It belongs to the gateway from here on.
+	Witness *witness.Witness
 	// DrainTimeout is how long running queries may go on after ctx ends; 0: DefaultDrainTimeout.
 	DrainTimeout time.Duration
 	// Issuer of agreement credentials; nil: the sources' exchanges, over the network.
@@ -93,6 +96,8 @@ type Addrs struct {
 	Peer string
 	// Health: metrics and health without TLS, usually :8080.
 	Health string
+	// Witness of other agencies' logs, with TLS; it is only served by a gateway that is one.
+	Witness string `json:",omitempty"`
 }
 
 // maxConnections bounds each listener.
@@ -124,6 +129,9 @@ func closeOnce(c Config) error {
 	}
 	if c.Quotas != nil {
 		errs = append(errs, c.Quotas.Close())
+	}
+	if c.Witness != nil {
+		errs = append(errs, c.Witness.Close())
 	}
 	if c.Log != nil {
 		if err := c.Log.Close(); err != nil && !errors.Is(err, audit.ErrClosed) {
@@ -218,7 +226,7 @@ func assemble(c Config) (*running, error) {
 		return nil, err
 	}
 	g.checks = append([]server.Check{
-		{Name: "log", Check: c.Log.Healthy},
+		{Name: "log", Check: c.Log.Healthy, Note: g.witnesses},
 		{Name: "identity", Check: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
@@ -244,22 +252,16 @@ func assemble(c Config) (*running, error) {
 	c.Metrics.Gauge("entente_gateway_log_checkpoint_entries", "Entries of the log that its latest checkpoint covers.", func() float64 {
 		return float64(g.public.Status().Published)
 	})
+	if c.Transparency.Witnesses != nil {
+		g.witnessedMetrics()
+	}
+	if c.Witness != nil {
+		WitnessMetrics(c.Metrics, c.Witness)
+	}
 	c.Metrics.Gauge("entente_gateway_routes", "Agreements whose routes are served, tombstones included.", func() float64 {
 		return float64(len(c.Table.All()))
 	})
 	return g, nil
-}
-
-// integrateTimeout bounds the integration of the last entries at a stop; the next start does the rest.
-const integrateTimeout = 5 * time.Second
-
-// closeTransparency comes after the listeners and before the log.
-func (g *running) closeTransparency() {
-	ctx, cancel := context.WithTimeout(context.Background(), integrateTimeout)
-	defer cancel()
-	if err := g.public.Close(ctx); err != nil {
-		g.Logger.Warn("stopped", "error", err)
-	}
 }
 
 // ended closes what is open for an agreement.
@@ -275,6 +277,11 @@ func (g *running) listen(ctx context.Context) error {
 	peers := g.server.Peer()
 	healthz := g.server.Health(g.checks)
 
+	cosigner, cosign := &http.Server{}, ""
+	if g.Witness != nil {
+		cosigner, cosign = g.server.Local(g.Witness.Server()), g.Listen.Witness
+	}
+
 	bound := Addrs{}
 	for _, l := range []struct {
 		listener
@@ -285,6 +292,7 @@ func (g *running) listen(ctx context.Context) error {
 		{listener{name: "grpc", serve: local.Serve, stop: func(ctx context.Context) { localHealth.Shutdown(); stopGRPC(local)(ctx) }, kill: local.Stop}, g.Listen.GRPC, &bound.GRPC},
 		{listener{name: "peer", serve: peers.Serve, stop: stopGRPC(peers), kill: peers.Stop}, g.Listen.Peer, &bound.Peer},
 		{listener{name: "health", serve: healthz.Serve, stop: stopHTTP(healthz), kill: func() { _ = healthz.Close() }}, g.Listen.Health, &bound.Health},
+		{listener{name: "witness", serve: func(l net.Listener) error { return cosigner.ServeTLS(l, "", "") }, stop: stopHTTP(cosigner), kill: func() { _ = cosigner.Close() }}, cosign, &bound.Witness},
 	} {
 		if l.address == "" {
 			continue

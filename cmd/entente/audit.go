@@ -15,7 +15,7 @@ What a record says is sealed, with keys that are wrapped under a key in the agen
 token that may decrypt with the agency's log key, or in the gateway's pod, name the agency; the chain needs no key.`,
 	}
 	cmd.AddCommand(
-		newAuditShowCommand(), newAuditVerifyCommand(), newAuditEraseCommand(), newAuditReconcileCommand(),
+		newAuditShowCommand(), newAuditVerifyCommand(), newAuditEraseCommand(), newAuditReconcileCommand(), newAuditCheckpointCommand(), newAuditProveCommand(),
 		newAuditDisclosuresCommand(), newAuditCorrectionsCommand(), newAuditReportCommand(), newAuditExportCommand(),
 	)
 	return cmd

@@ -27,7 +27,6 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/postgres"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
-	"github.com/entente-dev/entente/gateway/transparency"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
@@ -43,9 +42,9 @@ type gatewayFlags struct {
 	oidcCAFile        string
 	maxStale          time.Duration
 	logRetention      time.Duration
-	transparency      transparency.Options
 	quotaStore        string
 	quotaVaultRole    string
+	publicLog         logFlags
 	sourceTimeout     time.Duration
 	peerTimeout       time.Duration
 }
@@ -83,13 +82,13 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
 	fl.DurationVar(&f.logRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased (5 U.S.C. 552a(c)(2): five years or the life of the record, the longer)")
-	fl.DurationVar(&f.transparency.MergeDelay, "log-merge-delay", transparency.DefaultMergeDelay, "how long a log entry may wait for its signed checkpoint; beyond it queries are refused")
 	fl.StringVar(&f.quotaStore, "quota-store", "none", `where daily quotas are counted: embedded (in --state-dir, for a gateway of one replica), or a connection string of
 PostgreSQL that all replicas share (sslmode verify-full, verify-ca or require; the password from PGPASSFILE or --quota-vault-role).
 With none, nothing is answered under clauses that have quotas`)
 	fl.StringVar(&f.quotaVaultRole, "quota-vault-role", "", "Vault database role that gives the logins for --quota-store")
 	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
 	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
+	f.publicLog.add(cmd)
 	_ = cmd.MarkFlagRequired("state-dir")
 	cmd.MarkFlagsRequiredTogether("oidc-issuer-url", "oidc-client-id")
 	return cmd
@@ -124,7 +123,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	}
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
-		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, Transparency: f.transparency,
+		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Logger: log,
 	}
@@ -145,6 +144,13 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	if config.Quotas, err = f.quotas(session); err != nil {
 		return err
 	}
+	if config.Transparency, err = f.publicLog.transparency(); err != nil {
+		return err
+	}
+	if config.Witness, err = f.publicLog.witness(f.stateDir, log); err != nil {
+		return err
+	}
+	config.Listen.Witness = f.publicLog.witnessAddress
 	if config.Log, err = audit.Open(filepath.Join(f.stateDir, "log"), audit.Options{
 		Origin: f.trustDomain + "/" + f.replica,
 		Keys:   gwvault.LogKeys{Session: session, Agency: f.agency},

@@ -6,14 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 func main() {
+	// Libraries log with klog: no more than warnings, until a command has a logger of its own.
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := asInvoked(newRootCommand(), os.Args[0]).ExecuteContext(ctx)
 	stop()
@@ -64,7 +68,7 @@ Start with:
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
 		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newTaskForceCommand(), newCredentialCommand()},
 		"show":  {newAuditCommand(), newRegisterCommand()},
-		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newDemoCommand(), newBootstrapCommand()},
+		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newWitnessCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -8,13 +8,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/entente-dev/entente/controllers/standalone"
 	"github.com/entente-dev/entente/gateway"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 func newStandaloneCommand() *cobra.Command {
 	var o standalone.Options
+	var publicLog logFlags
 	cmd := &cobra.Command{
 		Use:   "standalone --config DIR",
 		Short: "Run an agency from a folder of resources, without a cluster",
@@ -29,6 +32,13 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			klog.SetSlogLogger(o.Logger)
+			var err error
+			if o.Transparency, err = publicLog.transparency(); err != nil {
+				return err
+			}
+			o.Listen.Witness = publicLog.witnessAddress
+			o.Witness = witness.Options{Name: publicLog.witnessName, LogsFile: publicLog.witnessLogs}
 			o.Ready = func(b standalone.Bound) {
 				w := cmd.OutOrStdout()
 				fmt.Fprintf(w, "%s is ready\n  REST      https://%s\n  gRPC      %s\n  peers     %s\n  exchange  %s\n  health    http://%s/readyz\n",
@@ -46,6 +56,7 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host, with the port that the Agency publishes)")
 	flags.StringVar(&o.Listen.Health, "metrics-address", "", "listen address of metrics and health (default: host:8080)")
 	flags.DurationVar(&o.LogRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased")
+	publicLog.add(cmd)
 	cmd.AddCommand(newStandaloneUserCommand())
 	return cmd
 }

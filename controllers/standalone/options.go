@@ -9,6 +9,8 @@ import (
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway"
+	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 // Options of Run.
@@ -22,6 +24,10 @@ type Options struct {
 	Exchange string
 	// LogRetention is how long the payloads of log records are kept; 0: gateway.DefaultLogRetention.
 	LogRetention time.Duration
+	// Transparency says how the log is made public, and by whom it is witnessed.
+	Transparency transparency.Options
+	// Witness of other agencies' logs, served at Listen.Witness; without LogsFile this installation is none.
+	Witness witness.Options
 	// Ready is called once everything is bound.
 	Ready  func(Bound)
 	Logger *slog.Logger

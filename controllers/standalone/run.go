@@ -20,6 +20,7 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 // Run runs an agency from a folder until ctx ends: the gateway, the exchange, and what a cluster's operator would do.
@@ -99,15 +100,22 @@ func (i *installation) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
+	var cosigner *witness.Witness
+	if i.Witness.LogsFile != "" {
+		i.Witness.Logger = i.Logger
+		if cosigner, err = witness.Open(filepath.Join(i.stateDir, "gateway", "witness"), i.Witness); err != nil {
+			return errors.Join(err, log.Close(), quotas.Close())
+		}
+	}
 	exchangeListener, err := net.Listen("tcp", i.Exchange)
 	if err != nil {
-		return errors.Join(fmt.Errorf("exchange listener: %w", err), log.Close(), quotas.Close())
+		return errors.Join(fmt.Errorf("exchange listener: %w", err), log.Close(), quotas.Close(), cosigner.Close())
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := []func() error{
-		func() error { return gateway.Run(ctx, i.gateway(log, quotas, exchangeListener.Addr())) },
+		func() error { return gateway.Run(ctx, i.gateway(log, quotas, cosigner, exchangeListener.Addr())) },
 		func() error {
 			return exchange.New(exchange.Config{
 				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Receipts: receipt.Log{Read: log.ReadSince}, Logger: i.Logger,
@@ -127,7 +135,7 @@ func (i *installation) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (i *installation) gateway(log *audit.Log, quotas *quota.Store, exchangeAddr net.Addr) gateway.Config {
+func (i *installation) gateway(log *audit.Log, quotas *quota.Store, cosigner *witness.Witness, exchangeAddr net.Addr) gateway.Config {
 	users := x509.NewCertPool()
 	users.AppendCertsFromPEM([]byte(i.keys.UsersBundle()))
 	return gateway.Config{
@@ -136,7 +144,7 @@ func (i *installation) gateway(log *audit.Log, quotas *quota.Store, exchangeAddr
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
 		Listen:    i.Listen,
-		ClientCAs: users, LogRetention: i.LogRetention,
+		ClientCAs: users, LogRetention: i.LogRetention, Transparency: i.Transparency, Witness: cosigner,
 		Logger: i.Logger,
 		Ready: func(bound gateway.Addrs) {
 			if i.Ready != nil {

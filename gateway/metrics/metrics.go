@@ -71,6 +71,14 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
+// Counter adds a counter whose value is asked for when the metrics are read.
+func (m *Metrics) Counter(name, help string, labels prometheus.Labels, value func() float64) {
+	if m == nil {
+		return
+	}
+	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value))
+}
+
 // Disclosure counts one disclosure that ended.
 func (m *Metrics) Disclosure(side, outcome string, records int64, took time.Duration) {
 	if m == nil {

@@ -13,6 +13,8 @@ type Check struct {
 	Name string
 	// Check returns nil, or why not. It answers at once and tells no secrets: anyone in the cluster may read it.
 	Check func() error
+	// Note, if not nil, adds to a check that is well what an operator should see.
+	Note func() string
 }
 
 // Health gives the server of /metrics, /healthz and /readyz, without TLS. It has nothing that is personal data.
@@ -31,9 +33,15 @@ func (s *Server) Health(checks []Check) *http.Server {
 			if err := c.Check(); err != nil {
 				ready = false
 				lines += fmt.Sprintf("not ready: %s: %v\n", c.Name, err)
-			} else {
-				lines += fmt.Sprintf("ok: %s\n", c.Name)
+				continue
 			}
+			lines += "ok: " + c.Name
+			if c.Note != nil {
+				if note := c.Note(); note != "" {
+					lines += ": " + note
+				}
+			}
+			lines += "\n"
 		}
 		if !ready {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"log"
 	"log/slog"
 	"net/http"
 	"time"
@@ -84,6 +85,14 @@ func (s *Server) localTLS() *tls.Config {
 		c.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return c
+}
+
+// Local gives a server the TLS of the listeners for local users, without their client certificates.
+func (s *Server) Local(h *http.Server) *http.Server {
+	h.TLSConfig = s.localTLS()
+	h.TLSConfig.ClientCAs, h.TLSConfig.ClientAuth = nil, tls.NoClientCert
+	h.ErrorLog = log.New(handshakeErrors{s}, "", 0)
+	return h
 }
 
 // refused counts a handshake or request without an identity, and logs some of them.

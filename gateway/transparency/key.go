@@ -43,6 +43,9 @@ func OpenKey(file, name string, create bool, random io.Reader) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	if _, err := note.NewSigner(secret); err != nil {
+		return Key{}, fmt.Errorf("%q cannot be the name of a key: want no spaces and no +", name)
+	}
 	if err := WriteFile(file+".pub", []byte(public+"\n"), 0o644); err != nil {
 		return Key{}, err
 	}

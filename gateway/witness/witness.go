@@ -113,8 +113,13 @@ func (w *Witness) open() error {
 	return w.readLogs()
 }
 
-// Close gives up the state.
-func (w *Witness) Close() error { return w.lock.Close() }
+// Close gives up the state. A nil Witness is closed.
+func (w *Witness) Close() error {
+	if w == nil {
+		return nil
+	}
+	return w.lock.Close()
+}
 
 // VerifierKey is the witness's public key, for the policies of logs and of those who check them.
 func (w *Witness) VerifierKey() string { return w.key }
