@@ -46,6 +46,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
 	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 // authority is a certificate authority for tests.
@@ -210,6 +211,9 @@ type options struct {
 	logFS   audit.FS
 	// mergeDelay of the log; 0: the usual
 	mergeDelay time.Duration
+	// witness of peers' logs, and witnesses of this agency's own
+	witness   *witness.Witness
+	witnesses *transparency.Witnesses
 }
 
 // startAgency starts an agency with n people in SQLite and a gateway on loopback.
@@ -239,12 +243,12 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	go func() {
 		done <- gateway.Run(ctx, gateway.Config{
 			Metrics: a.metrics, Table: a.table, Log: a.log, Quotas: o.quotas, Sources: a.sources, Own: a, StateDir: a.stateDir,
-			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0"},
+			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0", Witness: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },
 			ClientCAs: a.users.pool(), OIDC: o.oidc, PeerTimeout: o.timeout, DrainTimeout: 2 * time.Second,
-			Transparency: transparency.Options{MergeDelay: o.mergeDelay},
-			Logger:       slog.New(slog.NewTextHandler(a.output, nil)),
+			Transparency: transparency.Options{MergeDelay: o.mergeDelay, Witnesses: o.witnesses}, Witness: o.witness,
+			Logger: slog.New(slog.NewTextHandler(a.output, nil)),
 		})
 	}()
 	select {

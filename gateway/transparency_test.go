@@ -15,6 +15,7 @@ import (
 
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 // public gets from a gateway's log, as a stranger: no certificate, no token.
@@ -100,5 +101,48 @@ func TestMergeDelay(t *testing.T) {
 			t.Fatalf("%d %+v", code, a)
 		}
 		answered = len(a.Records) == 1
+	}
+}
+
+// TestWitnessedByAPeer: one agency's gateway witnesses the log of another's, over TLS, and both say so.
+func TestWitnessedByAPeer(t *testing.T) {
+	logs := filepath.Join(t.TempDir(), "logs")
+	must(t, os.WriteFile(logs, nil, 0o600))
+	w, err := witness.Open(t.TempDir(), witness.Options{Name: "border-service.example/witness", LogsFile: logs})
+	must(t, err)
+	src := startAgency(t, "border-service", options{people: 100, witness: w})
+	policy, err := transparency.ParsePolicy(fmt.Appendf(nil, "witness peer %s https://%s\nquorum peer\n", w.VerifierKey(), src.addrs.Witness))
+	must(t, err)
+	rec := startAgency(t, "state-police", options{people: 100, witnesses: &transparency.Witnesses{Policy: policy, Interval: time.Second, Client: src.client("")}})
+	agree("agr", persons(src, rec), src, rec)
+	if code, a := rec.query(t, rec.client("alice"), q(`person_number == "P000042"`)); code != 200 || len(a.Records) != 1 {
+		t.Fatalf("%d %+v", code, a)
+	}
+	ready := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			code, body := get(t, "http://"+rec.addrs.Health+"/readyz")
+			if code != 200 || time.Now().After(deadline) {
+				t.Fatalf("%d %s, want %q", code, body, want)
+			}
+			if strings.Contains(body, want) {
+				return
+			}
+		}
+	}
+	ready("no quorum of witnesses: border-service.example/witness: it does not know this log")
+	var info transparency.Info
+	_, body := rec.public("/log/")
+	must(t, json.Unmarshal([]byte(body), &info))
+	must(t, os.WriteFile(logs, []byte(info.Key+"\n"), 0o600))
+	must(t, os.Chtimes(logs, time.Now(), time.Now().Add(time.Minute)))
+	ready("witnessed up to entry")
+	if code, body := rec.public(info.Path + "checkpoint/cosigned"); code != 200 || !strings.Contains(body, "\n— border-service.example/witness ") {
+		t.Errorf("%d %s", code, body)
+	}
+	for a, want := range map[*agency]string{rec: "entente_gateway_log_witness_quorum 1", src: `entente_witness_requests_total{result="cosigned"}`} {
+		if _, body := get(t, "http://"+a.addrs.Health+"/metrics"); !strings.Contains(body, want) {
+			t.Errorf("metrics of %s have no %s", a.party.Agency, want)
+		}
 	}
 }

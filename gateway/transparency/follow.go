@@ -273,15 +273,23 @@ func (f *follower) writable() error {
 
 // watch looks for new entries and new checkpoints, and holds the log when they are too far apart.
 func (l *Log) watch() {
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	held := false
+	var last time.Time
 	for {
 		select {
 		case <-l.stop:
 			return
 		case now := <-tick.C:
-			l.look(now)
+			full := now.Sub(last) >= interval
+			if s := l.Status(); !full && s.Published >= s.Integrated {
+				continue
+			}
+			if full {
+				last = now
+			}
+			l.look(now, full)
 			err := l.Healthy()
 			if held != (err != nil) {
 				held = err != nil
@@ -299,8 +307,8 @@ func (l *Log) watch() {
 // maxMarks bounds the memory of a log that lags for long.
 const maxMarks = 1024
 
-// look takes in head and checkpoint.
-func (l *Log) look(now time.Time) {
+// look takes in the checkpoint, and, in full, has new entries integrated.
+func (l *Log) look(now time.Time, full bool) {
 	head, _ := l.audit.Head()
 	l.mu.Lock()
 	published, integrated := l.published.Size, l.integrated
@@ -308,7 +316,7 @@ func (l *Log) look(now time.Time) {
 	if published == head && l.Latest().Raw != nil {
 		return
 	}
-	if head > integrated {
+	if full && head > integrated {
 		select {
 		case l.work <- struct{}{}:
 		default: // it works

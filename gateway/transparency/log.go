@@ -39,11 +39,14 @@ type Options struct {
 const DefaultMergeDelay = time.Minute
 
 const (
-	// interval is how often new entries are looked for.
-	interval = 200 * time.Millisecond
-	// checkpointInterval is the least time between two checkpoints. With interval it keeps a checkpoint within a second of
-	// an entry (TestCheckpointDelay measures it), and each costs some ten syncs of small files.
-	checkpointInterval = 250 * time.Millisecond
+	// interval is how often new entries are looked for. It keeps a checkpoint well within a second of an entry
+	// (BenchmarkCheckpointDelay); each integration costs some ten syncs of small files, which those who wait for the
+	// write-ahead log's own feel (BenchmarkIntegration).
+	interval = 400 * time.Millisecond
+	// glance is how often a checkpoint is looked for that is about to come.
+	glance = 50 * time.Millisecond
+	// checkpointInterval is the least that Tessera allows: one for each integration.
+	checkpointInterval = 100 * time.Millisecond
 	// batchSize is the most entries of one integration.
 	batchSize = 4096
 	// batchAge is when Tessera takes a batch that is not full. Entries are handed over together, so it need not wait.
