@@ -55,9 +55,15 @@ func TestAuditWithoutKey(t *testing.T) {
 	if err != nil || !strings.Contains(out, "3 sealed: checksums only, there is no key here\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if _, err := os.Stat(key); err == nil {
+		t.Error("another key was made")
+	}
 	out, _, err = runAudit(t, "show", "--dir", dir)
 	if err == nil || !strings.Contains(err.Error(), "--key-file") || strings.Contains(out, "d-1") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	if _, _, err := runAudit(t, "erase", "--dir", dir, "--disclosure", "d-1", "--reason", "x"); err == nil || !strings.Contains(err.Error(), "--key-file") {
+		t.Errorf("to find a disclosure the key is needed: %v", err)
 	}
 	if out, _, err = runAudit(t, "verify", "--dir", dir, "--key-file", elsewhere); err != nil || !strings.Contains(out, "3 opened") {
 		t.Errorf("%v\n%s", err, out)

@@ -42,8 +42,13 @@ compare.`,
 				return fmt.Errorf("--since %s: use a duration back from now, for example 1h", since)
 			}
 			var from time.Time
+			first := uint64(1)
 			if since > 0 {
 				from = time.Now().Add(-since)
+				var err error
+				if first, err = audit.Seek(dir, from); err != nil {
+					return noLog(err, dir)
+				}
 			}
 			p, err := newEntryPrinter(output, cmd.OutOrStdout())
 			if err != nil {
@@ -54,7 +59,7 @@ compare.`,
 				return err
 			}
 			n := 0
-			err = audit.Read(dir, func(e audit.Entry) error {
+			err = audit.ReadFrom(dir, first, func(e audit.Entry) error {
 				if err := cmd.Context().Err(); err != nil {
 					return err
 				}

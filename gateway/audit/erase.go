@@ -113,7 +113,10 @@ func (l *Log) Erase(ctx context.Context, s Selection, o Order) (uint64, error) {
 	var prefix []byte // of the records that are wanted
 	if s.Disclosure != "" {
 		prefix = appendString([]byte(`{"disclosure":`), s.Disclosure)
-		open = &opener{ctx: ctx, dir: l.dir, id: l.id, ring: l.o.Keys}
+		var err error
+		if open, err = openerOf(l.dir, l.id, []ReadOption{WithKeys(ctx, l.o.Keys)}); err != nil {
+			return 0, err
+		}
 	}
 	last, _ := l.Head()
 	var set ranges

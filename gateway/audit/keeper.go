@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -275,8 +277,8 @@ func (d *defaultKeys) open(create bool) (*LocalKeys, error) {
 			return nil, err
 		}
 		d.keys, err = openLocalKeys(d.fs, LocalKeyFile(d.dir), d.random)
-	} else {
-		d.keys, err = ReadLocalKeys(LocalKeyFile(d.dir))
+	} else if d.keys, err = ReadLocalKeys(LocalKeyFile(d.dir)); errors.Is(err, fs.ErrNotExist) {
+		err = ErrSealed
 	}
 	return d.keys, err
 }
