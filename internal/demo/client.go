@@ -84,6 +84,8 @@ type answer struct {
 type source struct {
 	Agency, Outcome, Reason, Message, Clause, DisclosureID, Granularity string
 	Exists                                                              *bool
+	Count                                                               *int64
+	Suppressed                                                          bool
 	Records, ElapsedMicros                                              int64
 	RefusedLocally                                                      bool
 }

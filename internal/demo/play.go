@@ -65,6 +65,10 @@ func (a source) short() string {
 	switch {
 	case a.Outcome != "OK":
 		return a.Outcome
+	case a.Suppressed:
+		return "suppressed: too few, or none"
+	case a.Count != nil:
+		return fmt.Sprintf("%d persons or more", *a.Count)
 	case a.Exists != nil && *a.Exists:
 		return "hit"
 	case a.Exists != nil:

@@ -74,6 +74,14 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 		if err := render("dataset-"+a.Name+".yaml", filepath.Join(a.dir, "dataset.yaml"), nil); err != nil {
 			return err
 		}
+		if a.Name != labor {
+			continue
+		}
+		for _, name := range []string{"schema-consent.yaml", "dataset-consents.yaml"} {
+			if err := render(name, filepath.Join(a.dir, name), nil); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

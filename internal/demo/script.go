@@ -21,6 +21,8 @@ var script = []step{
 	{"A field that no agreement permits", "The labor inspectorate keeps bank accounts, and no clause gives them to anyone. Asking for one is an error, not an empty column; explain names the term.", hiddenField},
 	{"Another purpose", "Same person, same fields, a purpose that nobody agreed on. The police's own gateway refuses, so nobody learns whom it was about.", wrongPurpose},
 	{"Fishing", "Everyone from one country, born after a date: the clauses answer about persons who are known already.", fishing},
+	{"Small numbers", "The border service may count who works for an employer, by nationality. Persons are counted, in tens; of fewer nothing is told, and no two counts can be subtracted.", smallNumbers},
+	{"With consent only", "Where somebody works, the border service is told with that person's consent. Who gave none is not there.", consent},
 	{"One agency suspends", "The border service's privacy officer writes one file. No other agency has to act, and the others go on answering.", suspension},
 	{"An agreement's life", "The police and the labor inspectorate agree on something more: proposed, approved in two roles, signed, in force; amended, so that other fields are seen; and ended by one of them.", life},
 	{"Both logs", "Source and recipient logged the disclosure of step 2 under one id, each before anything was released. Only the recipient can say which person the pseudonym is.", bothLogs},
@@ -174,6 +176,58 @@ func fishing(ctx context.Context, s *stage) error {
 	}
 	s.endings(a)
 	s.out.expect(len(a.Sources) == 2 && refused(a, "selectors", ".requireSelectors"), "refused for both sources: the filter fixes no person")
+	return nil
+}
+
+func smallNumbers(ctx context.Context, s *stage) error {
+	const employer = "Harbor Seafood 7"
+	ask := func(filter string) (source, error) {
+		q := question{Schema: "person", Filter: filter, Purpose: investigation, Granularity: "Count", Agencies: []string{labor}, Justification: task}
+		s.out.command(border, q.line("query"))
+		a, err := s.query(ctx, border, q)
+		if err != nil {
+			return source{}, err
+		}
+		s.endings(a)
+		return a.of(labor), nil
+	}
+	many, err := ask(fmt.Sprintf("employer == %q && nationality == %q", employer, "US"))
+	if err != nil {
+		return err
+	}
+	few, err := ask(fmt.Sprintf("employer == %q && nationality == %q", employer, "RO"))
+	if err != nil {
+		return err
+	}
+	all, err := ask(fmt.Sprintf("employer == %q", employer))
+	if err != nil {
+		return err
+	}
+	s.out.expect(many.Outcome == "OK" && many.Count != nil && *many.Count == 10, "sixteen of them are told as ten")
+	s.out.expect(few.Outcome == "OK" && few.Suppressed && few.Count == nil, "four of them are not told from none")
+	s.out.expect(all.Outcome == "DENIED" && all.Reason == "selectors", "a count of everybody, from which the others could be subtracted, is refused")
+	return nil
+}
+
+func consent(ctx context.Context, s *stage) error {
+	records := map[string]int{}
+	for _, p := range []*data.Person{data.Marisol(), data.Hannah()} {
+		q := about(p)
+		q.Purpose, q.Agencies = "entente:victim-support", []string{labor}
+		s.out.command(border, q.line("query"))
+		a, err := s.query(ctx, border, q)
+		if err != nil {
+			return err
+		}
+		s.endings(a)
+		if a.of(labor).Outcome != "OK" {
+			records[p.Given] = -1
+			continue
+		}
+		records[p.Given] = len(a.Records)
+	}
+	s.out.expect(records[data.Marisol().Given] == 1, "Marisol consented: her workplace is told")
+	s.out.expect(records[data.Hannah().Given] == 0, "Hannah, who works too, did not: no record, as of somebody unknown")
 	return nil
 }
 

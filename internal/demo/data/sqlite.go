@@ -95,7 +95,20 @@ func Generate(ctx context.Context, path func(file string) string, progress func(
 		})
 	}
 	wait.Wait()
+	errs = append(errs, consents(ctx, path("labor.db")))
 	return rows, errors.Join(errs...)
+}
+
+// consents writes the labor inspectorate's register of consents, in which Marisol stands and nobody else.
+func consents(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: filepath.ToSlash(path)}).String())
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `CREATE TABLE consents (document_no TEXT, given_for TEXT, given_to TEXT, good_until TEXT);
+CREATE INDEX consents_0 ON consents (document_no);
+INSERT INTO consents VALUES (?, 'entente:victim-support', 'border-service', NULL)`, Marisol().Document)
+	return errors.Join(err, db.Close())
 }
 
 // batch is how many rows one statement inserts.
