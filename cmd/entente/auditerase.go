@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/entente-dev/entente/gateway/audit"
 )
@@ -45,7 +49,9 @@ earlier. When a gateway has the log open, the gateway does it; otherwise the com
 			}
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("it took longer than %s", timeout))
 			defer cancel()
+			done := waiting(cmd.ErrOrStderr(), "looking for what is to be erased")
 			n, err := eraseFromLog(ctx, dir, &keys, selection, order)
+			done()
 			if err != nil {
 				return noLog(err, dir)
 			}
@@ -92,4 +98,32 @@ func eraseFromLog(ctx context.Context, dir string, keys *logKeyFlags, s audit.Se
 		err = log.Sweep(ctx)
 	}
 	return n, errors.Join(err, log.Close())
+}
+
+// waiting shows, to who watches, that something goes on that takes longer than two seconds. The returned function ends it.
+func waiting(messages io.Writer, what string) func() {
+	f, ok := messages.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-stop:
+			return
+		case <-time.After(2 * time.Second):
+		}
+		bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(messages), progressbar.OptionSetDescription(what))
+		defer func() { _ = bar.Exit(); fmt.Fprintln(messages) }()
+		for {
+			_ = bar.Add(1)
+			select {
+			case <-stop:
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
 }
