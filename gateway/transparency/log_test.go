@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -329,4 +330,60 @@ func TestCloseIntegratesAll(t *testing.T) {
 	if c := await(t, again); c.Size != 501 {
 		t.Errorf("size %d", c.Size)
 	}
+}
+
+// TestFaults: what keeps Tessera from writing or publishing keeps it only as long as it lasts.
+func TestFaults(t *testing.T) {
+	dir := tempDir(t)
+	a := openAudit(t, dir)
+	l := mustOpen(t, a)
+	appendN(t, a, 3)
+	await(t, l)
+	tree := filepath.Join(dir, "tlog", "tree")
+	t.Run("the clock is set back", func(t *testing.T) {
+		later := time.Now().Add(time.Hour)
+		if err := os.Chtimes(filepath.Join(tree, "checkpoint"), later, later); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, a, 1)
+		await(t, l)
+	})
+	t.Run("the lock cannot be opened", func(t *testing.T) { // as on a volume that went read-only; Tessera would panic
+		lock := filepath.Join(tree, ".state", "treeState.lock")
+		if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, a, 1)
+		for deadline := time.Now().Add(time.Minute); l.Status().Fault == nil; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no fault: %+v", l.Status())
+			}
+		}
+		if err := os.Remove(lock); err != nil {
+			t.Fatal(err)
+		}
+		await(t, l)
+		if s := l.Status(); s.Fault != nil || l.Healthy() != nil {
+			t.Errorf("%+v", s)
+		}
+	})
+	t.Run("a folder is in the way", func(t *testing.T) { // a batch fails, and is handed over again
+		tile := filepath.Join(tree, "tile", "0", "000.p", "7")
+		if err := os.MkdirAll(filepath.Join(tile, "x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, a, 2)
+		for deadline := time.Now().Add(time.Minute); l.Status().Fault == nil; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no fault: %+v", l.Status())
+			}
+		}
+		if err := os.RemoveAll(tile); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, a, 300)
+		if c := await(t, l); c.Size != 307 || tlog.Hash(c.Root) != wantRoot(t, a, 307) {
+			t.Errorf("checkpoint of %d entries", c.Size)
+		}
+	})
 }

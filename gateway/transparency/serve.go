@@ -59,7 +59,22 @@ func (l *Log) Path() string { return Prefix + l.audit.Identity().ID + "/" }
 //	GET /log/<id>/tile/entries/<N>[.p/<W>]          the leaves under it
 //	GET /log/<id>/proof/inclusion?seq=&size=        InclusionProof; size: the latest checkpoint's
 //	GET /log/<id>/proof/consistency?from=&to=       ConsistencyProof
-func (l *Log) Handler() http.Handler { return http.HandlerFunc(l.serve) }
+//
+// Strangers share a few places, so that they do not take the machine from those who ask for records.
+func (l *Log) Handler() http.Handler {
+	places := make(chan struct{}, 8)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			l.serve(w, r)
+		case <-r.Context().Done():
+		case <-time.After(time.Second):
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many ask at once", http.StatusServiceUnavailable)
+		}
+	})
+}
 
 func (l *Log) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
