@@ -258,6 +258,12 @@ func assemble(c Config) (*running, error) {
 	if c.Witness != nil {
 		WitnessMetrics(c.Metrics, c.Witness)
 	}
+	c.Metrics.Gauge("entente_gateway_log_key_made_timestamp_seconds", "When the data key was made that seals the audit log's records; 0: there is none. It is made anew each day.", func() float64 {
+		if at := c.Log.KeyMade(); !at.IsZero() {
+			return float64(at.Unix())
+		}
+		return 0
+	})
 	c.Metrics.Gauge("entente_gateway_routes", "Agreements whose routes are served, tombstones included.", func() float64 {
 		return float64(len(c.Table.All()))
 	})

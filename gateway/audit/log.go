@@ -331,6 +331,15 @@ func (l *Log) Healthy() error {
 	return l.k.healthy()
 }
 
+// KeyMade is when the data key was made that records are sealed with now; zero: there is none. One of an earlier day says that the
+// key ring does not answer.
+func (l *Log) KeyMade() time.Time {
+	if k := l.k.active.Load(); k != nil {
+		return k.made
+	}
+	return time.Time{}
+}
+
 // writable is nil while the writer writes, whatever else keeps records from beginning.
 func (l *Log) writable() error {
 	l.mu.Lock()

@@ -162,6 +162,9 @@ func TestRingAway(t *testing.T) {
 	if l.Healthy() != nil || notices.Load() == 0 {
 		t.Errorf("day over, ring away: %v, %d notices", l.Healthy(), notices.Load())
 	}
+	if made := l.KeyMade(); made.Day() != 3 {
+		t.Errorf("the data key is of %v", made)
+	}
 	appendN(t, l, 50, 5)
 	said := notices.Load()
 	l.k.step(t.Context())
