@@ -125,3 +125,38 @@ func TestAuditVerifyFindsADamagedTree(t *testing.T) {
 		}
 	}
 }
+
+// TestProofOutlivesErasure: what was proven stays proven, and the log stays whole, when the payload is erased.
+func TestProofOutlivesErasure(t *testing.T) {
+	dir := publicLog(t)
+	file := filepath.Join(t.TempDir(), "proof.json")
+	if _, _, err := runAudit(t, "prove", "--dir", dir, "--disclosure", "d-1", "--out", file); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := runAudit(t, "erase", "--dir", dir, "--disclosure", "d-1", "--reason", "entered in error", "--by", "records office"); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	if out, _, err := runAudit(t, "verify", "--proof", file); err != nil || strings.Count(out, "d-1") != 2 {
+		t.Errorf("the proof: %v\n%s", err, out)
+	}
+	if out, _, err := runAudit(t, "verify", "--dir", dir); err != nil || !strings.Contains(out, "2 erased") || !strings.Contains(out, "as in the chain") {
+		t.Errorf("the log: %v\n%s", err, out)
+	}
+	f, err := transparency.ReadFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = audit.Read(dir, func(e audit.Entry) error {
+		if !e.Erased {
+			return nil
+		}
+		p, err := f.Prove(t.Context(), e) // the entry can still be proven, and no longer what it said
+		if err != nil || p.Record != "" || p.Salt != nil {
+			t.Errorf("entry %d: %+v %v", e.Seq, p, err)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
