@@ -257,34 +257,6 @@ func decisionPrefix(d v1alpha1.AgreementDecisionSpec) string {
 	return strings.ReplaceAll(d.Agreement, ".", "-") + "-" + what + "-"
 }
 
-func newAgencyCommand() *cobra.Command {
-	var where deskFlags
-	cmd := &cobra.Command{Use: "agency", Short: "Work with agencies"}
-	where.add(cmd)
-	cmd.AddCommand(&cobra.Command{
-		Use:   "export [NAME]",
-		Short: "Print this agency as its peers apply it, with its trust bundle and signing keys",
-		Example: `  entente agency export -n state-police > state-police.yaml
-  kubectl apply -n border-service -f state-police.yaml`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := where.open()
-			if err != nil {
-				return err
-			}
-			a, err := d.ExportAgency(cmd.Context(), strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
-			return printYAML(cmd.OutOrStdout(), map[string]any{
-				"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Agency",
-				"metadata": map[string]any{"name": a.Name}, "spec": a.Spec,
-			})
-		},
-	})
-	return cmd
-}
-
 func fileFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "filename", "f", "", "file to read; - for standard input")
 	_ = cmd.MarkFlagRequired("filename") // the flag was added on the line above

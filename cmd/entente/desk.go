@@ -30,6 +30,8 @@ type desk interface {
 	Index(ctx context.Context) (*compile.Index, error)
 	// ExportAgency gives the agency as peers apply it.
 	ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error)
+	// ImportAgency applies a peer's Agency in the place of before, which was read from the desk; nil: there was none.
+	ImportAgency(ctx context.Context, before, a *v1alpha1.Agency) error
 	// ExportSignature gives this agency's own signature on an agreement.
 	ExportSignature(ctx context.Context, agreement string) (*v1alpha1.AgreementSignature, error)
 	// ImportSignature files a peer's signature on an agreement.
@@ -89,6 +91,10 @@ type folderDesk struct{ folder standalone.Folder }
 func (d folderDesk) ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error) {
 	d.folder.Agency = name
 	return d.folder.ExportAgency(ctx)
+}
+
+func (d folderDesk) ImportAgency(_ context.Context, _, a *v1alpha1.Agency) error {
+	return d.folder.ImportAgency(a)
 }
 
 func (d folderDesk) ExportSignature(_ context.Context, agreement string) (*v1alpha1.AgreementSignature, error) {
@@ -153,6 +159,17 @@ func (d clusterDesk) ExportAgency(ctx context.Context, name string) (*v1alpha1.A
 		return nil, fmt.Errorf("agency %s has no published trust bundle and keys yet: see that its operator runs and reaches Vault", name)
 	}
 	return out, nil
+}
+
+func (d clusterDesk) ImportAgency(ctx context.Context, before, a *v1alpha1.Agency) error {
+	if before == nil {
+		next := &v1alpha1.Agency{ObjectMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: a.Name}, Spec: a.Spec}
+		return d.client.Create(ctx, next)
+	}
+	next := before.DeepCopy()
+	next.Spec = a.Spec
+	// What was shown is what is replaced: a change in between makes it fail.
+	return d.client.Patch(ctx, next, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
 func (d clusterDesk) ExportSignature(ctx context.Context, agreement string) (*v1alpha1.AgreementSignature, error) {

@@ -100,6 +100,63 @@ func (f Folder) ExportAgency(ctx context.Context) (*v1alpha1.Agency, error) {
 	return out, err
 }
 
+// ReadAgency reads a file that holds one Agency and nothing else, as strictly as a folder is read.
+func ReadAgency(content []byte) (*v1alpha1.Agency, error) {
+	documents, err := parse(content)
+	if err != nil {
+		return nil, err
+	}
+	if len(documents) != 1 || documents[0].kind != "Agency" {
+		return nil, errors.New("not one Agency and nothing else: give what the other agency prints with `entente agency export`")
+	}
+	return documents[0].object.(*v1alpha1.Agency), nil
+}
+
+// ImportAgency puts a peer's Agency in the folder: in the place of the one of its name, with the rest of that file as it is written, or
+// else in a file of its own.
+func (f Folder) ImportAgency(a *v1alpha1.Agency) error {
+	c, err := f.read()
+	if err != nil {
+		return err
+	}
+	object := &v1alpha1.Agency{TypeMeta: typeMeta("Agency"), ObjectMeta: metav1.ObjectMeta{Name: a.Name}, Spec: a.Spec}
+	text, err := Print(object)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(f.ConfigDir, "agency-"+a.Name+".yaml")
+	d, replaced := c.documents["Agency/"+a.Name]
+	if replaced {
+		path = filepath.Join(f.ConfigDir, d.file)
+		if text, err = withAgency(path, a.Name, text); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	} else if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("%s is there already, and holds something else: rename it", path)
+	}
+	if _, err := parse(text); err != nil {
+		return fmt.Errorf("%s: with the agency in it: %w", path, err)
+	}
+	return replaceFile(path, text)
+}
+
+// withAgency gives the file with the spec of another Agency in the place of that of its name.
+func withAgency(path, name string, agency []byte) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var next yaml.Node
+	if err := yaml.Unmarshal(agency, &next); err != nil {
+		return nil, err
+	}
+	return eachRoot(text, func(root *yaml.Node) {
+		if value(root, "kind") == "Agency" && value(member(root, "metadata"), "name") == name {
+			*member(root, "spec") = *member(member(&next, ""), "spec")
+		}
+	})
+}
+
 // IssueUser makes a client certificate for a local user.
 func (f Folder) IssueUser(name string, units ...string) (*local.User, error) {
 	_, store, err := f.open()
@@ -171,6 +228,15 @@ func (f Folder) ImportSignature(agreement string, s v1alpha1.AgreementSignature)
 }
 
 func withSignature(text []byte, agreement string, s v1alpha1.AgreementSignature) ([]byte, error) {
+	return eachRoot(text, func(root *yaml.Node) {
+		if value(root, "kind") == "SharingAgreement" && value(member(root, "metadata"), "name") == agreement {
+			setSignature(member(root, "spec"), s)
+		}
+	})
+}
+
+// eachRoot lets the resources of a file be changed, each at its root.
+func eachRoot(text []byte, change func(root *yaml.Node)) ([]byte, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -180,8 +246,8 @@ func withSignature(text []byte, agreement string, s v1alpha1.AgreementSignature)
 		if err := decoder.Decode(&doc); err != nil {
 			break // the file was parsed before: this is its end
 		}
-		if root := member(&doc, ""); root != nil && value(root, "kind") == "SharingAgreement" && value(member(root, "metadata"), "name") == agreement {
-			setSignature(member(root, "spec"), s)
+		if root := member(&doc, ""); root != nil {
+			change(root)
 		}
 		if err := encoder.Encode(&doc); err != nil {
 			return nil, err
