@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/entente-dev/entente/controllers/standalone"
+	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
@@ -117,6 +121,20 @@ func TestAgencyImport(t *testing.T) {
 	try(t, false, "- authority", "import", "-f", swapped, "--config", police, "--dry-run")
 }
 
+// TestAgencyImportSamples: the peers of the samples, one of which docs/install.md imports.
+func TestAgencyImportSamples(t *testing.T) {
+	text, err := os.ReadFile("../../config/samples/peers.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	police := folderOf(t, "state-police")
+	for _, peer := range strings.Split(string(text), "\n---\n") {
+		file := write(t, t.TempDir(), "peer.yaml", peer)
+		try(t, false, "Nothing was applied", "import", "-f", file, "--config", police, "--dry-run")
+		try(t, false, "applied", "import", "-f", file, "--config", police, "--yes")
+	}
+}
+
 // TestAgencyImportRefuses files that are not what another agency prints.
 func TestAgencyImportRefuses(t *testing.T) {
 	border, police := folderOf(t, "border"), folderOf(t, "police")
@@ -194,4 +212,51 @@ func TestAgencyImportCluster(t *testing.T) {
 		t.Errorf("%q %v", out, err)
 	}
 	try(t, true, "is this agency itself", at("platform", "-f", own, "--yes")...)
+}
+
+// TestAgencyCheck: between two folders, one of which runs until it is stopped.
+func TestAgencyCheck(t *testing.T) {
+	border, police := folderOf(t, "border"), folderOf(t, "police")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	const any = "127.0.0.1:0"
+	ready, ended := make(chan standalone.Bound, 1), make(chan error, 1)
+	go func() {
+		ended <- standalone.Run(ctx, standalone.Options{
+			Folder: standalone.Folder{ConfigDir: border}, Listen: gateway.Addrs{REST: any, GRPC: any, Peer: any, Health: any}, Exchange: any,
+			Ready: func(b standalone.Bound) { ready <- b }, Logger: slog.New(slog.DiscardHandler),
+		})
+	}()
+	var bound standalone.Bound
+	select {
+	case bound = <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	exported := strings.Replace(try(t, false, "", "export", "--config", border), "exchange.border.example:9444", bound.Exchange, 1)
+	try(t, false, "applied", "import", "-f", write(t, t.TempDir(), "border.yaml", exported), "--config", police, "--yes")
+
+	check := []string{"check", "border", "--config", police}
+	try(t, true, "have the other agency import", check...) // it does not know us yet
+	write(t, border, "peer.yaml", try(t, false, "", "export", "--config", police))
+	for deadline := time.Now().Add(time.Minute); ; { // it watches its folder
+		if _, err := runAgency(t, check...); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	out := try(t, false, "identity     ok         the other side is spiffe://border.example/operator", check...)
+	if !strings.Contains(out, "exchange     ok         answers; agreements and decisions travel by file") {
+		t.Error(out)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	try(t, true, "connection   FAILED", check...)
+	try(t, true, "is this agency itself", "check", "police", "--config", police)
+	try(t, true, `no agency "nobody"`, "check", "nobody", "--config", police)
+	try(t, true, "--agency and --trust-domain", "check", "border")
 }

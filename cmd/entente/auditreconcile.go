@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"google.golang.org/grpc/status"
+	"k8s.io/client-go/rest"
 
 	"github.com/entente-dev/entente/controllers"
 	"github.com/entente-dev/entente/controllers/reconciliation"
@@ -126,23 +127,10 @@ func (f *reconcileFlags) logs(ctx context.Context) (ours, theirs receipt.Lister,
 	if f.agency == "" || f.trustDomain == "" {
 		return nil, nil, nil, errors.New("give --config for a folder, or --agency and --trust-domain in a cluster")
 	}
-	f.logLevel = cmp.Or(f.logLevel, "warn")
-	log, err := f.complete()
+	restConfig, own, stop, err := f.asOperator(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	restConfig, err := f.restConfig()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	session, err := gwvault.NewSession(f.vault)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	own := gwvault.NewIdentity(session, gwvault.IdentityConfig{Role: gwvault.RoleOperator, SPIFFEID: identity.OperatorID(f.trustDomain), Log: log})
-	background, stop := context.WithCancel(ctx)
-	go func() { _ = session.Run(background) }()
-	go func() { _ = own.Run(background) }()
 	ours, theirs, pool, err := controllers.PeerLogs(ctx, restConfig, controllers.Options{
 		Agency: f.agency, TrustDomain: f.trustDomain, Namespace: f.namespace, Own: own,
 	}, f.peer)
@@ -151,6 +139,27 @@ func (f *reconcileFlags) logs(ctx context.Context) (ours, theirs receipt.Lister,
 		return nil, nil, nil, err
 	}
 	return ours, theirs, func() { pool.Close(); stop() }, nil
+}
+
+// asOperator gives a command the operator's API server and identity, until stop.
+func (f *processFlags) asOperator(ctx context.Context) (config *rest.Config, own identity.Own, stop func(), err error) {
+	f.logLevel = cmp.Or(f.logLevel, "warn")
+	log, err := f.complete()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if config, err = f.restConfig(); err != nil {
+		return nil, nil, nil, err
+	}
+	session, err := gwvault.NewSession(f.vault)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	id := gwvault.NewIdentity(session, gwvault.IdentityConfig{Role: gwvault.RoleOperator, SPIFFEID: identity.OperatorID(f.trustDomain), Log: log})
+	background, stop := context.WithCancel(ctx)
+	go func() { _ = session.Run(background) }()
+	go func() { _ = id.Run(background) }()
+	return config, id, stop, nil
 }
 
 func (f *reconcileFlags) printer(out io.Writer) *findings {

@@ -8,6 +8,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -30,6 +31,15 @@ func (f Folder) Logs(peer string) (ours, theirs receipt.Lister, pool *exchange.P
 	ours = receipt.Log{Read: func(from time.Time, fn func(audit.Record) error) error { return audit.ReadSince(dir, from, fn) }}
 	pool = exchange.NewPool(store.OperatorIdentity())
 	return ours, exchange.Receipts{Pool: pool, Peer: to}, pool, nil
+}
+
+// Operator gives this installation's party and its operator's identity.
+func (f Folder) Operator() (route.Party, identity.Own, error) {
+	self, store, err := f.open()
+	if err != nil {
+		return route.Party{}, nil, err
+	}
+	return route.Party{Agency: self.Name, TrustDomain: self.Spec.TrustDomain}, store.OperatorIdentity(), nil
 }
 
 // peerOf is where a peer's exchange is reached.

@@ -74,6 +74,15 @@ func (e Exchange) IssueCertificate(ctx context.Context, source route.Peer, agree
 	return resp.GetCertificates(), nil
 }
 
+// Obtain makes a key and gets an agreement credential for it, as a gateway does before its first request to the source.
+func Obtain(ctx context.Context, issuer Issuer, self route.Party, source route.Peer, agreement string, now time.Time) (*tls.Certificate, error) {
+	c, err := issue(ctx, issuer, self, source, agreement, now)
+	if err != nil {
+		return nil, err
+	}
+	return c.certificate, nil
+}
+
 // issue makes a key and gets a certificate for it.
 func issue(ctx context.Context, issuer Issuer, self route.Party, source route.Peer, agreement string, now time.Time) (*credential, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
