@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -120,6 +121,8 @@ type opener struct {
 	// local is the key beside the log; nil when there is none. It is for what is wrapped under it, whatever ring was given.
 	local *LocalKeys
 	keys  map[uint32]cipher.AEAD // nil values without a ring
+	// known are the data keys that the process has already; nil: none. The key ring may be away.
+	known *knownKeys
 	buf   []byte
 }
 
@@ -157,6 +160,10 @@ func (o *opener) key(number uint32) (cipher.AEAD, *CorruptError, error) {
 	if o.keys == nil {
 		o.keys = map[uint32]cipher.AEAD{}
 	}
+	if a := o.known.get(number); a != nil {
+		o.keys[number] = a
+		return a, nil, nil
+	}
 	ring := o.ring
 	if o.local != nil && (ring == nil || strings.HasPrefix(k.Wrapped, localPrefix)) {
 		ring = o.local
@@ -178,7 +185,40 @@ func (o *opener) key(number uint32) (cipher.AEAD, *CorruptError, error) {
 		return nil, nil, err
 	}
 	o.keys[number] = aead
+	o.known.put(number, aead)
 	return aead, nil, nil
+}
+
+// knownKeys are the data keys that a Log has bare, in memory: those it made, and those it unwrapped to read. A nil one is empty.
+type knownKeys struct {
+	mu   sync.Mutex
+	keys map[uint32]cipher.AEAD
+}
+
+func (k *knownKeys) get(number uint32) cipher.AEAD {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys[number]
+}
+
+// put adds a key; nil takes it out.
+func (k *knownKeys) put(number uint32, a cipher.AEAD) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case a == nil:
+		delete(k.keys, number)
+	case k.keys == nil:
+		k.keys = map[uint32]cipher.AEAD{number: a}
+	default:
+		k.keys[number] = a
+	}
 }
 
 // checkKeys finds data keys that are damaged.

@@ -114,7 +114,7 @@ func (l *Log) Erase(ctx context.Context, s Selection, o Order) (uint64, error) {
 	if s.Disclosure != "" {
 		prefix = appendString([]byte(`{"disclosure":`), s.Disclosure)
 		var err error
-		if open, err = openerOf(l.dir, l.id, []ReadOption{WithKeys(ctx, l.o.Keys)}); err != nil {
+		if open, err = openerOf(l.dir, l.id, []ReadOption{l.withOwnKeys(ctx)}); err != nil {
 			return 0, err
 		}
 	}

@@ -21,6 +21,7 @@ type keeper struct {
 	done   chan struct{}
 
 	failed atomic.Pointer[keyError]
+	known  knownKeys
 
 	// Of the goroutine.
 	wait   time.Duration // until the next try to make the first key
@@ -196,7 +197,11 @@ func (k *keeper) make(ctx context.Context) (*dataKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeFile(l.o.FS, keyPath(l.dir, number), b)
+	if err := writeFile(l.o.FS, keyPath(l.dir, number), b); err != nil {
+		return nil, err
+	}
+	k.known.put(number, aead)
+	return key, nil
 }
 
 // use gives the data key for one record, which counts as in flight until it is settled.

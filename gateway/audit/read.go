@@ -43,6 +43,11 @@ func WithKeys(ctx context.Context, ring KeyRing) ReadOption {
 	return func(o *opener) { o.ctx, o.ring = ctx, ring }
 }
 
+// withOwnKeys is WithKeys for the log itself, which knows the data keys of its own process whether its key ring is there or not.
+func (l *Log) withOwnKeys(ctx context.Context) ReadOption {
+	return func(o *opener) { o.ctx, o.ring, o.known = ctx, l.o.Keys, &l.k.known }
+}
+
 // ErrSealed is the error of Read for a payload that the reader has no key for.
 var ErrSealed = errors.New("audit: the payloads are sealed, and the key is not here")
 

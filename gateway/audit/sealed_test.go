@@ -162,6 +162,9 @@ func TestRingAway(t *testing.T) {
 	if l.Healthy() != nil || notices.Load() == 0 {
 		t.Errorf("day over, ring away: %v, %d notices", l.Healthy(), notices.Load())
 	}
+	if err := l.ReadSince(time.Time{}, func(Record) error { return nil }); err != nil {
+		t.Errorf("the log cannot read what it wrote itself: %v", err)
+	}
 	if made := l.KeyMade(); made.Day() != 3 {
 		t.Errorf("the data key is of %v", made)
 	}

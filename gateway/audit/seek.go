@@ -65,5 +65,5 @@ func ReadSince(dir string, from time.Time, fn func(Record) error, with ...ReadOp
 
 // ReadSince is the function of that name for this log, with its keys.
 func (l *Log) ReadSince(from time.Time, fn func(Record) error) error {
-	return ReadSince(l.dir, from, fn, WithKeys(context.Background(), l.o.Keys))
+	return ReadSince(l.dir, from, fn, l.withOwnKeys(context.Background()))
 }

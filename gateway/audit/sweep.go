@@ -161,6 +161,7 @@ func (l *Log) destroyKeys(ctx context.Context, numbers []uint32) error {
 		if err := removeKey(l.o.FS, l.dir, n); err != nil {
 			return fmt.Errorf("audit: data key %d: %w", n, err)
 		}
+		l.k.known.put(n, nil)
 		l.k.mu.Lock()
 		delete(l.k.retired, n)
 		l.k.mu.Unlock()
