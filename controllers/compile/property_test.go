@@ -192,7 +192,7 @@ func invariants(r Result, now time.Time) error {
 
 // grantsAreNeeded: a database role reads exactly the columns of the route's clauses, or of fewer of its versions.
 func grantsAreNeeded(r Result) error {
-	columns := map[string]map[string]bool{}
+	columns, consents := map[string]map[string]bool{}, map[string]bool{}
 	for _, v := range r.Route.Versions {
 		for _, c := range v.Clauses {
 			for _, d := range c.Datasets {
@@ -201,6 +201,14 @@ func grantsAreNeeded(r Result) error {
 				}
 				for _, column := range d.Columns {
 					columns[d.Name][column] = true
+				}
+				if c.Consent != "" && d.Consent == nil {
+					return fmt.Errorf("clause %s needs consent, dataset %s is not bound to any", c.Name, d.Name)
+				}
+				if d.Consent != nil {
+					for _, column := range d.Consent.Columns {
+						consents[d.Name+" "+d.Consent.Relation+" "+column] = true
+					}
 				}
 				if d.SubjectKey != "" && d.Columns[d.SubjectKey] == "" {
 					return fmt.Errorf("subject key %q is not among the columns", d.SubjectKey)
@@ -215,6 +223,13 @@ func grantsAreNeeded(r Result) error {
 		for _, column := range c.Source.Columns {
 			if !columns[c.Source.Dataset][column] {
 				return fmt.Errorf("role %s reads column %q, which no clause needs", c.Role, column)
+			}
+		}
+		for _, g := range c.Source.Consents {
+			for _, column := range g.Columns {
+				if !consents[c.Source.Dataset+" "+g.Relation+" "+column] {
+					return fmt.Errorf("role %s reads column %q of the consents in %s, which no clause needs", c.Role, column, g.Relation)
+				}
 			}
 		}
 	}

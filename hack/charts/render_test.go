@@ -88,6 +88,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{[]string{"gateway.oidc.issuerUrl=https://x"}, []string{"'/gateway/oidc'", "'issuerUrl' not allowed"}},
 		{[]string{"gateway.replicas=0"}, []string{"'/gateway/replicas'", "want 1"}},
 		{[]string{"gateway.replicas=two"}, []string{"'/gateway/replicas'", "got string, want integer"}},
+		{[]string{"gateway.quotas.store=embedded"}, []string{"embedded counts for one replica"}},
+		{[]string{"gateway.quotas.store=embedded", "gateway.replicas=1", "gateway.autoscaling.enabled=true"}, []string{"embedded counts for one replica"}},
 		{[]string{"log.level=loud"}, []string{"'/log/level'", "'debug', 'info', 'warn', 'error'"}},
 		{[]string{"agency.name=State Police"}, []string{"'/agency/name'", "State Police"}},
 		{[]string{"agency.trustDomain=spiffe://police.example.gov"}, []string{"'/agency/trustDomain'"}},
