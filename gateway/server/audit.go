@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/receipt"
 )
@@ -31,9 +33,14 @@ func (a *auditService) ListReceipts(ctx context.Context, req *gatewayv1.ListRece
 	page, more, err := receipt.Page(a.server.Receipts, receipt.Query{
 		Peer: req.GetPeer(), Window: receipt.Window{Since: req.GetSince().AsTime(), Until: req.GetUntil().AsTime()}, After: req.GetAfter(),
 	})
-	if err != nil {
+	var damage *audit.CorruptError
+	if errors.As(err, &damage) {
 		a.server.Logger.Error("receipts cannot be read", "error", err)
-		return nil, status.Error(codes.DataLoss, "the log cannot be read: run entente audit verify at this replica")
+		return nil, status.Error(codes.DataLoss, "the log is damaged: run entente audit verify at this replica")
+	}
+	if err != nil {
+		a.server.Logger.Warn("receipts cannot be read now", "error", err)
+		return nil, status.Error(codes.Unavailable, "the log, or the key that opens it, cannot be had now: try again, and see this replica's process log")
 	}
 	return &gatewayv1.ListReceiptsResponse{Receipts: receipt.Protos(page), More: more}, nil
 }

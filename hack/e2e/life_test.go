@@ -134,7 +134,6 @@ func life(t *testing.T, s *scene) {
 
 	// It resumes while the source cannot be reached: the source answers when it knows, and not before.
 	must(t, labor.Line.Down())
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + 20*time.Millisecond))) // later than the Suspend, to the second
 	must(t, police.Decide(ctx, v2, v1alpha1.DecisionResume))
 	waits(police, v2, v1alpha1.StateInForce)
 	waits(labor, v2, v1alpha1.StateSuspended)

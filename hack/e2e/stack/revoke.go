@@ -45,8 +45,7 @@ func (s *Stack) MeasureRevocation(ctx context.Context, agreements, rounds int, t
 				told(round*agreements+i+1, rounds*agreements)
 			}
 		}
-		// A Resume counts when it is later than the Suspend, to the second.
-		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + 20*time.Millisecond)))
+		nextSecond()
 		for _, p := range pacts {
 			if err := suspends.decideAtOnce(ctx, p.name, v1alpha1.DecisionResume); err != nil {
 				return out, err

@@ -276,8 +276,16 @@ func (a *Agency) Decide(ctx context.Context, name string, decision v1alpha1.Deci
 		v1alpha1.DecisionAccept: "--accept", v1alpha1.DecisionReject: "--reject", v1alpha1.DecisionSuspend: "--suspend",
 		v1alpha1.DecisionResume: "--resume", v1alpha1.DecisionTerminate: "--terminate",
 	}[decision]
+	if decision == v1alpha1.DecisionResume {
+		nextSecond()
+	}
 	_, err := a.stack.Command(ctx, "agreement", "decide", name, flag, "--role", "privacy-officer", "-n", a.Name, "--as", a.Officer)
 	return err
+}
+
+// nextSecond waits until a Resume counts: it must be later than the Suspend, to the second.
+func nextSecond() {
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + 20*time.Millisecond)))
 }
 
 // ExportSignature writes the agency's signature on an agreement to a file.
