@@ -17,7 +17,7 @@ const (
 	Matched Result = "Matched"
 	// Unanswered: the recipient asked, and neither log says that anything was disclosed.
 	Unanswered Result = "Unanswered"
-	// Unconfirmed: the source disclosed, and the recipient did not receive it whole: a connection broke, or a user went away.
+	// Unconfirmed: the source disclosed, and the recipient did not receive it whole: a connection broke, a user went away, or the source's gateway ended.
 	Unconfirmed Result = "Unconfirmed"
 	// OnlySource: the recipient's log does not know of it.
 	OnlySource Result = "OnlySource"
@@ -117,6 +117,8 @@ func verdict(source, recipient *Receipt) (Result, string) {
 		return Differs, "the recipient received what the source's log does not have as disclosed"
 	case source.ResponseDigest == "" && source.Outcome == "" && recipient.Outcome != "DENIED":
 		return Unanswered, ""
+	case source.ResponseDigest == "" && source.Outcome == "PARTIAL":
+		return Unconfirmed, ""
 	case source.ResponseDigest == "":
 		return Matched, ""
 	case recipient.ResponseDigest == "":

@@ -96,11 +96,15 @@ func (c *collection) take(r *audit.Record) {
 		if len(c.found) > 4*c.query.Limit {
 			defer c.trim(c.query.Limit)
 		}
-	} else if r.Kind != audit.Outcome {
+	} else if r.Kind == audit.Intent || r.Kind == audit.Denial {
 		known.Repeated = true // a disclosure has one beginning
 	}
 	known.Agreement, known.Version, known.QueryDigest = r.Agreement, r.Version, r.QueryDigest
-	if r.Kind != audit.Intent {
+	switch r.Kind {
+	case audit.Release:
+		// Part of the answer is out; an outcome that follows says what became of it.
+		known.Outcome, known.ResponseDigest = "PARTIAL", ""
+	case audit.Outcome, audit.Denial:
 		// The last outcome holds: a second one says what was not released after all.
 		known.Outcome, known.ResponseDigest = r.Outcome, r.ResponseDigest
 	}

@@ -116,6 +116,27 @@ func TestRepeatedID(t *testing.T) {
 	}
 }
 
+// A long answer leaves in frames, each with a record of its release; that is one disclosure, and one that a crash cut off has disclosed.
+func TestLongAnswer(t *testing.T) {
+	w := Window{start, start.Add(time.Hour)}
+	release := record(audit.Release, start, 1)
+	release.Outcome = ""
+	records := []audit.Record{record(audit.Intent, start, 1), release, release, record(audit.Outcome, start, 1)}
+	page, _, err := Page(reader(records...), Query{Peer: "police", Window: w})
+	if err != nil || len(page) != 1 || page[0].Repeated || page[0].Outcome != "OK" || page[0].ResponseDigest != "r" {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	page, _, err = Page(reader(records[:3]...), Query{Peer: "police", Window: w})
+	if err != nil || len(page) != 1 || page[0].Repeated || page[0].Outcome != "PARTIAL" || page[0].ResponseDigest != "" {
+		t.Fatalf("cut off: %+v, %v", page, err)
+	}
+	theirs := page[0]
+	theirs.Side = audit.Recipient
+	if f := judge(&page[0], &theirs); f.Result != Unconfirmed {
+		t.Errorf("cut off: %+v", f)
+	}
+}
+
 // Reading stops soon after what may be on the page.
 func TestPageStops(t *testing.T) {
 	read := 0
