@@ -63,10 +63,11 @@ var granularities = map[gatewayv1.Granularity]string{
 
 // decide runs the checks of package enforce, and before them the one of the disclosure id, which only this protocol has.
 func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
-	if id, err := uuid.Parse(d.id); err != nil || id.Version() != 7 || len(d.id) != 36 {
+	// In small letters: logs are compared in the order of ids, which is that of their dates in one spelling only.
+	if id, err := uuid.Parse(d.id); err != nil || id.Version() != 7 || id.String() != d.id {
 		// The log needs an id in any case.
 		d.id = uuid.Must(uuid.NewV7()).String()
-		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7"}
+		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7 in small letters"}
 	}
 	// By its date both sides find the disclosure again: an id that is dated elsewhere would hide it from a comparison of logs.
 	if dated, _ := receipt.Dated(d.id); dated.Sub(d.started).Abs() > receipt.MaxSkew {

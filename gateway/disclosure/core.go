@@ -126,6 +126,10 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 	defer stop()
 	reading, done := c.running.start(reading, req.GetAgreement())
 	defer done()
+	// From here on an end of the agreement cuts the reading; one that came since the route was looked up does not.
+	if refusal := c.standing(plan, caller, req.GetAgreement()); refusal != nil {
+		return d.deny(ctx, send, refusal)
+	}
 
 	refusal, err := d.reserve(reading)
 	switch {
