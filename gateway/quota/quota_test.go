@@ -93,9 +93,18 @@ func testStore(t *testing.T, s *Store) {
 	// Without limits everything is counted, and nothing refused.
 	_, used, err = s.Reserve(ctx, Key{Agreement: "free"}, Limits{}, noon, 1_000_000_000)
 	expect("no limits", used, err, Used{1, 1_000_000_000})
-	// A week later the old days are gone.
-	if _, _, err = s.Reserve(ctx, Key{Agreement: "later"}, limits, noon.AddDate(0, 0, 8), 1); err != nil {
+	// A clock that is set ahead, and back, gives nothing back: not of today.
+	if _, _, err = s.Reserve(ctx, Key{Agreement: "ahead"}, limits, noon.AddDate(10, 0, 0), 1); err != nil {
 		t.Error(err)
+	}
+	if _, _, err = s.Reserve(ctx, key, limits, noon, 0); !errors.Is(err, ErrExceeded) {
+		t.Errorf("after a clock was set ahead: %v", err)
+	}
+	// Days later the old ones are gone.
+	for day := range 10 {
+		if _, _, err = s.Reserve(ctx, Key{Agreement: "later"}, limits, noon.AddDate(0, 0, 1+day), 1); err != nil {
+			t.Error(err)
+		}
 	}
 	used, err = s.Used(ctx, key, noon)
 	expect("swept", used, err, Used{})
