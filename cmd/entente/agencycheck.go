@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +129,7 @@ func aboutPeer(c *connection.Config, x *compile.Index, name string) error {
 			if digest, err := agreement.Spec.Terms.Digest(); err == nil {
 				c.Digests[agreement.Name] = digest
 			}
-			if agreement.Status.State == v1alpha1.StateInForce && receives(&agreement.Spec.Terms, name, c.Self.Agency) {
+			if agreement.Status.State == v1alpha1.StateInForce && receives(x, &agreement.Spec.Terms, name) {
 				c.Agreement = max(c.Agreement, agreement.Spec.Terms.ID)
 			}
 		}
@@ -136,11 +137,21 @@ func aboutPeer(c *connection.Config, x *compile.Index, name string) error {
 	return nil
 }
 
-// receives says whether a clause of the source's names the agency itself as a recipient.
-func receives(terms *v1alpha1.AgreementTerms, source, self string) bool {
+// receives says whether a clause of the source's names this agency as a recipient, by itself or as a member of a task force.
+func receives(x *compile.Index, terms *v1alpha1.AgreementTerms, source string) bool {
 	for _, clause := range terms.Clauses {
+		if clause.Source != source {
+			continue
+		}
 		for _, r := range clause.Recipients {
-			if clause.Source == source && r.Agency == self {
+			if r.Agency == x.Self {
+				return true
+			}
+			if r.TaskForce == nil {
+				continue
+			}
+			force := x.TaskForces[fmt.Sprintf("%s.v%d", r.TaskForce.Name, r.TaskForce.Version)]
+			if force != nil && slices.ContainsFunc(force.Spec.Members, func(m v1alpha1.TaskForceMember) bool { return m.Agency == x.Self }) {
 				return true
 			}
 		}

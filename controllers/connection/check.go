@@ -34,7 +34,8 @@ const (
 type Step struct {
 	Name  string
 	State State
-	// Found says what was seen, or why it was not looked at. Mend is for a step that failed: what to do about it.
+	// Found says what was seen, or why it was not looked at. Mend is for a step that failed: what to do about it. Text of the other agency's may
+	// be in both, as it came.
 	Found, Mend string
 }
 
@@ -210,7 +211,7 @@ func (w *walk) compare(context.Context) (string, error) {
 		digest, ok := w.Digests[a.GetName()]
 		switch {
 		case ok && digest != a.GetDigest():
-			return "", &fault{"the two agencies have other terms under the name " + printable(a.GetName()), "compare `entente agreement digest` on both sides; one of them applies its terms as a new version"}
+			return "", &fault{"the two agencies have other terms under the name " + a.GetName(), "compare `entente agreement digest` on both sides; one of them applies its terms as a new version"}
 		case ok:
 			same++
 		}

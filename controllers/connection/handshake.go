@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -82,7 +81,7 @@ func (h handshake) explain(err error, seen []*x509.Certificate) error {
 	}
 	if bundle, e := identity.Bundle(h.domain, h.bundle); e == nil {
 		if id, e := identity.Verify(seen, bundle, h.now()); e == nil {
-			return &fault{fmt.Sprintf("the server is %s, not %s", printable(id), h.want), "have the other agency see where its endpoint " + h.endpoint + " leads: exchange and gateway have one each"}
+			return &fault{fmt.Sprintf("the server is %s, not %s", id, h.want), "have the other agency see where its endpoint " + h.endpoint + " leads: exchange and gateway have one each"}
 		}
 	}
 	for _, uri := range leaf.URIs {
@@ -90,7 +89,7 @@ func (h handshake) explain(err error, seen []*x509.Certificate) error {
 			return &fault{"its certificate is not of an authority that is pinned here", "compare `entente agency export --fingerprints` with the other agency, and import its Agency as it is now"}
 		}
 	}
-	return &fault{"its certificate is that of " + printable(named(leaf)) + ", not of " + h.want, untouched}
+	return &fault{"its certificate is that of " + named(leaf) + ", not of " + h.want, untouched}
 }
 
 func named(leaf *x509.Certificate) string {
@@ -98,14 +97,4 @@ func named(leaf *x509.Certificate) string {
 		return leaf.URIs[0].String()
 	}
 	return leaf.Subject.String()
-}
-
-// printable keeps another agency's text from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '�'
-		}
-		return r
-	}, s)
 }

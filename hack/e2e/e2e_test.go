@@ -109,6 +109,7 @@ func TestThreeAgencies(t *testing.T) {
 		{"both logs hold the disclosure", bothLogs},
 		{"accounts from the log", accounts},
 		{"the logs of both sides are compared", logsCompared},
+		{"the way to a peer is checked", peerChecked},
 		{"a decision in another's name", anothersName},
 		{"broken agreements are not programmed", broken},
 		{"apply to enforced, suspend to denied", latencies},

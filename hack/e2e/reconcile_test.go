@@ -28,6 +28,15 @@ func compared(t *testing.T, s *scene, a *stack.Agency, peer string) (map[string]
 	return findings, err
 }
 
+// peerChecked: as the operator of a recipient, every step of the way to the source goes well.
+func peerChecked(t *testing.T, s *scene) {
+	out, err := s.Command(t.Context(), append([]string{"agency", "check", stack.Labor}, s.police.OperatorFlags()...)...)
+	must(t, err)
+	if lines := strings.Count(out, "\n"); lines != 9 || strings.Count(out, " ok ") != lines {
+		t.Errorf("not every step is ok:\n%s", out)
+	}
+}
+
 // logsCompared: the logs agree; when one side has lost its log, the other says which disclosures that one does not know.
 func logsCompared(t *testing.T, s *scene) {
 	q := about(data.Marisol())

@@ -8,6 +8,6 @@
 //
 // The agencies share servers and nothing else: each has a namespace, service accounts with the roles of config/rbac, mounts and
 // policies in Vault, a database with an administrator that is no superuser, and an authority for its own users. What people do,
-// Share does by the commands that people use (kubectl apply, entente agency export, entente agreement …), in the name of
+// Share does by the commands that people use (kubectl apply, entente agency export and import, entente agreement …), in the name of
 // people who have those rights and no others.
 package stack

@@ -28,7 +28,7 @@ func (s *Stack) Share(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"agencies, schema and datasets applied, and seen by the operators", s.describe},
-		{"agencies introduced to each other (entente agency export)", s.introduce},
+		{"agencies introduced to each other (entente agency export, import)", s.introduce},
 		{"agreement " + Agreement + " applied, accepted, signed, signatures exchanged; in force everywhere", func(ctx context.Context) error {
 			return s.Agree(ctx, terms)
 		}},
@@ -108,7 +108,7 @@ func (s *Stack) dataset(a *Agency) (*v1alpha1.Dataset, error) {
 	return d, nil
 }
 
-// introduce has every agency apply what the others print of themselves.
+// introduce has every agency import what the others print of themselves.
 func (s *Stack) introduce(ctx context.Context) error {
 	err := s.each(ctx, func(ctx context.Context, a *Agency) error {
 		text, err := s.Command(ctx, "agency", "export", "-n", a.Name, "--as", a.Platform)
@@ -125,7 +125,7 @@ func (s *Stack) introduce(ctx context.Context) error {
 			if peer == a {
 				continue
 			}
-			if _, err := a.Apply(ctx, peer.File("agency-export.yaml")); err != nil {
+			if _, err := s.Command(ctx, "agency", "import", "-f", peer.File("agency-export.yaml"), "-n", a.Name, "--as", a.Platform, "--yes"); err != nil {
 				return err
 			}
 		}
