@@ -82,7 +82,7 @@ func (r *reconciliations) Reconcile(ctx context.Context, request reconcile.Reque
 	if !due {
 		return later, nil
 	}
-	s, err := reconciliation.Run(ctx, r.logs, exchange.Receipts{Pool: r.pool, Peer: peer}, peer.Agency, w, nil)
+	s, err := r.pass(ctx, peer, w)
 	if status.Code(err) == codes.Unimplemented {
 		return later, nil // an older release, or an agency without a log of its own
 	}
@@ -102,7 +102,26 @@ func (r *reconciliations) Reconcile(ctx context.Context, request reconcile.Reque
 	if err := r.apply(ctx, a, next); err != nil {
 		return reconcile.Result{}, err
 	}
-	return later, r.tell(ctx, a.Name, last, next, s)
+	return later, r.tell(ctx, a.Name, last, s)
+}
+
+// passTimeout bounds one pass: a peer whose receipts come to no end does not keep the others waiting.
+const passTimeout = 10 * time.Minute
+
+func (r *reconciliations) pass(ctx context.Context, peer exchange.Peer, w receipt.Window) (*reconciliation.Summary, error) {
+	list, err := r.record.With(ctx, peer.Agency, "")
+	if err != nil {
+		return nil, err
+	}
+	between := make(map[string]bool, len(list))
+	for i := range list {
+		between[list[i].Name] = slices.ContainsFunc(list[i].Spec.Terms.Parties, func(p v1alpha1.Party) bool {
+			return p.Agency == peer.Agency && p.TrustDomain == peer.TrustDomain
+		})
+	}
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	return reconciliation.Run(ctx, r.logs, exchange.Receipts{Pool: r.pool, Peer: peer}, peer.Agency, w, between, nil)
 }
 
 func until(r *v1alpha1.Reconciliation) time.Time {
@@ -126,7 +145,7 @@ func summarised(s *reconciliation.Summary) *v1alpha1.Reconciliation {
 		out.OpenSince = &metav1.Time{Time: s.OpenSince}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Agreements)) {
-		if n := s.Agreements[name]; n > 0 && len(out.Open) < reconciliation.MaxOpen && len(name) <= 63 {
+		if n := s.Agreements[name]; n > 0 && len(out.Open) < reconciliation.MaxOpen {
 			out.Open = append(out.Open, v1alpha1.OpenReconciliation{Agreement: name, Disclosures: n})
 		}
 	}
@@ -152,7 +171,7 @@ func (r *reconciliations) apply(ctx context.Context, a *v1alpha1.Agency, next *v
 }
 
 // tell sets the condition on the agreements that were compared, and on those that were open before.
-func (r *reconciliations) tell(ctx context.Context, peer string, last, next *v1alpha1.Reconciliation, s *reconciliation.Summary) error {
+func (r *reconciliations) tell(ctx context.Context, peer string, last *v1alpha1.Reconciliation, s *reconciliation.Summary) error {
 	names := maps.Clone(s.Agreements)
 	if last != nil {
 		for _, o := range last.Open {
@@ -171,10 +190,8 @@ func (r *reconciliations) tell(ctx context.Context, peer string, last, next *v1a
 			continue
 		}
 		open := others[name]
-		for _, n := range next.Open {
-			if n.Agreement == name {
-				open = append(open, fmt.Sprintf("%d with %s", n.Disclosures, peer))
-			}
+		if n := s.Agreements[name]; n > 0 {
+			open = append(open, fmt.Sprintf("%d with %s", n, peer))
 		}
 		if err := r.condition(ctx, o, open); err != nil {
 			return err
@@ -202,7 +219,8 @@ func (r *reconciliations) openElsewhere(ctx context.Context, but string) (map[st
 }
 
 func (r *reconciliations) condition(ctx context.Context, a *v1alpha1.SharingAgreement, open []string) error {
-	o := observation{v1alpha1.ConditionReconciled, metav1.ConditionTrue, v1alpha1.ReasonLogsAgree, "the logs of all parties agree about what was disclosed"}
+	o := observation{v1alpha1.ConditionReconciled, metav1.ConditionTrue, v1alpha1.ReasonLogsAgree,
+		"the logs of all parties agreed about what was disclosed when they were last compared; what differed more than a week ago is not compared again: see entente audit reconcile --since"}
 	if len(open) > 0 {
 		o.status, o.reason = metav1.ConditionFalse, v1alpha1.ReasonLogsDiffer
 		o.message = fmt.Sprintf("disclosures that one log alone has, or that differ: %s; run entente audit reconcile --peer for each", strings.Join(open, ", "))

@@ -88,7 +88,7 @@ func (f *reconcileFlags) run(ctx context.Context, out, progress io.Writer) error
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("comparing"),
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200*time.Millisecond),
 		progressbar.OptionSetVisibility(isTerminal(progress)))
-	s, err := reconciliation.Run(ctx, ours, theirs, f.peer, w, func(finding receipt.Finding) {
+	s, err := reconciliation.Run(ctx, ours, theirs, f.peer, w, nil, func(finding receipt.Finding) {
 		_ = bar.Add(1)
 		if f.all || finding.Result.Faulty() || finding.Result == receipt.Unconfirmed {
 			print.finding(finding)

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -47,13 +48,33 @@ var _ receipt.Lister = Receipts{}
 // ListReceipts implements receipt.Lister. The peer is asked for what is between it and this agency, whose name it knows.
 func (r Receipts) ListReceipts(ctx context.Context, _ string, w receipt.Window, after string) ([]receipt.Receipt, string, error) {
 	var answer *exchangev1.ListReceiptsResponse
-	err := r.Pool.callWithin(ctx, receiptsTimeout, r.Peer, func(ctx context.Context, c exchangev1.ExchangeServiceClient) (err error) {
-		answer, err = c.ListReceipts(ctx, &exchangev1.ListReceiptsRequest{Since: timestamppb.New(w.Since), Until: timestamppb.New(w.Until), PageToken: after})
-		return err
+	err := unhurried(ctx, time.Second, func() error {
+		return r.Pool.callWithin(ctx, receiptsTimeout, r.Peer, func(ctx context.Context, c exchangev1.ExchangeServiceClient) (err error) {
+			answer, err = c.ListReceipts(ctx, &exchangev1.ListReceiptsRequest{Since: timestamppb.New(w.Since), Until: timestamppb.New(w.Until), PageToken: after})
+			return err
+		})
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	page, err := receipt.FromProtos(answer.GetReceipts())
 	return page, answer.GetNextPageToken(), err
+}
+
+// maxPauses bounds how often a page is asked for again.
+const maxPauses = 30
+
+// unhurried asks again, after a pause, while the peer says that too much is asked at once: a long window has more pages than that.
+func unhurried(ctx context.Context, pause time.Duration, ask func() error) error {
+	for range maxPauses {
+		if err := ask(); ReasonOf(err) != RateLimited {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return ask()
 }

@@ -22,20 +22,21 @@ type Summary struct {
 	// Counts by result, and how many disclosures were compared.
 	Counts   map[receipt.Result]int64
 	Compared int64
-	// Agreements that were used, as <id>.v<version>, with the number of disclosures that need to be looked into.
+	// Agreements between the two that were used, as <id>.v<version>, with the number of disclosures that need to be looked into.
 	Agreements map[string]int64
 	// OpenSince is the date of the first of those; zero: there is none.
 	OpenSince time.Time
 }
 
-// Run compares the logs over one window and calls each for every disclosure. ours and theirs are of this agency and of the peer.
-func Run(ctx context.Context, ours, theirs receipt.Lister, peer string, w receipt.Window, each func(receipt.Finding)) (*Summary, error) {
+// Run compares the logs over one window and calls each for every disclosure. ours and theirs are of this agency and of the peer;
+// between are the agreements that both are parties to: what the peer says of any other is counted, and said of no agreement.
+func Run(ctx context.Context, ours, theirs receipt.Lister, peer string, w receipt.Window, between map[string]bool, each func(receipt.Finding)) (*Summary, error) {
 	s := &Summary{Window: w, Counts: map[receipt.Result]int64{}, Agreements: map[string]int64{}}
 	for f, err := range receipt.Compare(receipt.All(ctx, ours, peer, w), receipt.All(ctx, theirs, peer, w)) {
 		if err != nil {
 			return nil, err
 		}
-		s.add(f)
+		s.add(f, between)
 		if each != nil {
 			each(f)
 		}
@@ -43,26 +44,23 @@ func Run(ctx context.Context, ours, theirs receipt.Lister, peer string, w receip
 	return s, nil
 }
 
-func (s *Summary) add(f receipt.Finding) {
+func (s *Summary) add(f receipt.Finding, between map[string]bool) {
 	s.Compared++
 	s.Counts[f.Result]++
-	name := f.Agreement + ".v" + strconv.FormatInt(f.Version, 10)
-	if _, known := s.Agreements[name]; known || len(s.Agreements) < maxAgreements {
-		s.Agreements[name] += 0
+	name, open := f.Agreement+".v"+strconv.FormatInt(f.Version, 10), int64(0)
+	if f.Result.Faulty() {
+		open = 1
 	}
-	if !f.Result.Faulty() {
+	if between[name] {
+		s.Agreements[name] += open
+	}
+	if open == 0 {
 		return
-	}
-	if _, known := s.Agreements[name]; known {
-		s.Agreements[name]++
 	}
 	if t, ok := receipt.Dated(f.Disclosure); ok && (s.OpenSince.IsZero() || t.Before(s.OpenSince)) {
 		s.OpenSince = t
 	}
 }
-
-// maxAgreements bounds what a peer that names agreements freely can make us remember.
-const maxAgreements = 100_000
 
 // Faulty is how many disclosures need to be looked into.
 func (s *Summary) Faulty() (n int64) {

@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"slices"
@@ -237,4 +238,27 @@ func TestCompareMerges(t *testing.T) {
 	if want := []Result{OnlySource, Matched, OnlyRecipient, Matched, OnlyRecipient}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+}
+
+// endless is a lister whose pages have nothing, and always another one after them.
+type endless struct {
+	t     *testing.T
+	pages int
+}
+
+func (e *endless) ListReceipts(_ context.Context, _ string, _ Window, after string) ([]Receipt, string, error) {
+	if e.pages++; e.pages > 10 {
+		e.t.Fatal("it is asked for ever")
+	}
+	return nil, after + "1", nil
+}
+
+func TestEndlessPages(t *testing.T) {
+	for _, err := range All(t.Context(), &endless{t: t}, "police", Window{start, start.Add(time.Hour)}) {
+		if err == nil {
+			t.Error("a receipt")
+		}
+		return
+	}
+	t.Error("no error")
 }

@@ -38,7 +38,7 @@ func All(ctx context.Context, l Lister, peer string, w Window) iter.Seq2[Receipt
 			switch {
 			case next == "":
 				return
-			case next <= after:
+			case next != last || last == after: // each page ends with the id that the next one begins after
 				yield(Receipt{}, errors.New("the pages of receipts do not go on"))
 				return
 			}
