@@ -71,15 +71,15 @@ WHERE q.queries < CAST($6 AS bigint) AND (CAST($5 AS bigint) = 0 OR q.records < 
 RETURNING queries, records, granted`
 	settleSQL = `UPDATE entente_quota SET records = records - CAST($5 AS bigint) WHERE agreement = $1 AND clause = $2 AND recipient = $3 AND day = $4 RETURNING queries, records`
 	usedSQL   = `SELECT queries, records FROM entente_quota WHERE agreement = $1 AND clause = $2 AND recipient = $3 AND day = $4`
-	// The clock is not asked: one that was set ahead, of one of many replicas even, would have today's use forgotten.
-	sweepSQL = `DELETE FROM entente_quota WHERE day < (SELECT MIN(day) FROM (SELECT DISTINCT day FROM entente_quota ORDER BY day DESC LIMIT $1) AS kept)`
+	// The clock alone is not believed: one that was set ahead, of one of many replicas even, would have today's use forgotten.
+	sweepSQL = `DELETE FROM entente_quota WHERE day < $1 AND day < (SELECT MIN(day) FROM (SELECT DISTINCT day FROM entente_quota ORDER BY day DESC LIMIT $2) AS kept)`
 )
 
 // noLimit stands for a limit that is not set; half of what fits, so that sums do.
 const noLimit = int64(1) << 62
 
-// keepDays is how many days on which something was counted are kept.
-const keepDays = 8
+// keepDays is how long past days are kept, and how many on which something was counted.
+const keepDays = 7
 
 // OpenEmbedded opens a store in a file, which it makes if there is none: for a gateway of one replica.
 func OpenEmbedded(path string) (*Store, error) {
@@ -198,7 +198,7 @@ func (s *Store) Used(ctx context.Context, k Key, at time.Time) (used Used, err e
 	return used, nil
 }
 
-// sweepOnce removes all but the last keepDays days, once a day. It is no harm when it fails: the next day tries again.
+// sweepOnce removes what is older than keepDays, once a day. It is no harm when it fails: the next day tries again.
 func (s *Store) sweepOnce(ctx context.Context, at time.Time) {
 	day := Day(at)
 	s.mu.Lock()
@@ -206,7 +206,7 @@ func (s *Store) sweepOnce(ctx context.Context, at time.Time) {
 	s.swept = day
 	s.mu.Unlock()
 	if due {
-		_, _ = s.db.ExecContext(ctx, s.sweep, keepDays)
+		_, _ = s.db.ExecContext(ctx, s.sweep, Day(at.AddDate(0, 0, -keepDays)), keepDays)
 	}
 }
 
