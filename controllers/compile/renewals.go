@@ -124,6 +124,7 @@ var renewable = []check{
 	notExpired,
 	notDeleted,
 	priorInForce,
+	renewalOpen,
 	onlyRenewal,
 }
 
@@ -135,6 +136,15 @@ func priorInForce(_ *compiler, v *version) (reason, message string, failed bool)
 		return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("version %d, which this one renews, is not in force", p.terms.Version), true
 	case len(gone) > 0:
 		return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("of version %d, which this one renews, a party has withdrawn", p.terms.Version), true
+	}
+	return "", "", false
+}
+
+// renewalOpen: where the parties agreed not to decide on a renewal before a date, nobody has decided on one for them.
+func renewalOpen(c *compiler, v *version) (reason, message string, failed bool) {
+	p := v.prior()
+	if from := p.terms.Term.RenewFrom; !from.IsZero() && c.now.Before(from.Time) {
+		return v1alpha1.ReasonAwaitingDecision, fmt.Sprintf("version %d is not renewed before %s (term.renewFrom)", p.terms.Version, stamp(*from)), true
 	}
 	return "", "", false
 }

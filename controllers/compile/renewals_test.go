@@ -29,6 +29,11 @@ func TestRenewalWaits(t *testing.T) {
 			f.agreements[name].Spec.Signatures[0].JWS = sign("state-police", "state-police", f.digest(name), proposed.AddDate(0, -2, 0))
 		}
 	}
+	renewFrom := func(f *fixture, at time.Time) {
+		one, two := terms(f, "wages.v1"), terms(f, "wages.v2")
+		one.Term.RenewFrom, two.Term.RenewFrom = &metav1.Time{Time: at}, two.Term.NotBefore.DeepCopy()
+		rebound(f)
+	}
 	before := proposed.AddDate(0, 0, -1)
 	for _, c := range []struct {
 		name string
@@ -100,6 +105,8 @@ func TestRenewalWaits(t *testing.T) {
 			}}
 		}, want: "the terms are not acceptable"},
 		{name: "something that it refers to is gone", edit: func(f *fixture) { delete(f.datasets, "wages") }, want: "something that the terms refer to is missing"},
+		{name: "before the parties may decide on a renewal", edit: func(f *fixture) { renewFrom(f, proposed.AddDate(0, 1, 0)) }, want: "not renewed before 2026-05-01T00:00:00Z"},
+		{name: "once the parties may decide on a renewal", edit: func(f *fixture) { renewFrom(f, proposed) }, signed: true},
 		{name: "another renewal was decided on before", edit: func(f *fixture) {
 			v4 := f.agreements["wages.v2"].DeepCopy()
 			v4.Name, v4.Spec.Terms.Version = "wages.v4", 4

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/entente-dev/entente/api/v1alpha1"
 )
 
@@ -50,6 +52,18 @@ func (r *Renewal) Covers(renewal, superseded *v1alpha1.AgreementTerms) (ok bool,
 	changed = slices.DeleteFunc(changed, func(name string) bool { return slices.Contains(r.free, name) })
 	if len(changed) > 0 {
 		return false, "the renewal changes " + strings.Join(changed, ", ")
+	}
+	// The term may differ; that it is reviewed, or renewed in its own time, is not a matter of dates.
+	for _, d := range []struct {
+		name     string
+		had, has *metav1.Time
+	}{
+		{"term.reviewBy", superseded.Term.ReviewBy, renewal.Term.ReviewBy},
+		{"term.renewFrom", superseded.Term.RenewFrom, renewal.Term.RenewFrom},
+	} {
+		if !d.had.IsZero() && d.has.IsZero() {
+			return false, "the renewal leaves out " + d.name
+		}
 	}
 	kept, err := r.when.holds(map[string]any{"terms": valueOf(renewal.Sorted()), prior: valueOf(superseded.Sorted())})
 	if err != nil {

@@ -35,6 +35,8 @@ func TestRenewalCovers(t *testing.T) {
 		}, "the renewal changes clauses"},
 		{"a member appears", v1alpha1.Renewals{When: "true"}, func(n *v1alpha1.AgreementTerms) { n.Justification = "because" }, "the renewal changes justification"},
 		{"a member goes", v1alpha1.Renewals{When: "true"}, func(n *v1alpha1.AgreementTerms) { n.LegalAuthority = nil }, "the renewal changes legalAuthority"},
+		{"no review any more", v1alpha1.Renewals{When: year}, func(n *v1alpha1.AgreementTerms) { n.Term.ReviewBy = nil }, "the renewal leaves out term.reviewBy"},
+		{"no window of renewal any more", v1alpha1.Renewals{When: year}, func(n *v1alpha1.AgreementTerms) { n.Term.RenewFrom = nil }, "the renewal leaves out term.renewFrom"},
 		{"fewer decisions", v1alpha1.Renewals{When: "true"}, func(n *v1alpha1.AgreementTerms) { n.RequiredDecisions = nil }, "the renewal changes requiredDecisions"},
 		{"another title, which may change", v1alpha1.Renewals{When: "true", MayChange: []string{"title"}}, func(n *v1alpha1.AgreementTerms) { n.Title = "Wages again" }, ""},
 		{"clauses that may change, within what the expression says", v1alpha1.Renewals{
@@ -53,6 +55,7 @@ func TestRenewalCovers(t *testing.T) {
 			prior.LegalAuthority = []v1alpha1.LegalAuthority{{Citation: "Code 1"}}
 			prior.RequiredDecisions = []v1alpha1.RequiredDecision{{Agency: "labor-inspectorate", Role: "system-owner"}}
 			prior.Clauses[0].Fields = []string{"employer", "monthly_wage"}
+			prior.Term.ReviewBy, prior.Term.RenewFrom = prior.Term.NotAfter.DeepCopy(), prior.Term.NotBefore.DeepCopy()
 			next := prior.DeepCopy()
 			next.Version, next.Supersedes = prior.Version+1, prior.Version
 			next.Term.NotBefore, next.Term.NotAfter = prior.Term.NotAfter, metav1.NewTime(prior.Term.NotAfter.AddDate(1, 0, 0))
