@@ -255,6 +255,21 @@ func TestRegisterRefuses(t *testing.T) {
 	if err := r.Write(dir); err == nil {
 		t.Error("a folder of something else was replaced")
 	}
+
+	// An edition beside which somebody put something else.
+	site := filepath.Join(t.TempDir(), "site")
+	if err := r.Write(site); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(site, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Write(site); err == nil || !strings.Contains(err.Error(), "precious") {
+		t.Errorf("what is no register's was thrown away: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(site, "precious")); err != nil {
+		t.Error(err)
+	}
 }
 
 // Without logs there are no numbers, and the pages say so.

@@ -234,6 +234,9 @@ func monthName(month string) string {
 	return t.Format("January 2006")
 }
 
+// editionHas are what an edition's folder holds, and so what the next one may replace.
+var editionHas = []string{"agreements", "index.html", "register.json", "style.css"}
+
 // Write writes the site into the folder, in one step: it takes the place of an earlier edition, and of nothing else.
 func (r *Register) Write(out string) error {
 	content, err := r.render()
@@ -241,11 +244,14 @@ func (r *Register) Write(out string) error {
 		return err
 	}
 	out = filepath.Clean(out)
-	switch entries, err := os.ReadDir(out); {
-	case err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "register.json" }):
-		return fmt.Errorf("%s holds something else than a register: name an empty folder, or one that is not there", out)
-	case err != nil && !errors.Is(err, os.ErrNotExist):
+	entries, err := os.ReadDir(out)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains(editionHas, e.Name()) {
+			return fmt.Errorf("%s holds something else than a register (%s), which would be gone: name an empty folder, or one that is not there", out, e.Name())
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return err
