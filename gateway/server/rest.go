@@ -51,6 +51,8 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if s.Log != nil && strings.HasPrefix(r.URL.Path, "/log/") {
+		// Strangers share its few places: one who does not read his answer must not keep his.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 		s.Log.ServeHTTP(w, r) // it decides nothing and has nothing personal
 		return
 	}
