@@ -339,3 +339,32 @@ func TestSlowAndDead(t *testing.T) {
 		t.Errorf("require_all: %d %+v", code, a)
 	}
 }
+
+// TestEndedWhileHeld: what an all-or-nothing query holds back until the last source has answered is not released under an agreement that
+// has ended meanwhile.
+func TestEndedWhileHeld(t *testing.T) {
+	for _, granularity := range []string{"Records", "Existence"} {
+		rec := startAgency(t, "state-police", options{})
+		quick, slow := startAgency(t, "a-quick", options{people: 100}), startAgency(t, "b-slow", options{people: 100})
+		agree("agr-a", []route.Clause{clause("x", quick, rec)}, quick, rec)
+		agree("agr-b", []route.Clause{clause("x", slow, rec)}, slow, rec)
+		slow.sources.hook(func(ctx context.Context) error {
+			// The other's answer is here: its outcome is in the log.
+			for ctx.Err() == nil {
+				for _, r := range rec.records() {
+					if r.Kind == audit.Outcome && r.Source == "a-quick" {
+						time.Sleep(50 * time.Millisecond) // and it is held
+						rec.apply("agr-a", &route.Tombstone{Reason: "Terminated", At: time.Now()})
+						return nil
+					}
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			return ctx.Err()
+		})
+		code, a := rec.query(t, rec.client("alice"), q(`person_number == "P000042"`, `"requireAll":true`, `"granularity":"`+granularity+`"`))
+		if code != 403 || len(a.Records) != 0 || a.Reason != "RequireAll" || a.Sources[0].Outcome != "DENIED" || a.Sources[0].Reason != "agreement" || a.Sources[0].Exists != nil {
+			t.Errorf("%s: %d %+v", granularity, code, a)
+		}
+	}
+}

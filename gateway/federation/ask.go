@@ -93,7 +93,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	}
 
 	// A connection whose agreement ends is closed under the question.
-	if cut := status.Code(err) == codes.Canceled && ctx.Err() == nil; (cut || err == nil && disclosed(a.result.GetOutcome())) && !a.standing() {
+	if cut := status.Code(err) == codes.Canceled && ctx.Err() == nil; (cut || err == nil && disclosed(a.result.GetOutcome())) && !a.q.core.standing(a.ch) {
 		err = errEnded
 	}
 	s := a.status(ctx, err, timedOut)
@@ -146,7 +146,7 @@ func (a *asking) end() error {
 	if a.pending != nil {
 		return a.release()
 	}
-	if !a.standing() {
+	if !a.q.core.standing(a.ch) {
 		return errEnded
 	}
 	return nil
@@ -203,7 +203,7 @@ func (a *asking) check(b *gatewayv1.RecordBatch) error {
 
 // release gives the pending batch to the user, with the provenance that this side knows to be true.
 func (a *asking) release() error {
-	if !a.standing() {
+	if !a.q.core.standing(a.ch) {
 		return errEnded
 	}
 	b := a.pending
@@ -227,19 +227,20 @@ func (a *asking) obligations() *gatewayv1.Obligations {
 
 // standing says whether this side's agreement is still in force in the version under which the source was asked, and its clause still
 // lets this agency ask.
-func (a *asking) standing() bool {
-	r := a.q.core.Table.Get(a.ch.agreement)
+func (c *Core) standing(ch *choice) bool {
+	r := c.Table.Get(ch.agreement)
 	if r == nil {
 		return false
 	}
-	now := a.q.core.Now()
+	now := c.Now()
 	v := r.Current(now)
-	if v == nil || v.Version != a.ch.plan.Version.Version || v.Digest != a.ch.plan.Version.Digest {
+	if v == nil || v.Version != ch.plan.Version.Version || v.Digest != ch.plan.Version.Digest {
 		return false
 	}
+	self := c.self
 	return slices.ContainsFunc(v.Clauses, func(c route.Clause) bool {
-		_, ok := c.Admits(a.q.core.self, now)
-		return c.Name == a.ch.clause && c.Withheld == "" && ok
+		_, ok := c.Admits(self, now)
+		return c.Name == ch.clause && c.Withheld == "" && ok
 	})
 }
 

@@ -163,7 +163,7 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 			return err
 		}
 	}
-	return q.close(statuses)
+	return q.close(choices, statuses)
 }
 
 // timeout leaves some of the user's time to say that a source was too late.
@@ -225,7 +225,10 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 }
 
 // close ends the answer with its summary; an all-or-nothing query releases its records here, or fails.
-func (q *query) close(statuses []*gatewayv1.SourceStatus) error {
+func (q *query) close(choices []*choice, statuses []*gatewayv1.SourceStatus) error {
+	if q.out.hold {
+		q.lapse(choices, statuses)
+	}
 	summary := &gatewayv1.QuerySummary{QueryId: q.id, Complete: true}
 	var failed []string
 	for _, s := range statuses {
@@ -242,7 +245,7 @@ func (q *query) close(statuses []*gatewayv1.SourceStatus) error {
 		}
 	}
 	if q.out.hold {
-		if err := q.out.settle(statuses, failed); err != nil {
+		if err := q.out.settle(statuses, failed, func() bool { return q.lapse(choices, statuses) }); err != nil {
 			return err
 		}
 	}

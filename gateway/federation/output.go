@@ -38,21 +38,45 @@ func (o *output) status(s *gatewayv1.SourceStatus) error {
 	return o.write(&gatewayv1.QueryResponse{Source: s})
 }
 
-// settle ends an all-or-nothing query: everything is released, or nothing but the statuses.
-func (o *output) settle(statuses []*gatewayv1.SourceStatus, failed []string) error {
+// lapse takes back what an all-or-nothing query was told under agreements that have ended since, and says whether it took anything.
+func (q *query) lapse(choices []*choice, statuses []*gatewayv1.SourceStatus) (lapsed bool) {
+	for i, s := range statuses {
+		if s == nil || !disclosed(s.GetOutcome()) || q.core.standing(choices[i]) {
+			continue
+		}
+		lapsed = true
+		statuses[i] = &gatewayv1.SourceStatus{
+			Agency: s.GetAgency(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureId: s.GetDisclosureId(), Granularity: s.GetGranularity(),
+			Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Reason: "agreement", Message: "the agreement ended before every source had answered", ElapsedMicros: s.GetElapsedMicros(),
+		}
+	}
+	return lapsed
+}
+
+var errLapsed = &Error{Kind: Incomplete, Reason: ReasonRequireAll, Message: "an agreement ended while the answer was released, which is not whole: ask again"}
+
+// settle ends an all-or-nothing query: everything is released, or nothing but the statuses. A caller may take its time to read: lapsed
+// looks again before each piece.
+func (o *output) settle(statuses []*gatewayv1.SourceStatus, failed []string, lapsed func() bool) error {
 	if len(failed) == 0 {
 		for _, b := range o.held {
+			if lapsed() {
+				return errLapsed
+			}
 			if err := o.write(&gatewayv1.QueryResponse{Records: b}); err != nil {
 				return err
 			}
 		}
 	}
 	o.held = nil
-	for _, s := range statuses {
-		if s == nil {
+	for i := range statuses {
+		if statuses[i] == nil {
 			continue
 		}
-		if err := o.write(&gatewayv1.QueryResponse{Source: s}); err != nil {
+		if lapsed() && len(failed) == 0 {
+			return errLapsed
+		}
+		if err := o.write(&gatewayv1.QueryResponse{Source: statuses[i]}); err != nil {
 			return err
 		}
 	}
