@@ -26,6 +26,8 @@ type Covered struct {
 	// Entries that were read, and how many of them have no payload any more: what was in them cannot be found.
 	Entries uint64 `json:"entries"`
 	Erased  uint64 `json:"erased,omitempty"`
+	// ErasedIn are the months (UTC, as 2006-01) of those entries.
+	ErasedIn map[string]bool `json:"-"`
 	// First and Last are the times of the first and of the last entry.
 	First time.Time `json:"first,omitzero"`
 	Last  time.Time `json:"last,omitzero"`
@@ -74,6 +76,10 @@ func each(ctx context.Context, logs []Log, fn func(*Log, *audit.Entry) error) ([
 			c.Last, c.Head = e.Time, e.Hash.String()
 			if e.Erased {
 				c.Erased++
+				if c.ErasedIn == nil {
+					c.ErasedIn = map[string]bool{}
+				}
+				c.ErasedIn[e.Time.Format("2006-01")] = true
 				return nil
 			}
 			return fn(l, &e)

@@ -223,3 +223,19 @@ func TestExport(t *testing.T) {
 		}
 	}
 }
+
+// TestErasedIn: an answer says of which months something is gone.
+func TestErasedIn(t *testing.T) {
+	r := newReplica(t, "gateway-0")
+	first := r.disclose(func(rec *audit.Record) { rec.Hit = true })
+	r.now = r.now.AddDate(0, 2, 0)
+	r.disclose(func(rec *audit.Record) { rec.Hit = true })
+	_, err := r.log.Erase(t.Context(), audit.Selection{Disclosure: first}, audit.Order{Text: "in error"})
+	must(t, err)
+	must(t, r.log.Close())
+	months, covered, err := Monthly(t.Context(), Scope{Logs: []Log{r.open()}}, []string{"anvil"})
+	must(t, err)
+	if len(months) != 1 || len(covered[0].ErasedIn) != 1 || !covered[0].ErasedIn["2026-10"] {
+		t.Errorf("%+v, erased in %v", months, covered[0].ErasedIn)
+	}
+}

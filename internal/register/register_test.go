@@ -76,7 +76,7 @@ func TestEditionsAgree(t *testing.T) {
 	shown := map[string]string{}
 	for i := 1; i < 30; i++ {
 		until := begin.AddDate(0, i, 0)
-		for _, u := range uses("anvil", months[:i], begin, until, 10) {
+		for _, u := range uses("anvil", months[:i], nil, begin, until, 10) {
 			rows := map[string]Row{}
 			for _, m := range u.Months {
 				rows[m.Month] = m.Row
@@ -269,6 +269,27 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(site, "precious")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestErased: of a month from which something was erased nothing is shown, whether or not anything is left of it.
+func TestErased(t *testing.T) {
+	in := input()
+	in.Logs[0].ErasedIn = map[string]bool{"2026-09": true}
+	r, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.Agreements[0].Use[0].Months[1].Row, (Row{notShown, notShown, notShown}); got != want {
+		t.Errorf("anvil: %+v", got)
+	}
+	if u := r.Agreements[1].Use; len(u) == 0 || u[0].Months[1].Found != notShown {
+		t.Errorf("bridge was not used, it is said: %+v", u)
+	}
+	year := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	u := uses("anvil", []accounting.Month{{Agreement: "anvil", Side: "Source", Month: year, Counts: accounting.Counts{Hits: 50}}}, map[string]bool{"2025-05": true}, year, year.AddDate(1, 0, 0), 10)
+	if got, want := *u[0].Total, (Row{notShown, notShown, notShown}); got != want {
+		t.Errorf("the total of a year that is not whole: %+v", got)
 	}
 }
 

@@ -108,6 +108,10 @@ func Make(in Input) (*Register, error) {
 	if !begin.IsZero() && begin.Before(in.Until) {
 		r.CountedUntil = in.Until
 	}
+	erased := map[string]bool{}
+	for _, l := range in.Logs {
+		maps.Copy(erased, l.ErasedIn)
+	}
 	seen := map[string]bool{}
 	for _, a := range in.Agreements {
 		if !InForce(a, in.Now) {
@@ -128,7 +132,7 @@ func Make(in Input) (*Register, error) {
 		}
 		e := Entry{RegisterEntry: *entry}
 		if !r.CountedUntil.IsZero() {
-			e.Use = uses(id, in.Use, begin, in.Until, in.K)
+			e.Use = uses(id, in.Use, erased, begin, in.Until, in.K)
 		}
 		r.Agreements = append(r.Agreements, e)
 	}

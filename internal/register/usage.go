@@ -63,8 +63,9 @@ func LastMonth(now time.Time) time.Time {
 }
 
 // uses makes the tables of one agreement, from the month in which the logs begin (whole: the first whole month) until just
-// before until.
-func uses(id string, months []accounting.Month, begin, until time.Time, k int64) []Use {
+// before until. Of a month with erased records nothing is shown: the numbers would be too small, and beside those of an earlier
+// edition would tell how many were erased.
+func uses(id string, months []accounting.Month, erased map[string]bool, begin, until time.Time, k int64) []Use {
 	var out []Use
 	for _, side := range asked {
 		counts := map[string]accounting.Counts{}
@@ -73,11 +74,11 @@ func uses(id string, months []accounting.Month, begin, until time.Time, k int64)
 				counts[m.Month.Format("2006-01")] = m.Counts
 			}
 		}
-		if len(counts) == 0 {
+		if len(counts) == 0 && len(erased) == 0 {
 			continue
 		}
 		for year := until.AddDate(0, 0, -1).Year(); year >= begin.Year(); year-- {
-			if u := useIn(year, counts, begin, until, k); len(u.Months) > 0 {
+			if u := useIn(year, counts, erased, begin, until, k); len(u.Months) > 0 {
 				u.Side = side.words
 				out = append(out, u)
 			}
@@ -86,20 +87,30 @@ func uses(id string, months []accounting.Month, begin, until time.Time, k int64)
 	return out
 }
 
-func useIn(year int, counts map[string]accounting.Counts, begin, until time.Time, k int64) Use {
+func useIn(year int, counts map[string]accounting.Counts, erased map[string]bool, begin, until time.Time, k int64) Use {
 	u := Use{Year: year}
+	whole := true
 	var found, nothing, refused []int64
 	for month := time.January; month <= time.December; month++ {
 		at := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
 		if at.Before(begin) || !at.Before(until) {
 			continue
 		}
-		n := counts[at.Format("2006-01")]
-		u.Months = append(u.Months, Month{Month: at.Format("2006-01"), Row: Row{show(n.Hits, k), show(n.NoHits, k), show(n.Denied, k)}})
+		name := at.Format("2006-01")
+		if erased[name] {
+			u.Months = append(u.Months, Month{Month: name, Row: Row{notShown, notShown, notShown}})
+			whole = false
+			continue
+		}
+		n := counts[name]
+		u.Months = append(u.Months, Month{Month: name, Row: Row{show(n.Hits, k), show(n.NoHits, k), show(n.Denied, k)}})
 		found, nothing, refused = append(found, n.Hits), append(nothing, n.NoHits), append(refused, n.Denied)
 	}
 	if len(u.Months) == 12 {
-		u.Total = &Row{total(found, k), total(nothing, k), total(refused, k)}
+		u.Total = &Row{notShown, notShown, notShown}
+		if whole {
+			*u.Total = Row{total(found, k), total(nothing, k), total(refused, k)}
+		}
 	}
 	slices.Reverse(u.Months) // the latest first
 	return u
