@@ -27,8 +27,8 @@ type Line struct {
 type ExportOptions struct {
 	Logs  []Log
 	Since time.Time
-	// WithParameters keeps what identifies persons: filters, case references, messages, subject tokens and the names of the
-	// agency's own users.
+	// WithParameters keeps what identifies persons: filters, case references, messages, subject tokens, the names of the
+	// agency's own users, and the claims of users.
 	WithParameters bool
 	// Poll, when it is not zero, goes on after the end of the logs and looks for new entries that often, until ctx ends.
 	Poll time.Duration
@@ -98,6 +98,7 @@ func (o *ExportOptions) export(ctx context.Context, l *Log, next *uint64, fn fun
 func redact(r *audit.Record) {
 	r.Filter, r.Message, r.LocalUser, r.SubjectToken, r.SubjectTokens = "", "", "", "", nil
 	r.Justification.CaseReference = ""
+	r.Claims = nil // what a decision reads of a user may be a name
 }
 
 // newest changes when something was written to the log: the size is preallocated, so that the time says it.
