@@ -18,8 +18,8 @@ func newAuditExportCommand() *cobra.Command {
 		Use:   "export --dir DIR",
 		Short: "Print entries as JSON lines, for other systems",
 		Long: `Prints every entry as a JSON document on a line of its own, for a system that collects events. What identifies persons is left out
-(NIST SP 800-53 AU-3(3)): filters, case references, messages, subject tokens, claims of users and the names of the agency's own users; the
-user's pseudonym stays. --with-parameters prints it all: the system that takes it then holds personal data.
+(NIST SP 800-53 AU-3(3)): filters, case references, messages, subject tokens, claims of users, the names of the agency's own users, and the digests
+of query and answer, by which a guess can be tried; the user's pseudonym stays. --with-parameters prints it all: the system that takes it then holds personal data.
 
 --follow goes on with new entries until it is stopped. After a restart begin with --since; origin and seq say which lines the
 other system has already.`,

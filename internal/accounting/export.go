@@ -28,7 +28,7 @@ type ExportOptions struct {
 	Logs  []Log
 	Since time.Time
 	// WithParameters keeps what identifies persons: filters, case references, messages, subject tokens, the names of the
-	// agency's own users, and the claims of users.
+	// agency's own users, the claims of users, and the digests of query and answer, by which a guess can be tried.
 	WithParameters bool
 	// Poll, when it is not zero, goes on after the end of the logs and looks for new entries that often, until ctx ends.
 	Poll time.Duration
@@ -99,6 +99,8 @@ func redact(r *audit.Record) {
 	r.Filter, r.Message, r.LocalUser, r.SubjectToken, r.SubjectTokens = "", "", "", "", nil
 	r.Justification.CaseReference = ""
 	r.Claims = nil // what a decision reads of a user may be a name
+	// They are of the filter and of the records, with no salt: whoever guesses a person could try.
+	r.QueryDigest, r.ResponseDigest = "", ""
 }
 
 // newest changes when something was written to the log: the size is preallocated, so that the time says it.

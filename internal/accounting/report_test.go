@@ -186,7 +186,7 @@ func TestExport(t *testing.T) {
 	}
 	must(t, Export(t.Context(), ExportOptions{Logs: logs}, collect))
 	all := strings.Join(lines, "\n")
-	for _, trace := range []string{"Doe", "TF-2026-001", "eve@police", a.token("X1"), a.token("X0")} {
+	for _, trace := range []string{"Doe", "TF-2026-001", "eve@police", "sha256:query", "sha256:answer", a.token("X1"), a.token("X0")} {
 		if strings.Contains(all, trace) {
 			t.Errorf("%q was not left out", trace)
 		}
