@@ -70,8 +70,28 @@ func (e errNothing) Error() string { return string(e) }
 type walk struct {
 	Config
 	skew       *exchange.Skew
-	agreements []*exchangev1.Agreement
+	shown      shown
 	credential *tls.Certificate
+}
+
+// shown is what the peer's list of agreements came to: however long it is, no more is kept of it.
+type shown struct {
+	versions, same int
+	// other is the name of the first with other terms than ours; empty: there is none.
+	other string
+	// unknown: one had members that this release does not know.
+	unknown bool
+}
+
+func (s *shown) add(a *exchangev1.Agreement, digests map[string]string) {
+	s.versions++
+	s.unknown = s.unknown || len(a.ProtoReflect().GetUnknown()) > 0
+	switch digest, ok := digests[a.GetName()]; {
+	case ok && digest == a.GetDigest():
+		s.same++
+	case ok && s.other == "":
+		s.other = a.GetName()
+	}
 }
 
 // Check walks the steps in order, tells each, and says whether all that were tried went well. After the first that fails none is tried.
@@ -157,11 +177,11 @@ func (w *walk) list(ctx context.Context) (string, error) {
 	pool := exchange.NewPool(w.Own)
 	defer pool.Close()
 	to := exchange.Peer{Party: w.Peer.Party, Endpoint: w.Peer.Exchange, Bundle: w.Peer.TrustBundle}
-	skew, err := pool.List(ctx, to, w.Now, func(a *exchangev1.Agreement) { w.agreements = append(w.agreements, a) })
+	skew, err := pool.List(ctx, to, w.Now, func(a *exchangev1.Agreement) { w.shown.add(a, w.Digests) })
 	w.skew = skew
 	switch code := status.Code(err); {
 	case err == nil:
-		return fmt.Sprintf("answers; shows %d versions of agreements", len(w.agreements)), nil
+		return fmt.Sprintf("answers; shows %d versions of agreements", w.shown.versions), nil
 	case code == codes.Unimplemented:
 		return "answers; agreements and decisions travel by file", nil
 	case code == codes.PermissionDenied, code == codes.Unauthenticated:
@@ -194,32 +214,23 @@ func (w *walk) clock(context.Context) (string, error) {
 
 // release looks at whether the peer's answers are of a form that this release knows.
 func (w *walk) release(context.Context) (string, error) {
-	if len(w.agreements) == 0 {
+	switch {
+	case w.shown.versions == 0:
 		return "", errNothing("nothing was shown that tells")
-	}
-	for _, a := range w.agreements {
-		if len(a.ProtoReflect().GetUnknown()) > 0 {
-			return "", &fault{"answers with members that this release does not know", "upgrade this agency to the other's release"}
-		}
+	case w.shown.unknown:
+		return "", &fault{"answers with members that this release does not know", "upgrade this agency to the other's release"}
 	}
 	return "answers with nothing that this release does not know", nil
 }
 
 func (w *walk) compare(context.Context) (string, error) {
-	same := 0
-	for _, a := range w.agreements {
-		digest, ok := w.Digests[a.GetName()]
-		switch {
-		case ok && digest != a.GetDigest():
-			return "", &fault{"the two agencies have other terms under the name " + a.GetName(), "compare `entente agreement digest` on both sides; one of them applies its terms as a new version"}
-		case ok:
-			same++
-		}
-	}
-	if same == 0 {
+	switch {
+	case w.shown.other != "":
+		return "", &fault{"the two agencies have other terms under the name " + w.shown.other, "compare `entente agreement digest` on both sides; one of them applies its terms as a new version"}
+	case w.shown.same == 0:
 		return "", errNothing("there is none yet that both agencies know")
 	}
-	return fmt.Sprintf("%d with the same terms on both sides", same), nil
+	return fmt.Sprintf("%d with the same terms on both sides", w.shown.same), nil
 }
 
 func (w *walk) issue(ctx context.Context) (string, error) {
