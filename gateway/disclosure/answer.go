@@ -287,7 +287,7 @@ func (d *disclosure) result(outcome gatewayv1.Outcome, reason, message string) *
 	s := &gatewayv1.SourceStatus{
 		Agency: d.core.Table.Self().Agency, Outcome: outcome, Reason: reason,
 		// Some messages repeat what the request said, at whatever length.
-		Message: Cut(message, 1024), Agreement: Cut(d.req.GetAgreement(), 64), Clause: Cut(d.req.GetClause(), 64), DisclosureId: d.id,
+		Message: audit.Cut(message, 1024), Agreement: audit.Cut(d.req.GetAgreement(), 64), Clause: audit.Cut(d.req.GetClause(), 64), DisclosureId: d.id,
 	}
 	if d.plan != nil {
 		s.Agreement = d.agreement()
@@ -335,28 +335,21 @@ func (d *disclosure) record(kind audit.Kind) audit.Record {
 // bounded cuts what an authenticated but hostile peer may have made too large for a record: the log must hold the refusal.
 func bounded(r audit.Record) audit.Record {
 	for _, s := range []*string{&r.Agreement, &r.Clause, &r.Purpose, &r.User, &r.Justification.CaseReference, &r.Justification.SubjectRole, &r.Justification.Aim, &r.Justification.Jurisdiction} {
-		*s = Cut(*s, 256)
+		*s = audit.Cut(*s, 256)
 	}
-	r.Filter = Cut(r.Filter, 16<<10)
+	r.Filter = audit.Cut(r.Filter, 28<<10)
 	if len(r.Fields) > 256 {
 		r.Fields = r.Fields[:256]
 	}
 	total := 0
 	for i, f := range r.Fields {
-		if total += min(len(f), 128); len(f) > 128 || total > 16<<10 {
+		n := audit.Length(f)
+		if total += n; n > 128 || total > 16<<10 {
 			r.Fields = append(append([]string(nil), r.Fields[:i]...), "…")
 			break
 		}
 	}
 	return r
-}
-
-// Cut shortens a text for the log and says that it did.
-func Cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + fmt.Sprintf("… (%d bytes)", len(s))
 }
 
 // outcome is the record of how it ended.

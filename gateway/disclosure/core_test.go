@@ -121,3 +121,26 @@ func TestSpellingOfID(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// TestRefusalOfAnyTextIsLogged: what JSON writes in six bytes for one does not make a refusal too large for the log.
+func TestRefusalOfAnyTextIsLogged(t *testing.T) {
+	core, _ := newCore(t)
+	for name, text := range map[string]string{"control characters": "\x01", "quotes": `"`, "line separators": "\u2028", "letters": "x"} {
+		fields := make([]string, 300)
+		for i := range fields {
+			fields[i] = strings.Repeat(text, 64/len(text))
+		}
+		var result *gatewayv1.SourceStatus
+		long := strings.Repeat(text, 40_000/len(text))
+		err := core.Retrieve(context.Background(), Caller{Recipient: "police", Agreement: "agr", NotAfter: time.Now().Add(time.Hour)}, &gatewayv1.RetrieveRequest{
+			DisclosureId: uuid.Must(uuid.NewV7()).String(), Agreement: long, Clause: long, Schema: long, Filter: long, Purpose: long, Fields: fields, User: long,
+			Justification: &gatewayv1.Justification{CaseReference: long, SubjectRole: long, Aim: long, Jurisdiction: long},
+		}, func(f *gatewayv1.RetrieveResponse) error {
+			result = f.GetResult()
+			return nil
+		})
+		if err != nil || result.GetOutcome() != gatewayv1.Outcome_OUTCOME_DENIED {
+			t.Errorf("%s: %s %s, %v", name, result.GetOutcome(), result.GetReason(), err)
+		}
+	}
+}

@@ -15,16 +15,19 @@ func (q *query) base(kind audit.Kind) audit.Record {
 	j := q.req.GetJustification()
 	r := audit.Record{
 		Query: q.id, Kind: kind, Side: audit.Recipient, Operation: audit.Consultation,
-		Purpose:       cut(q.req.GetPurpose(), 256),
-		Justification: audit.Justification{CaseReference: cut(j.GetCaseReference(), 256), SubjectRole: cut(j.GetSubjectRole(), 256), Aim: cut(j.GetAim(), 256), Jurisdiction: cut(j.GetJurisdiction(), 256)},
-		Recipient:     q.core.self.Agency, User: q.alias, LocalUser: cut(q.user.Authority+":"+q.user.Name, 512),
-		Granularity: granularities[q.req.GetGranularity()], Filter: cut(q.req.GetFilter(), 16<<10),
+		Purpose:       audit.Cut(q.req.GetPurpose(), 256),
+		Justification: audit.Justification{CaseReference: audit.Cut(j.GetCaseReference(), 256), SubjectRole: audit.Cut(j.GetSubjectRole(), 256), Aim: audit.Cut(j.GetAim(), 256), Jurisdiction: audit.Cut(j.GetJurisdiction(), 256)},
+		Recipient:     q.core.self.Agency, User: q.alias, LocalUser: audit.Cut(q.user.Authority+":"+q.user.Name, 512),
+		Granularity: granularities[q.req.GetGranularity()], Filter: audit.Cut(q.req.GetFilter(), 28<<10),
 	}
-	for i, f := range q.req.GetFields() {
-		if i == 256 {
+	total := 0
+	for _, f := range q.req.GetFields() {
+		f = audit.Cut(f, 64)
+		if total += audit.Length(f); total > 16<<10 || len(r.Fields) == 256 {
+			r.Fields = append(r.Fields, "…")
 			break
 		}
-		r.Fields = append(r.Fields, cut(f, 64))
+		r.Fields = append(r.Fields, f)
 	}
 	if q.core.Retain > 0 {
 		r.RetainUntil = q.started.Add(q.core.Retain)
@@ -67,7 +70,7 @@ func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
 		q.core.Metrics.Denial(metrics.Recipient, ch.refusal.Check)
 		r := q.base(audit.Denial)
 		r.Disclosure, r.Agreement, r.Clause, r.Source = ch.disclosure, ch.agreement, ch.clause, ch.agency
-		r.Outcome, r.Reason, r.Message = "DENIED", ch.refusal.Check, withTerm(ch.refusal)
+		r.Outcome, r.Reason, r.Message = "DENIED", ch.refusal.Check, audit.Cut(withTerm(ch.refusal), 4096)
 		r.RouteDigest = q.core.routes.Of(ch.route)
 		receipt, err := q.core.Log.Append(ctx, r)
 		if err != nil {
@@ -87,7 +90,7 @@ func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
 func (q *query) refuse(ctx context.Context, e *Error) error {
 	q.core.Metrics.Denial(metrics.Recipient, e.Reason)
 	r := q.base(audit.Denial)
-	r.Disclosure, r.Outcome, r.Reason, r.Message = q.id, "DENIED", e.Reason, e.Message
+	r.Disclosure, r.Outcome, r.Reason, r.Message = q.id, "DENIED", e.Reason, audit.Cut(e.Message, 4096)
 	receipt, err := q.core.Log.Append(ctx, r)
 	if err != nil {
 		return q.core.logFailed(err)
