@@ -422,3 +422,45 @@ func TestRanges(t *testing.T) {
 		}
 	}
 }
+
+// sweptFS has something done when a data key has come to the disk and is not yet in use.
+type sweptFS struct {
+	fastFS
+	between atomic.Pointer[func()]
+}
+
+func (f *sweptFS) Rename(from, to string) error {
+	err := f.fastFS.Rename(from, to)
+	if do := f.between.Swap(nil); do != nil && strings.HasSuffix(to, keySuffix) {
+		(*do)()
+	}
+	return err
+}
+
+// A sweep that a command asks for while the next data key is being made leaves that key alone: what it seals must be openable after
+// the next start.
+func TestSweepLeavesTheNextKey(t *testing.T) {
+	dir, now := t.TempDir(), &atomic.Int64{}
+	now.Store(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC).Unix())
+	fs, o := &sweptFS{}, testOptions()
+	o.FS, o.Now = fs, func() time.Time { return time.Unix(now.Load(), 0) }
+	l := mustOpen(t, dir, o)
+	appendN(t, l, 0, 1)
+	var swept error
+	sweep := func() { swept = l.Sweep(t.Context()) }
+	fs.between.Store(&sweep)
+	now.Add(24 * 60 * 60)
+	for deadline := time.Now().Add(time.Minute); l.k.active.Load().number == 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no second data key")
+		}
+	}
+	appendN(t, l, 1, 1)
+	mustClose(t, l)
+	if swept != nil {
+		t.Error(swept)
+	}
+	if got := readAll(t, dir); got[len(got)-1].Record.Disclosure == "" {
+		t.Errorf("%+v", got)
+	}
+}

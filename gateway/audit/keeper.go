@@ -132,8 +132,8 @@ func (k *keeper) renew(ctx context.Context) {
 				k.l.o.Notice(fmt.Errorf("audit: the data key of %s goes on being used: %w", old.made.Format(time.DateOnly), err))
 				return
 			}
-			k.active.Store(nil)
 			k.retire(old)
+			k.active.Store(nil)
 		}
 		first := k.failed.Swap(&keyError{fmt.Errorf("%w: no data key: %w", ErrUnavailable, err)}) == nil
 		if first {
@@ -141,9 +141,10 @@ func (k *keeper) renew(ctx context.Context) {
 		}
 		return
 	}
-	if old := k.active.Swap(key); old != nil {
-		k.retire(old)
+	if old := k.active.Load(); old != nil {
+		k.retire(old) // before the swap: whoever looks for idle keys finds it in one place or the other
 	}
+	k.active.Store(key)
 	k.failed.Store(nil)
 	k.wait = k.l.o.ProbeInterval
 }
@@ -163,8 +164,8 @@ func (k *keeper) idle() ([]uint32, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.DeleteFunc(numbers, func(n uint32) bool {
-		if a := k.active.Load(); a != nil && a.number == n {
-			return true
+		if a := k.active.Load(); a == nil || a.number <= n {
+			return true // a greater one has just been made, and is about to be active
 		}
 		r := k.retired[n]
 		return r != nil && r.inFlight.Load() > 0
