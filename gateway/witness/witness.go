@@ -64,7 +64,7 @@ type Witness struct {
 	logs   map[string]note.Verifier
 	read   time.Time // LogsFile as it was
 	counts map[Result]uint64
-	told   map[string]string // of each log, what was reported last
+	told   map[string]map[string]bool // of each log, what was reported since it was last cosigned
 }
 
 // Open opens the state of a witness in dir, or makes it. A second opener is refused: two would cosign two histories.
@@ -86,7 +86,7 @@ func Open(dir string, o Options) (*Witness, error) {
 		lock.Close()
 		return nil, fmt.Errorf("witness: %s is in use: %w", dir, err)
 	}
-	w := &Witness{o: o, dir: dir, lock: lock, counts: map[Result]uint64{}, told: map[string]string{}}
+	w := &Witness{o: o, dir: dir, lock: lock, counts: map[Result]uint64{}, told: map[string]map[string]bool{}}
 	if err := w.open(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("witness: %w", err)
@@ -192,6 +192,8 @@ func (w *Witness) add(body []byte) (lines []byte, size uint64, result Result, er
 	}
 	if err := w.readLogs(); err != nil {
 		w.report("", "the keys of the logs cannot be read; the earlier ones stand", "error", err)
+	} else {
+		delete(w.told, "")
 	}
 	v := w.logs[r.origin]
 	if v == nil {
@@ -254,13 +256,16 @@ func text(raw []byte) string {
 	return string(raw[:i+1])
 }
 
-// report says something of a log, once until something else happens. w.mu is held.
+// report says something of a log once, until the log is cosigned again: anybody can have it said. w.mu is held.
 func (w *Witness) report(origin, message string, args ...any) {
-	line := fmt.Sprint(append([]any{message}, args...)...)
-	if w.told[origin] != line {
-		w.told[origin] = line
-		w.o.Logger.Error(message, args...)
+	if w.told[origin][message] {
+		return
 	}
+	if w.told[origin] == nil {
+		w.told[origin] = map[string]bool{}
+	}
+	w.told[origin][message] = true
+	w.o.Logger.Error(message, args...)
 }
 
 // evidence keeps the first checkpoint of a kind that contradicts what was cosigned: with the latest one, both signed by the

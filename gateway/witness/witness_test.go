@@ -290,3 +290,25 @@ func FuzzAddCheckpoint(f *testing.F) {
 		t.Errorf("cosigned %q", raw)
 	})
 }
+
+// TestStrangersDoNotFillTheProcessLog: whoever has kept old checkpoints, which are public, may send them in turn.
+func TestStrangersDoNotFillTheProcessLog(t *testing.T) {
+	l := newLog(t, "police.example/log/a")
+	l.grow(0, 30, "true")
+	var out bytes.Buffer
+	w, err := Open(t.TempDir(), Options{Name: "oversight.example/witness", LogsFile: logsFile(t, l.key), Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	must(t, err)
+	defer w.Close()
+	if code, _, body := post(t, w, l.request(0, 20)); code != http.StatusOK {
+		t.Fatalf("%d %s", code, body)
+	}
+	for range 10 {
+		for size := 1; size < 20; size++ {
+			post(t, w, l.request(0, size))
+		}
+		post(t, w, "old 20\n"+base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n\n"+l.checkpoint(30))
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2 {
+		t.Errorf("%d lines:\n%.500s", n, out.String())
+	}
+}
