@@ -82,8 +82,13 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		return reconcile.Result{RequeueAfter: contactEvery}, nil // nothing to talk about
 	}
 	held := map[string][]v1alpha1.StatementRef{}
-	shown := map[string]*exchangev1.Agreement{}
-	skew, err := r.pool.List(ctx, peer, r.now, func(a *exchangev1.Agreement) { shown[a.GetName()] = a })
+	skew, err := r.pool.List(ctx, peer, r.now, once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) {
+		// By the terms: the status may be what was lost.
+		if digest, err := a.Spec.Terms.Digest(); err == nil && shown.GetDigest() == digest {
+			held[a.Name] = r.refs(digest, shown.GetReceived())
+			r.pull(ctx, peer, a, shown.GetStatements())
+		}
+	}))
 	if status.Code(err) == codes.Unimplemented {
 		r.back(peer.Agency)
 		return reconcile.Result{RequeueAfter: contactEvery}, nil
@@ -94,12 +99,6 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 	r.back(peer.Agency)
 	for i := range ours {
 		a := &ours[i]
-		// By the terms: the status may be what was lost.
-		digest, err := a.Spec.Terms.Digest()
-		if s := shown[a.Name]; s != nil && err == nil && s.GetDigest() == digest {
-			held[a.Name] = r.refs(digest, s.GetReceived())
-			r.pull(ctx, peer, a, s.GetStatements())
-		}
 		if d := delivery(a, peer.Agency); d != nil && lacks(held[a.Name], d.Acknowledged) {
 			r.corrected(a.Name, peer.Agency, held[a.Name])
 		}
@@ -117,10 +116,25 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 	return reconcile.Result{RequeueAfter: again + rand.N(again/10)}, nil
 }
 
+// once handles each of our agreements that a peer's list shows, the first time that it does; nothing else of the list is kept, however
+// long a peer makes it.
+func once(ours []v1alpha1.SharingAgreement, handle func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement)) func(*exchangev1.Agreement) {
+	open := make(map[string]*v1alpha1.SharingAgreement, len(ours))
+	for i := range ours {
+		open[ours[i].Name] = &ours[i]
+	}
+	return func(shown *exchangev1.Agreement) {
+		if a := open[shown.GetName()]; a != nil {
+			delete(open, a.Name)
+			handle(a, shown)
+		}
+	}
+}
+
 // refs are our own statements on the agreement that the peer holds.
 func (r *contacts) refs(digest string, received []string) []v1alpha1.StatementRef {
 	var out []v1alpha1.StatementRef
-	for _, jws := range received {
+	for _, jws := range received[:min(len(received), maxShown)] {
 		claims, err := signature.Read(jws)
 		if err == nil && claims.Agency == r.record.gather.self && claims.Digest == digest {
 			out = append(out, v1alpha1.StatementRef{Decision: claims.Decision, Duty: claims.Duty, DecidedAt: metav1.NewTime(claims.DecidedAt)})

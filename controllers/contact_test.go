@@ -3,9 +3,14 @@ package controllers
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
+	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -31,5 +36,18 @@ func TestAwayForDays(t *testing.T) {
 	}
 	if wait := c.failed(peer, errors.New("reset")); wait > firstCall {
 		t.Errorf("away again: called after %s", wait)
+	}
+}
+
+// TestOnce: of a list that goes on and on, what is ours is handled once.
+func TestOnce(t *testing.T) {
+	ours := []v1alpha1.SharingAgreement{{ObjectMeta: metav1.ObjectMeta{Name: "anvil.v1"}}, {ObjectMeta: metav1.ObjectMeta{Name: "anvil.v2"}}}
+	var handled []string
+	each := once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) { handled = append(handled, a.Name+" "+shown.GetDigest()) })
+	for _, s := range [][2]string{{"other.v1", "1"}, {"anvil.v2", "2"}, {"anvil.v1", "3"}, {"anvil.v2", "4"}, {"", "5"}} {
+		each(&exchangev1.Agreement{Name: s[0], Digest: s[1]})
+	}
+	if want := []string{"anvil.v2 2", "anvil.v1 3"}; !slices.Equal(handled, want) {
+		t.Errorf("handled %v, want %v", handled, want)
 	}
 }
