@@ -43,7 +43,9 @@ func TestAwayForDays(t *testing.T) {
 func TestOnce(t *testing.T) {
 	ours := []v1alpha1.SharingAgreement{{ObjectMeta: metav1.ObjectMeta{Name: "anvil.v1"}}, {ObjectMeta: metav1.ObjectMeta{Name: "anvil.v2"}}}
 	var handled []string
-	each := once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) { handled = append(handled, a.Name+" "+shown.GetDigest()) })
+	each := once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) {
+		handled = append(handled, a.Name+" "+shown.GetDigest())
+	})
 	for _, s := range [][2]string{{"other.v1", "1"}, {"anvil.v2", "2"}, {"anvil.v1", "3"}, {"anvil.v2", "4"}, {"", "5"}} {
 		each(&exchangev1.Agreement{Name: s[0], Digest: s[1]})
 	}
