@@ -7,6 +7,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash"
+	"maps"
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/structpb"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 )
@@ -38,6 +43,9 @@ func Query(r *gatewayv1.RetrieveRequest) string {
 	b = binary.AppendUvarint(b, uint64(r.GetLimit()))
 	if j := r.GetJustification().GetJurisdiction(); j != "" {
 		b = appendText(append(b, 'j'), j)
+	}
+	if c := r.GetClaims(); len(c.GetFields()) > 0 {
+		b = appendObject(append(b, 'c'), c)
 	}
 	sum := sha256.Sum256(b)
 	return text(sum[:])
@@ -113,6 +121,46 @@ func (d *Response) Sum(result *gatewayv1.SourceStatus) string {
 	}
 	d.h.Write(b)
 	return text(d.h.Sum(nil))
+}
+
+// Further kinds of a value of a claim.
+const (
+	kindNumber = iota + kindTrue + 1
+	kindList
+	kindObject
+)
+
+// appendObject writes the members by their names.
+func appendObject(b []byte, o *structpb.Struct) []byte {
+	b = binary.AppendUvarint(append(b, kindObject), uint64(len(o.GetFields())))
+	for _, name := range slices.Sorted(maps.Keys(o.GetFields())) {
+		b = appendClaim(appendText(b, name), o.GetFields()[name])
+	}
+	return b
+}
+
+// appendClaim writes any value: a hostile peer's has a digest, too. How deep it can be, protobuf bounds.
+func appendClaim(b []byte, v *structpb.Value) []byte {
+	switch k := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		return appendText(append(b, kindText), k.StringValue)
+	case *structpb.Value_NumberValue:
+		return binary.BigEndian.AppendUint64(append(b, kindNumber), math.Float64bits(k.NumberValue))
+	case *structpb.Value_BoolValue:
+		if k.BoolValue {
+			return append(b, kindTrue)
+		}
+		return append(b, kindFalse)
+	case *structpb.Value_ListValue:
+		b = binary.AppendUvarint(append(b, kindList), uint64(len(k.ListValue.GetValues())))
+		for _, e := range k.ListValue.GetValues() {
+			b = appendClaim(b, e)
+		}
+		return b
+	case *structpb.Value_StructValue:
+		return appendObject(b, k.StructValue)
+	}
+	return append(b, kindNull)
 }
 
 func appendText(b []byte, s string) []byte {

@@ -3,6 +3,8 @@ package digest
 import (
 	"testing"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 )
 
@@ -32,11 +34,36 @@ func TestDistinct(t *testing.T) {
 	for i, r := range []*gatewayv1.RetrieveRequest{
 		{}, {Agreement: "ab"}, {Agreement: "a", Clause: "b"}, {Fields: []string{"ab"}}, {Fields: []string{"a", "b"}}, {Fields: []string{""}}, {Limit: 1}, {Version: 1},
 		{Justification: &gatewayv1.Justification{Aim: "x"}}, {Justification: &gatewayv1.Justification{SubjectRole: "x"}},
+		{Justification: &gatewayv1.Justification{Jurisdiction: "x"}},
+		claims(t, map[string]any{"x": true}), claims(t, map[string]any{"x": false}), claims(t, map[string]any{"x": "true"}), claims(t, map[string]any{"x": 1}),
+		claims(t, map[string]any{"x": 0}), claims(t, map[string]any{"x": nil}), claims(t, map[string]any{"x": []any{}}), claims(t, map[string]any{"x": []any{"a", "b"}}),
+		claims(t, map[string]any{"x": []any{"b", "a"}}), claims(t, map[string]any{"x": "a", "y": "b"}), claims(t, map[string]any{"y": "a", "x": "b"}),
+		claims(t, map[string]any{"x": map[string]any{"y": "a"}}),
 	} {
 		d := Query(r)
 		if j, ok := seen[d]; ok {
 			t.Errorf("requests %d and %d have one digest", i, j)
 		}
 		seen[d] = i
+	}
+}
+
+// claims is a request with claims of the user: what a decision rested on is compared as what was asked is.
+func claims(t *testing.T, c map[string]any) *gatewayv1.RetrieveRequest {
+	t.Helper()
+	s, err := structpb.NewStruct(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &gatewayv1.RetrieveRequest{Claims: s}
+}
+
+// TestClaimsHaveOneDigest: whatever the order in which a map gives them.
+func TestClaimsHaveOneDigest(t *testing.T) {
+	for range 50 {
+		r := claims(t, map[string]any{"a": true, "b": "x", "c": 3, "d": []any{"p", 2.5}, "e": "y"})
+		if got, want := Query(r), "sha256:B1Qeo3rwxq2UP-zVu_OLpKSXD6Ef6hARuZp3R19Ktm0"; got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
 	}
 }
