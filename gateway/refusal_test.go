@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -366,5 +368,42 @@ func TestEndedWhileHeld(t *testing.T) {
 		if code != 403 || len(a.Records) != 0 || a.Reason != "RequireAll" || a.Sources[0].Outcome != "DENIED" || a.Sources[0].Reason != "agreement" || a.Sources[0].Exists != nil {
 			t.Errorf("%s: %d %+v", granularity, code, a)
 		}
+	}
+}
+
+// breaking is a source that breaks after some records.
+type breaking struct {
+	source.Source
+	after int
+}
+
+func (b *breaking) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (bool, error) {
+	n := 0
+	return b.Source.Records(ctx, q, func(r *gatewayv1.Record) error {
+		if n++; n > b.after {
+			return source.ErrUnavailable
+		}
+		return yield(r)
+	})
+}
+
+// TestBrokenAnswerMatches: an answer whose source system broke on the way is one in both logs, and nobody's fault when they are compared.
+func TestBrokenAnswerMatches(t *testing.T) {
+	src, rec := pair(t, options{people: 10_000})
+	src.sources.Source = &breaking{src.sources.Source, 700} // two frames, and a part
+	code, a := rec.query(t, rec.client("alice"), q(`family_name == "f3"`))
+	if code != 200 || len(a.Records) == 0 || len(a.Records) >= 700 || a.Sources[0].Outcome != "PARTIAL" {
+		t.Fatalf("%d, %d records, %+v", code, len(a.Records), a.Sources)
+	}
+	w := receipt.Window{Since: time.Now().Add(-time.Minute), Until: time.Now().Add(time.Minute)}
+	ctx := context.Background()
+	n := 0
+	for f, err := range receipt.Compare(receipt.All(ctx, receipt.Log{Read: src.log.ReadSince}, "state-police", w), receipt.All(ctx, receipt.Log{Read: rec.log.ReadSince}, "border-service", w)) {
+		if n++; err != nil || f.Result.Faulty() {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d disclosures", n)
 	}
 }

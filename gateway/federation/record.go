@@ -54,7 +54,8 @@ func (a *asking) outcome(s *gatewayv1.SourceStatus) audit.Record {
 	r.ElapsedMicros = a.q.core.Now().Sub(a.started).Microseconds()
 	r.Suppressed = s.GetSuppressed()
 	r.Obligations = obligations.Logged(s.GetObligations())
-	if a.result != nil && (s.GetOutcome() == gatewayv1.Outcome_OUTCOME_OK || s.GetOutcome() == gatewayv1.Outcome_OUTCOME_PARTIAL) {
+	// Of a whole answer only: one that broke off at the source has no digest there either.
+	if disclosed(a.result.GetOutcome()) && disclosed(s.GetOutcome()) {
 		r.ResponseDigest = a.digest.Sum(s)
 	}
 	return r
