@@ -262,7 +262,7 @@ func PeerLogs(ctx context.Context, rc *rest.Config, o Options, peer string) (our
 	}
 	to, ok := peerOf(a, o.Agency)
 	if !ok {
-		return nil, nil, nil, fmt.Errorf("agency %s has no exchange endpoint or no trust bundle: apply what it prints with entente agency export", peer)
+		return nil, nil, nil, fmt.Errorf("agency %s has no exchange endpoint or no trust bundle: import what it prints with entente agency export", peer)
 	}
 	pool = exchange.NewPool(o.Own)
 	ours = &reconciliation.Logs{TrustDomain: o.TrustDomain, Own: o.Own, Replicas: replicasOf(c, o.Namespace)}

@@ -49,7 +49,7 @@ func peerOf(agencies map[string]*v1alpha1.Agency, name string) (exchange.Peer, e
 	case a == nil:
 		return exchange.Peer{}, fmt.Errorf("there is no agency %q here", name)
 	case a.Spec.TrustBundle == "" || a.Spec.Endpoints.Exchange == "":
-		return exchange.Peer{}, fmt.Errorf("agency %q has no exchange endpoint or no trust bundle: apply what it prints with entente agency export", name)
+		return exchange.Peer{}, fmt.Errorf("agency %q has no exchange endpoint or no trust bundle: import what it prints with entente agency export", name)
 	}
 	return exchange.Peer{
 		Party:    route.Party{Agency: a.Name, TrustDomain: a.Spec.TrustDomain},
