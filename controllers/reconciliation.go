@@ -256,13 +256,16 @@ func PeerLogs(ctx context.Context, rc *rest.Config, o Options, peer string) (our
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if peer == o.Agency {
+		return nil, nil, nil, fmt.Errorf("%s is this agency itself: name another", peer)
+	}
 	a := &v1alpha1.Agency{}
 	if err := c.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: peer}, a); err != nil {
 		return nil, nil, nil, fmt.Errorf("agency %s: %w", peer, err)
 	}
-	to, ok := peerOf(a, o.Agency)
-	if !ok {
-		return nil, nil, nil, fmt.Errorf("agency %s has no exchange endpoint or no trust bundle: import what it prints with entente agency export", peer)
+	to, err := exchange.PeerOf(a)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	pool = exchange.NewPool(o.Own)
 	ours = &reconciliation.Logs{TrustDomain: o.TrustDomain, Own: o.Own, Replicas: replicasOf(c, o.Namespace)}

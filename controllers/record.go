@@ -176,21 +176,11 @@ func (r *record) With(ctx context.Context, agency, after string) ([]v1alpha1.Sha
 func (r *record) peer(ctx context.Context, agency string) (exchange.Peer, bool, error) {
 	a := &v1alpha1.Agency{}
 	found, err := r.gather.get(ctx, agency, a)
-	if err != nil || !found {
+	if err != nil || !found || a.Name == r.gather.self {
 		return exchange.Peer{}, false, err
 	}
-	p, ok := peerOf(a, r.gather.self)
-	return p, ok, nil
-}
-
-// peerOf is where the operator of an agency is reached; ok is false for one that cannot be, and for this agency itself.
-func peerOf(a *v1alpha1.Agency, self string) (exchange.Peer, bool) {
-	if a.Name == self || a.Spec.Endpoints.Exchange == "" || a.Spec.TrustBundle == "" {
-		return exchange.Peer{}, false
-	}
-	p := exchange.Peer{Endpoint: a.Spec.Endpoints.Exchange, Bundle: a.Spec.TrustBundle}
-	p.Agency, p.TrustDomain = a.Name, a.Spec.TrustDomain
-	return p, true
+	p, incomplete := exchange.PeerOf(a)
+	return p, incomplete == nil, nil
 }
 
 // sameInstant compares as statements do: to the second.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
@@ -162,7 +161,7 @@ func (f *subjectFlags) read(cmd *cobra.Command) ([]accounting.Identifier, error)
 		}
 		defer file.Close()
 		in = file
-	} else if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	} else if isTerminal(in) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "The person's identifying values, a line each: SCHEMA.FIELD=VALUE. End with Ctrl-D.")
 	}
 	return accounting.ReadIdentifiers(in)

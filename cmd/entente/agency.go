@@ -144,8 +144,7 @@ var errNotConfirmed = errors.New("nothing was applied: compare the fingerprints 
 
 // confirmed asks on a terminal; elsewhere nobody can be asked.
 func confirmed(in io.Reader, out io.Writer, file string) (bool, error) {
-	w, ok := in.(io.Writer)
-	if !ok || !isTerminal(w) || file == "-" {
+	if !isTerminal(in) || file == "-" {
 		return false, nil
 	}
 	fmt.Fprint(out, "Has the other agency read the same fingerprints out to you, and is it to be applied? [y/N] ")

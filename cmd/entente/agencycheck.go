@@ -13,6 +13,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/connection"
+	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/controllers/standalone"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
@@ -116,8 +117,9 @@ func aboutPeer(c *connection.Config, x *compile.Index, name string) error {
 		return fmt.Errorf("%s is this agency itself: name another", name)
 	case a == nil:
 		return fmt.Errorf("there is no agency %q here: see kubectl get agencies, or entente agency import", name)
-	case a.Spec.TrustBundle == "" || a.Spec.Endpoints.Exchange == "":
-		return fmt.Errorf("agency %q has no exchange endpoint or no trust bundle: import what it prints with entente agency export", name)
+	}
+	if _, err := exchange.PeerOf(a); err != nil {
+		return err
 	}
 	c.Peer = route.Peer{
 		Party:   route.Party{Agency: a.Name, TrustDomain: a.Spec.TrustDomain},

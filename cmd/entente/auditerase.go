@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/entente-dev/entente/gateway/audit"
 )
@@ -102,8 +100,7 @@ func eraseFromLog(ctx context.Context, dir string, keys *logKeyFlags, s audit.Se
 
 // waiting shows, to who watches, that something goes on that takes longer than two seconds. The returned function ends it.
 func waiting(messages io.Writer, what string) func() {
-	f, ok := messages.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(messages) {
 		return func() {}
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})

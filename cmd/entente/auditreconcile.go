@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"google.golang.org/grpc/status"
 	"k8s.io/client-go/rest"
 
@@ -108,11 +106,6 @@ func (f *reconcileFlags) run(ctx context.Context, out, progress io.Writer) error
 		return errLogsDiffer
 	}
 	return nil
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // logs gives both sides' logs.

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/transparency"
@@ -99,8 +97,7 @@ func verifyLog(ctx context.Context, dir string, messages io.Writer, with ...audi
 		}, with...)
 		ended <- result{rep, err}
 	}()
-	f, ok := messages.(*os.File)
-	watched := ok && term.IsTerminal(int(f.Fd()))
+	watched := isTerminal(messages)
 	var bar *progressbar.ProgressBar
 	started := time.Now()
 	for {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	exchangev1 "github.com/entente-dev/entente/api/exchange/v1"
+	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -23,6 +24,17 @@ type Peer struct {
 	route.Party
 	// Endpoint is host:port, Bundle the PEM bundle that its Agency pins.
 	Endpoint, Bundle string
+}
+
+// PeerOf is where the operator of an agency is reached, by its Agency. An Agency that does not say is an error.
+func PeerOf(a *v1alpha1.Agency) (Peer, error) {
+	if a.Spec.TrustBundle == "" || a.Spec.Endpoints.Exchange == "" {
+		return Peer{}, fmt.Errorf("agency %q has no exchange endpoint or no trust bundle: import what it prints with entente agency export", a.Name)
+	}
+	return Peer{
+		Party:    route.Party{Agency: a.Name, TrustDomain: a.Spec.TrustDomain},
+		Endpoint: a.Spec.Endpoints.Exchange, Bundle: a.Spec.TrustBundle,
+	}, nil
 }
 
 const (

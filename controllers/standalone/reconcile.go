@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/identity"
@@ -23,7 +22,11 @@ func (f Folder) Logs(peer string) (ours, theirs receipt.Lister, pool *exchange.P
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	to, err := peerOf(x.Agencies, peer)
+	a := x.Agencies[peer]
+	if a == nil {
+		return nil, nil, nil, fmt.Errorf("there is no agency %q here", peer)
+	}
+	to, err := exchange.PeerOf(a)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -40,19 +43,4 @@ func (f Folder) Operator() (route.Party, identity.Own, error) {
 		return route.Party{}, nil, err
 	}
 	return route.Party{Agency: self.Name, TrustDomain: self.Spec.TrustDomain}, store.OperatorIdentity(), nil
-}
-
-// peerOf is where a peer's exchange is reached.
-func peerOf(agencies map[string]*v1alpha1.Agency, name string) (exchange.Peer, error) {
-	a := agencies[name]
-	switch {
-	case a == nil:
-		return exchange.Peer{}, fmt.Errorf("there is no agency %q here", name)
-	case a.Spec.TrustBundle == "" || a.Spec.Endpoints.Exchange == "":
-		return exchange.Peer{}, fmt.Errorf("agency %q has no exchange endpoint or no trust bundle: import what it prints with entente agency export", name)
-	}
-	return exchange.Peer{
-		Party:    route.Party{Agency: a.Name, TrustDomain: a.Spec.TrustDomain},
-		Endpoint: a.Spec.Endpoints.Exchange, Bundle: a.Spec.TrustBundle,
-	}, nil
 }
