@@ -157,7 +157,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	id, err := openOrigin(o.FS, dir, o.Origin, o.Rand, o.Now())
 	if err != nil {
-		lock.Close()
+		unlockDir(lock)
 		return nil, err
 	}
 	if o.Keys == nil {
@@ -174,7 +174,7 @@ func Open(dir string, o Options) (*Log, error) {
 	l.later = time.AfterFunc(time.Hour, l.overdue)
 	l.later.Stop()
 	if err := l.w.open(l); err != nil {
-		lock.Close()
+		unlockDir(lock)
 		return nil, err
 	}
 	go l.w.run()

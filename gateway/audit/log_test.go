@@ -310,7 +310,7 @@ func TestOpenRefuses(t *testing.T) {
 			if d, err := lockDir(dir); err != nil {
 				t.Error(err)
 			} else {
-				d.Close()
+				unlockDir(d)
 			}
 		})
 	}

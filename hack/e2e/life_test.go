@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/exchange"
@@ -69,6 +70,13 @@ func life(t *testing.T, s *scene) {
 		t.Errorf("proposed by %q", by)
 	}
 	never("before the recipient decided")
+	// The proposal may come before the proposer's signature: an operator that is killed in between has not signed.
+	must(t, police.WaitFor(ctx, proposed, func(client.Object) string {
+		if slices.Contains(proposed.Status.Verified, labor.Name) {
+			return ""
+		}
+		return "the proposer's signature is not there"
+	}))
 	must(t, labor.Operator.Kill())
 	must(t, police.Decide(ctx, v1, v1alpha1.DecisionAccept))
 	waits(police, v1, v1alpha1.StateInForce)
