@@ -1,0 +1,88 @@
+package filter
+
+import "strconv"
+
+// TermKind is what a term of a filter says.
+type TermKind string
+
+const (
+	TermAnd        TermKind = "And"        // every one of Terms
+	TermOr         TermKind = "Or"         // one of Terms, at least
+	TermCompare    TermKind = "Compare"    // Field Operator Values[0]
+	TermFields     TermKind = "Fields"     // Field Operator Other
+	TermIn         TermKind = "In"         // Field is one of Values
+	TermNull       TermKind = "Null"       // Field is null
+	TermStartsWith TermKind = "StartsWith" // Field starts with Values[0]
+	TermContains   TermKind = "Contains"   // Field contains Values[0]
+)
+
+// Term is a compiled filter as a tree, for sources that do not speak SQL. Negations stand at the leaves only: And and Or are
+// never negated. Whoever walks it refuses each TermKind that it does not know and each term that has a Function that it does
+// not know, because a term that is left out lets more through than was asked for.
+type Term struct {
+	Kind TermKind
+	// Terms of And and Or: at least two.
+	Terms []Term
+	// Negated turns a leaf round. Every leaf is false for a null field (Null, and Fields with ==, excepted), so its negation is
+	// true for it.
+	Negated bool
+	// Field that a leaf is about, and Type of it as in the schema.
+	Field, Type string
+	// Function that is applied to the field, and to the other field, before anything else; empty: none.
+	Function string
+	// Operator of Compare and Fields: == < <= > or >=.
+	Operator string
+	// Values are literals of the field's type, written as Constant writes them; distinct.
+	Values []string
+	// Other is the other field, of the same type.
+	Other string
+}
+
+// Tree is the filter as a tree. It is made at each call and is the caller's to keep.
+func (f *Filter) Tree() Term { return tree(f.root) }
+
+func tree(n node) Term {
+	switch n := n.(type) {
+	case *logic:
+		t := Term{Kind: TermAnd, Terms: make([]Term, len(n.terms))}
+		if n.or {
+			t.Kind = TermOr
+		}
+		for i, c := range n.terms {
+			t.Terms[i] = tree(c)
+		}
+		return t
+	case *compare:
+		return Term{Kind: TermCompare, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Operator: string(n.op), Values: []string{n.value.plain()}}
+	case *compareFields:
+		return Term{Kind: TermFields, Negated: n.not, Field: n.a.Name, Type: n.a.Type, Operator: string(n.op), Other: n.b.Name}
+	case *in:
+		t := Term{Kind: TermIn, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: make([]string, len(n.values))}
+		for i, v := range n.values {
+			t.Values[i] = v.plain()
+		}
+		return t
+	case *isNull:
+		return Term{Kind: TermNull, Negated: n.not, Field: n.field.Name, Type: n.field.Type}
+	case *match:
+		t := Term{Kind: TermStartsWith, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: []string{n.text}}
+		if n.contains {
+			t.Kind = TermContains
+		}
+		return t
+	default:
+		return Term{} // of no kind, which every walker refuses
+	}
+}
+
+// plain writes the value as the values of records are written.
+func (v value) plain() string {
+	switch v.kind {
+	case "int":
+		return strconv.FormatInt(v.integer, 10)
+	case "bool":
+		return strconv.FormatBool(v.boolean)
+	default:
+		return v.text
+	}
+}
