@@ -33,6 +33,7 @@ import (
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // Keys are the agency's keys.
@@ -68,7 +69,9 @@ type Options struct {
 	MetricsAddress, HealthAddress string
 	// LeaderElection: one of several replicas works, the others wait.
 	LeaderElection bool
-	Logger         *slog.Logger
+	// Trace makes spans of what the exchange does; nil: none. The caller closes it.
+	Trace  *tracing.Tracer
+	Logger *slog.Logger
 
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -195,7 +198,7 @@ func assemble(m manager.Manager, o Options) error {
 		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), b.reconciliations.setUp(m), m.Add(b))
 		server := exchange.New(exchange.Config{
 			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Receipts: b.reconciliations.logs,
-			Report: b.report.report, Logger: o.Logger, Now: o.Now,
+			Report: b.report.report, Trace: o.Trace, Logger: o.Logger, Now: o.Now,
 		})
 		errs = append(errs, m.Add(everywhere(func(ctx context.Context) error { return server.Serve(ctx, o.Exchange) })))
 	}

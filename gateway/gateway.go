@@ -30,6 +30,7 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/transparency"
 	"github.com/entente-dev/entente/gateway/witness"
 )
@@ -77,7 +78,9 @@ type Config struct {
 	Checks []server.Check
 	// Metrics to use, so that the caller can add its own; nil: new ones.
 	Metrics *metrics.Metrics
-	Logger  *slog.Logger
+	// Trace makes spans; nil: none. The caller closes it.
+	Trace  *tracing.Tracer
+	Logger *slog.Logger
 }
 
 // DefaultLogRetention is five years (5 U.S.C. 552a(c)(2)), with the leap days that they have at most.
@@ -190,11 +193,11 @@ func assemble(c Config) (*running, error) {
 	if issuer == nil {
 		issuer = peer.Exchange{Own: c.Own}
 	}
-	g := &running{Config: c, peers: peer.NewPool(c.Table.Self(), issuer)}
+	g := &running{Config: c, peers: peer.NewPool(c.Table.Self(), issuer, c.Trace)}
 	compile := filter.NewCache(filterCache).Compile
 	sources := disclosure.Config{
 		Table: c.Table, Log: c.Log, Sources: c.Sources, Subjects: subjects, Compile: compile, Timeout: c.SourceTimeout,
-		Retain: c.LogRetention, Metrics: c.Metrics, Logger: c.Logger,
+		Retain: c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	}
 	if c.Quotas != nil {
 		sources.Quotas = c.Quotas
@@ -202,7 +205,7 @@ func assemble(c Config) (*running, error) {
 	disclosures := disclosure.New(sources)
 	queries := federation.New(federation.Config{
 		Table: c.Table, Log: c.Log, Peers: g.peers, Pseudonyms: pseudonyms, Compile: compile, Timeout: c.PeerTimeout,
-		Retain: c.LogRetention, Metrics: c.Metrics, Logger: c.Logger,
+		Retain: c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	})
 	// After the cores, which cut what runs: then what was open for it is closed.
 	c.Table.Subscribe(func(old, new *route.Route) {
@@ -219,7 +222,7 @@ func assemble(c Config) (*running, error) {
 	}
 	g.server, err = server.New(server.Config{
 		Federation: queries, Disclosure: disclosures, Own: c.Own, TrustDomain: c.Table.Self().TrustDomain, Serving: c.Serving,
-		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Receipts: c.Log.ReadSince, Metrics: c.Metrics, Logger: c.Logger, Log: g.public.Handler(),
+		ClientCAs: c.ClientCAs, OIDC: c.OIDC, Receipts: c.Log.ReadSince, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger, Log: g.public.Handler(),
 	})
 	if err != nil {
 		g.closeTransparency()

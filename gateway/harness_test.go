@@ -45,6 +45,7 @@ import (
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/transparency"
 	"github.com/entente-dev/entente/gateway/witness"
 )
@@ -204,6 +205,7 @@ func (l *lockedBuffer) String() string {
 }
 
 type options struct {
+	trace   *tracing.Tracer
 	quotas  *quota.Store
 	people  int
 	oidc    *server.OIDC
@@ -242,7 +244,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	done := make(chan error, 1)
 	go func() {
 		done <- gateway.Run(ctx, gateway.Config{
-			Metrics: a.metrics, Table: a.table, Log: a.log, Quotas: o.quotas, Sources: a.sources, Own: a, StateDir: a.stateDir,
+			Metrics: a.metrics, Trace: o.trace, Table: a.table, Log: a.log, Quotas: o.quotas, Sources: a.sources, Own: a, StateDir: a.stateDir,
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0", Witness: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },

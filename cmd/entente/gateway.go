@@ -27,6 +27,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/postgres"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/tracing"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
@@ -121,11 +122,15 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	trace, err := tracing.FromEnvironment(ctx, tracing.Service{Name: "entente-gateway", Agency: f.agency, Instance: f.replica}, log)
+	if err != nil {
+		return err
+	}
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
 		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
-		Metrics: metrics.New(), Logger: log,
+		Metrics: metrics.New(), Trace: trace, Logger: log,
 	}
 	config.Metrics.Gauge("entente_gateway_routes_heard_timestamp_seconds", "When the API server last said something about routes; 0: never.", func() float64 {
 		if at := feed.Heard(); !at.IsZero() {
@@ -175,7 +180,11 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	defer wg.Wait()
 	defer stop()
 	defer cancel()
-	return gateway.Run(ctx, config)
+	err = gateway.Run(ctx, config)
+	if lost := trace.Close(); lost != nil {
+		log.Warn("spans are lost", "error", lost)
+	}
+	return err
 }
 
 // quotas opens the store of daily quotas; nil: none.

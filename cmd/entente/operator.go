@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/controllers/vault"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
+	"github.com/entente-dev/entente/gateway/tracing"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
@@ -80,6 +82,16 @@ func (f *operatorFlags) run(ctx context.Context) error {
 	defer listener.Close()
 	log.Info("listening", "exchange", listener.Addr().String())
 
+	host, _ := os.Hostname()
+	trace, err := tracing.FromEnvironment(ctx, tracing.Service{Name: "entente-operator", Agency: f.agency, Instance: cmp.Or(os.Getenv("POD_NAME"), host)}, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if lost := trace.Close(); lost != nil {
+			log.Warn("spans are lost", "error", lost)
+		}
+	}()
 	manager, err := controllers.New(restConfig, controllers.Options{
 		Agency: f.agency, TrustDomain: f.trustDomain, Namespace: cmp.Or(f.namespace, f.agency),
 		Keys: client, Roles: client, Catalogue: &controllers.VaultCatalogue{Vault: client},
@@ -88,7 +100,7 @@ func (f *operatorFlags) run(ctx context.Context) error {
 			return err
 		},
 		Own: own, Exchange: listener, MaxStale: f.maxStale, ReconcileEvery: f.reconcileEvery, ReconcileDelay: f.reconcileDelay,
-		MetricsAddress: f.metricsAddress, HealthAddress: f.healthAddress, LeaderElection: f.leaderElect, Logger: log,
+		MetricsAddress: f.metricsAddress, HealthAddress: f.healthAddress, LeaderElection: f.leaderElect, Trace: trace, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // Directory is what the exchange needs to know of the agency's resources. Its answers hold for the moment of the call.
@@ -47,6 +48,8 @@ type Config struct {
 	Receipts receipt.Lister
 	// Report, if set, hears what became of each message about agreements.
 	Report func(Report)
+	// Trace makes spans; nil: none.
+	Trace  *tracing.Tracer
 	Logger *slog.Logger
 	Now    func() time.Time
 }
@@ -194,6 +197,8 @@ func (s *Server) IssueCertificate(ctx context.Context, req *exchangev1.IssueCert
 	if !s.calls.take(who.Agency, s.Now()) {
 		return nil, refuse(RateLimited, "too many requests of this agency: use a credential until two thirds of its life are over").GRPCStatus().Err()
 	}
+	ctx, span := s.Trace.Serve(s.Trace.FromCall(ctx), tracing.Issue)
+	defer span.End()
 	if n := len(req.GetCertificateRequest()); n == 0 || n > maxRequest {
 		return nil, status.Errorf(codes.InvalidArgument, "certificate_request has %d bytes; it is a PKCS #10 request of at most %d", n, maxRequest)
 	}
@@ -207,8 +212,10 @@ func (s *Server) IssueCertificate(ctx context.Context, req *exchangev1.IssueCert
 		s.Logger.Warn("certificate refused", "peer", who.Agency, "process", who.process, "reason", refusal.Message())
 		return nil, refusal.Err()
 	}
+	span.Clause(r.Agreement, "")
 	chain, expires, err := s.Issuer.IssueAgreementCertificate(ctx, r.Agreement, who.Agency, req.GetCertificateRequest(), until)
 	if err != nil {
+		span.Failed(err)
 		if ctx.Err() != nil {
 			return nil, status.FromContextError(ctx.Err()).Err()
 		}

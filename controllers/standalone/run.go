@@ -20,6 +20,7 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/witness"
 )
 
@@ -46,6 +47,7 @@ type installation struct {
 	table     *route.Table
 	directory *directory
 	engine    *engine
+	trace     *tracing.Tracer
 }
 
 func open(o Options) (*installation, error) {
@@ -84,7 +86,15 @@ func (i *installation) load() (err error) {
 	return nil
 }
 
-func (i *installation) run(ctx context.Context) error {
+func (i *installation) run(ctx context.Context) (err error) {
+	if i.trace, err = tracing.FromEnvironment(ctx, tracing.Service{Name: "entente-standalone", Agency: i.self.Name}, i.Logger); err != nil {
+		return err
+	}
+	defer func() {
+		if lost := i.trace.Close(); lost != nil {
+			i.Logger.Warn("spans are lost", "error", lost)
+		}
+	}()
 	// Before the first listener is bound, the routes are as the folder says.
 	if _, err := i.engine.step(ctx); err != nil {
 		return err
@@ -118,7 +128,7 @@ func (i *installation) run(ctx context.Context) error {
 		func() error { return gateway.Run(ctx, i.gateway(log, quotas, cosigner, exchangeListener.Addr())) },
 		func() error {
 			return exchange.New(exchange.Config{
-				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Receipts: receipt.Log{Read: log.ReadSince}, Logger: i.Logger,
+				Own: i.keys.OperatorIdentity(), Directory: i.directory, Issuer: i.keys, Receipts: receipt.Log{Read: log.ReadSince}, Trace: i.trace, Logger: i.Logger,
 			}).Serve(ctx, exchangeListener)
 		},
 		func() error { i.follow(ctx); return nil },
@@ -145,7 +155,7 @@ func (i *installation) gateway(log *audit.Log, quotas *quota.Store, cosigner *wi
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
 		Listen:    i.Listen,
 		ClientCAs: users, LogRetention: i.LogRetention, Transparency: i.Transparency, Witness: cosigner,
-		Logger: i.Logger,
+		Trace: i.trace, Logger: i.Logger,
 		Ready: func(bound gateway.Addrs) {
 			if i.Ready != nil {
 				i.Ready(Bound{Agency: i.self.Name, Gateway: bound, Exchange: exchangeAddr.String()})

@@ -22,6 +22,7 @@ import (
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // disclosure is one request on its way through the core. One goroutine owns it.
@@ -44,6 +45,7 @@ type disclosure struct {
 	released int64
 	// reservation of a clause with quotas, until it is settled.
 	reservation *quota.Reservation
+	span        tracing.Span
 }
 
 func (c *Core) newDisclosure(caller Caller, req *gatewayv1.RetrieveRequest, now time.Time) *disclosure {
@@ -59,6 +61,23 @@ var granularities = map[gatewayv1.Granularity]string{
 	gatewayv1.Granularity_GRANULARITY_EXISTENCE:   "Existence",
 	gatewayv1.Granularity_GRANULARITY_COUNT:       "Count",
 	gatewayv1.Granularity_GRANULARITY_RECORDS:     "Records",
+}
+
+// decided decides, and says how it went to whoever watches.
+func (d *disclosure) decided(ctx context.Context) (*enforce.Plan, *enforce.Refusal) {
+	_, span := d.core.Trace.Start(ctx, tracing.Decision)
+	defer span.End()
+	plan, refusal := d.decide()
+	// Of what the request says, only what is known to be: the id, and the agreement of the credential.
+	d.span.Disclosure(d.id)
+	if refusal != nil {
+		span.Check(refusal.Check)
+		d.span.Clause(d.caller.Agreement, "")
+	} else {
+		d.span.Clause(d.caller.Agreement, plan.Clause.Name)
+	}
+	d.core.Metrics.Stage(metrics.SourceDecision, d.core.Now().Sub(d.started))
+	return plan, refusal
 }
 
 // decide runs the checks of package enforce, and before them the one of the disclosure id, which only this protocol has.
@@ -123,15 +142,7 @@ func recipientOf(r *route.Route, agency string) route.Party {
 // answer reads what was asked for and discloses it. ctx is the caller's, reading ends earlier.
 func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.RetrieveResponse) error) error {
 	result := d.result(gatewayv1.Outcome_OUTCOME_OK, "", "")
-	var err error
-	switch d.plan.Granularity {
-	case "Existence":
-		err = d.exists(reading, result)
-	case "Count":
-		err = d.count(reading, result)
-	default:
-		err = d.records(reading, result, send)
-	}
+	err := d.read(reading, result, send)
 	var gone *sendError
 	switch {
 	case errors.As(err, &gone):
@@ -143,6 +154,39 @@ func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.R
 		result = d.failed(ctx, reading, err)
 	}
 	return d.finish(ctx, send, result)
+}
+
+// read reads the system of records.
+func (d *disclosure) read(ctx context.Context, result *gatewayv1.SourceStatus, send func(*gatewayv1.RetrieveResponse) error) error {
+	ctx, span := d.core.Trace.Start(ctx, tracing.SourceQuery)
+	defer span.End()
+	from := d.core.Now()
+	var err error
+	switch d.plan.Granularity {
+	case "Existence":
+		err = d.exists(ctx, result)
+	case "Count":
+		err = d.count(ctx, result)
+	default:
+		err = d.records(ctx, result, send)
+	}
+	d.core.Metrics.Stage(metrics.SourceQuery, d.core.Now().Sub(from))
+	span.Failed(err)
+	return err
+}
+
+// wait is until the log is durable up to the receipts.
+func (d *disclosure) wait(ctx context.Context, receipts ...*audit.Receipt) error {
+	ctx, span := d.core.Trace.Start(ctx, tracing.LogWait)
+	defer span.End()
+	from := d.core.Now()
+	var err error
+	for _, r := range receipts {
+		err = errors.Join(err, r.Wait(ctx))
+	}
+	d.core.Metrics.Stage(metrics.SourceLogWait, d.core.Now().Sub(from))
+	span.Failed(err)
+	return err
 }
 
 // finish logs the outcome, waits until the log is durable, and only then releases what is left.
@@ -157,7 +201,7 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 	}
 	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome. The outcome first: it
 	// takes the intent along.
-	if err := errors.Join(receipt.Wait(ctx), d.intent.Wait(ctx)); err != nil {
+	if err := d.wait(ctx, receipt, d.intent); err != nil {
 		if ctx.Err() != nil {
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -192,7 +236,7 @@ func (d *disclosure) withdraw(ctx context.Context, send func(*gatewayv1.Retrieve
 	if err != nil {
 		return d.logFailed(send, err)
 	}
-	if err := receipt.Wait(ctx); err != nil {
+	if err := d.wait(ctx, receipt); err != nil {
 		return d.logFailed(send, err)
 	}
 	return d.end(send, result)
@@ -201,6 +245,7 @@ func (d *disclosure) withdraw(ctx context.Context, send func(*gatewayv1.Retrieve
 // deny logs the refusal, waits, and says so.
 func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, refusal *enforce.Refusal) error {
 	d.core.Metrics.Denial(metrics.Source, refusal.Check)
+	d.span.Check(refusal.Check)
 	if !d.core.budgets.take(d.caller.Recipient) {
 		d.core.Metrics.OverBudget()
 		return status.Error(codes.ResourceExhausted, "too many refused requests: mend the query, then try again later")
@@ -213,7 +258,7 @@ func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResp
 	if err != nil {
 		return d.logFailed(send, err)
 	}
-	if err := receipt.Wait(ctx); err != nil {
+	if err := d.wait(ctx, receipt); err != nil {
 		return d.logFailed(send, err)
 	}
 	return d.end(send, result)
@@ -227,7 +272,7 @@ func (d *disclosure) cannotCount(ctx context.Context, send func(*gatewayv1.Retri
 	if err != nil {
 		return d.logFailed(send, err)
 	}
-	if err := receipt.Wait(ctx); err != nil {
+	if err := d.wait(ctx, receipt); err != nil {
 		return d.logFailed(send, err)
 	}
 	return d.end(send, result)
@@ -249,6 +294,7 @@ func (d *disclosure) end(send func(*gatewayv1.RetrieveResponse) error, result *g
 func (d *disclosure) measure(result *gatewayv1.SourceStatus) {
 	took := d.core.Now().Sub(d.started)
 	result.ElapsedMicros = took.Microseconds()
+	d.span.Outcome(OutcomeName(result.GetOutcome()))
 	d.core.Metrics.Disclosure(metrics.Source, OutcomeName(result.GetOutcome()), result.GetRecords(), took)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // DefaultTimeout bounds the reading of a source for a caller that sets no deadline.
@@ -48,8 +49,10 @@ type Config struct {
 	// Retain is how long the payloads of log records are kept; 0: no date is set.
 	Retain  time.Duration
 	Metrics *metrics.Metrics
-	Logger  *slog.Logger
-	Now     func() time.Time
+	// Trace makes spans; nil: none.
+	Trace  *tracing.Tracer
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Core answers peers. It is safe for concurrent use.
@@ -110,12 +113,15 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 	if !now.Before(caller.NotAfter) {
 		return status.Error(codes.Unauthenticated, "the agreement credential has expired: connect with a new one")
 	}
+	ctx, span := c.Trace.Serve(ctx, tracing.Disclosure)
+	defer span.End()
 	d := c.newDisclosure(caller, req, now)
+	d.span = span
 	if err := c.Log.Healthy(); err != nil {
 		c.Logger.Error("nothing is disclosed: the log cannot be written", "error", err)
 		return d.end(send, d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, messageAuditLog))
 	}
-	plan, refusal := d.decide()
+	plan, refusal := d.decided(ctx)
 	if refusal != nil {
 		return d.deny(ctx, send, refusal)
 	}

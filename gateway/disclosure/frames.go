@@ -214,7 +214,7 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(receipt.Wait(ctx), d.intent.Wait(ctx)); err != nil {
+	if err := d.wait(ctx, receipt, d.intent); err != nil {
 		return err
 	}
 	if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {

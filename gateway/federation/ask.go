@@ -19,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/peer"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // asking is one source being asked. One goroutine owns it.
@@ -59,8 +60,12 @@ var errEnded = errors.New("the agreement is no longer in force")
 // ask asks one source and releases what it discloses. The error is one of the user's stream, or of the log; what goes wrong
 // with the source is in the status.
 func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, error) {
+	ctx, span := q.core.Trace.Call(ctx, tracing.Ask)
+	defer span.End()
 	a := &asking{q: q, ch: ch, digest: digest.NewResponse(), started: q.core.Now()}
 	plan := ch.plan
+	span.Clause(ch.agreement, ch.clause)
+	span.Disclosure(ch.disclosure)
 	a.req = &gatewayv1.RetrieveRequest{
 		DisclosureId: ch.disclosure, Agreement: ch.agreement, Version: plan.Version.Version, Clause: ch.clause,
 		Schema: versioned(plan.Clause.Schema.Name, plan.Clause.Schema.Version), Filter: q.req.GetFilter(), Fields: q.req.GetFields(),
@@ -88,6 +93,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	})
 	timedOut := asked.Err() != nil
 	stop()
+	q.core.Metrics.Stage(metrics.RecipientAsk, q.core.Now().Sub(a.started))
 	if err == nil && a.result == nil {
 		err = &errAnswer{"the source's answer has no result"}
 	}
@@ -117,7 +123,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	}
 	// Both: a log that failed and mended itself in between has lost the intent and kept the outcome. The outcome first: it
 	// takes the intent along.
-	if logErr := errors.Join(receipt.Wait(ctx), a.intent.Wait(ctx)); logErr != nil {
+	if logErr := a.wait(ctx, receipt, a.intent); logErr != nil {
 		return a.logFailed(logErr)
 	}
 	if disclosed(s.GetOutcome()) {
@@ -132,8 +138,23 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	}
 	took := q.core.Now().Sub(a.started)
 	s.ElapsedMicros = took.Microseconds()
+	span.Outcome(strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"))
 	q.core.Metrics.Disclosure(metrics.Recipient, strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), s.GetRecords(), took)
 	return s, nil
+}
+
+// wait is until the log is durable up to the receipts.
+func (a *asking) wait(ctx context.Context, receipts ...*audit.Receipt) error {
+	ctx, span := a.q.core.Trace.Start(ctx, tracing.LogWait)
+	defer span.End()
+	from := a.q.core.Now()
+	var err error
+	for _, r := range receipts {
+		err = errors.Join(err, r.Wait(ctx))
+	}
+	a.q.core.Metrics.Stage(metrics.RecipientLogWait, a.q.core.Now().Sub(from))
+	span.Failed(err)
+	return err
 }
 
 // disclosed says whether an outcome tells the user something of the source's records.
@@ -162,7 +183,7 @@ func (a *asking) frame(ctx context.Context, f *gatewayv1.RetrieveResponse) error
 			return err
 		}
 		if a.pending != nil {
-			if err := a.intent.Wait(ctx); err != nil {
+			if err := a.wait(ctx, a.intent); err != nil {
 				return &errLog{err}
 			}
 			if err := a.release(); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 const (
@@ -59,8 +60,10 @@ type Config struct {
 	// Retain is how long the payloads of log records are kept; 0: no date is set.
 	Retain  time.Duration
 	Metrics *metrics.Metrics
-	Logger  *slog.Logger
-	Now     func() time.Time
+	// Trace makes spans; nil: none.
+	Trace  *tracing.Tracer
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Core answers this agency's users. It is safe for concurrent use.
@@ -136,14 +139,21 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 	if err := c.Log.Healthy(); err != nil {
 		return c.logFailed(err)
 	}
+	ctx, span := c.Trace.Start(ctx, tracing.Query)
+	defer span.End()
 	q := &query{
 		core: c, id: newID(), user: user, alias: c.Pseudonyms.Of(user), req: req, started: c.Now(),
 		out: &output{send: send, hold: req.GetRequireAll()},
 	}
+	span.Query(q.id)
 	if refusal := bounds(req); refusal != nil {
 		return q.refuse(ctx, refusal)
 	}
+	_, deciding := c.Trace.Start(ctx, tracing.Decision)
 	choices, refusal := c.choose(req, user, q.started)
+	deciding.Sources(len(choices))
+	deciding.End()
+	c.Metrics.Stage(metrics.RecipientDecision, c.Now().Sub(q.started))
 	if refusal != nil {
 		return q.refuse(ctx, refusal)
 	}

@@ -18,6 +18,7 @@ type Metrics struct {
 	records         *prometheus.CounterVec
 	denials         *prometheus.CounterVec
 	seconds         *prometheus.HistogramVec
+	stages          [len(stageNames)]prometheus.Observer
 	unauthenticated *prometheus.CounterVec
 	unlogged        prometheus.Counter
 }
@@ -27,6 +28,28 @@ const (
 	Source    = "source"
 	Recipient = "recipient"
 )
+
+// Stage of a disclosure, at one side.
+type Stage int
+
+// The stages. What is released while a source is read is within SourceQuery, with its waits for the log, which are counted as such too.
+const (
+	SourceDecision Stage = iota
+	SourceQuery
+	SourceLogWait
+	RecipientDecision
+	RecipientAsk
+	RecipientLogWait
+)
+
+// stageNames are the labels side and stage.
+var stageNames = [...][2]string{
+	SourceDecision: {Source, "decision"}, SourceQuery: {Source, "source"}, SourceLogWait: {Source, "log_wait"},
+	RecipientDecision: {Recipient, "decision"}, RecipientAsk: {Recipient, "ask"}, RecipientLogWait: {Recipient, "log_wait"},
+}
+
+// buckets of durations: a decision takes some ten microseconds, a sync some hundred, a slow source seconds.
+var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // New makes the metrics in a registry of their own.
 func New() *Metrics {
@@ -58,7 +81,15 @@ func New() *Metrics {
 			Help: "Refused requests of a peer beyond its budget of logged denials.",
 		}),
 	}
-	m.Registry.MustRegister(m.disclosures, m.records, m.denials, m.seconds, m.unauthenticated, m.unlogged,
+	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "entente_gateway_stage_duration_seconds",
+		Help:    "Time of one stage of a disclosure: decision, log_wait and, at its source, source; at its recipient, ask: the wait for the source.",
+		Buckets: buckets,
+	}, []string{"side", "stage"})
+	for s, names := range stageNames {
+		m.stages[s] = stages.WithLabelValues(names[0], names[1])
+	}
+	m.Registry.MustRegister(stages, m.disclosures, m.records, m.denials, m.seconds, m.unauthenticated, m.unlogged,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -89,6 +120,14 @@ func (m *Metrics) Disclosure(side, outcome string, records int64, took time.Dura
 		m.records.WithLabelValues(side).Add(float64(records))
 	}
 	m.seconds.WithLabelValues(side).Observe(took.Seconds())
+}
+
+// Stage counts one stage that is over.
+func (m *Metrics) Stage(s Stage, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.stages[s].Observe(took.Seconds())
 }
 
 // Denial counts one refusal.

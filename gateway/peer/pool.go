@@ -22,6 +22,7 @@ import (
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 const (
@@ -46,6 +47,7 @@ var ErrBusy = errors.New("too many connections to source gateways are in use")
 type Pool struct {
 	self   route.Party
 	issuer Issuer
+	trace  *tracing.Tracer
 
 	mu     sync.Mutex // guards all below, and every field of a link but its connection
 	links  map[key]*link
@@ -75,9 +77,9 @@ type line struct {
 	retired bool
 }
 
-// NewPool makes a pool for the gateways of self.
-func NewPool(self route.Party, issuer Issuer) *Pool {
-	return &Pool{self: self, issuer: issuer, links: map[key]*link{}}
+// NewPool makes a pool for the gateways of self. A nil tracer makes no spans.
+func NewPool(self route.Party, issuer Issuer, trace *tracing.Tracer) *Pool {
+	return &Pool{self: self, issuer: issuer, trace: trace, links: map[key]*link{}}
 }
 
 // Retrieve sends one request to the source under the agreement and calls each for every frame of the answer. Errors are
@@ -90,7 +92,7 @@ func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string
 	defer p.release(l)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream when each fails
-	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(ctx, req)
+	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(p.trace.ToCall(ctx), req)
 	if err != nil {
 		p.suspect(source, agreement, err)
 		return err
@@ -175,7 +177,7 @@ func (p *Pool) acquire(ctx context.Context, source route.Peer, agreement string)
 		usable := l.credential != nil && now.Before(l.credential.usableUntil())
 		if p.wantsIssue(l, now) {
 			l.pending = make(chan struct{})
-			go p.renew(l, agreement, l.pending)
+			go p.renew(p.trace.Detach(ctx), l, agreement, l.pending)
 		}
 		if usable {
 			ln, err := p.lineOf(l)
@@ -217,13 +219,17 @@ const (
 )
 
 // renew gets a credential. One runs for a link at a time.
-func (p *Pool) renew(l *link, agreement string, done chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), issueTimeout)
+func (p *Pool) renew(ctx context.Context, l *link, agreement string, done chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
+	ctx, span := p.trace.Call(ctx, tracing.Credential)
+	defer span.End()
+	span.Clause(agreement, "")
 	p.mu.Lock()
 	source := l.source
 	p.mu.Unlock()
-	c, err := issue(ctx, p.issuer, p.self, source, agreement, time.Now())
+	c, err := issue(p.trace.ToCall(ctx), p.issuer, p.self, source, agreement, time.Now())
+	span.Failed(err)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

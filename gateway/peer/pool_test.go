@@ -83,7 +83,7 @@ func (p *Pool) use(agreement string, source route.Peer) error {
 func TestOneIssueForManyCallers(t *testing.T) {
 	f := newFakeIssuer(t)
 	f.delay = 50 * time.Millisecond
-	p := NewPool(self, f)
+	p := NewPool(self, f, nil)
 	defer p.Close()
 	var wg sync.WaitGroup
 	for range 50 {
@@ -105,7 +105,7 @@ func TestOneIssueForManyCallers(t *testing.T) {
 func TestFailedIssueIsNotRepeatedAtOnce(t *testing.T) {
 	f := newFakeIssuer(t)
 	f.err = errors.New("no")
-	p := NewPool(self, f)
+	p := NewPool(self, f, nil)
 	defer p.Close()
 	for range 20 {
 		if err := p.use("agr", f.peer()); !errors.Is(err, ErrCredential) {
@@ -126,7 +126,7 @@ func TestWrongCertificates(t *testing.T) {
 	} {
 		f := newFakeIssuer(t)
 		f.id = id
-		p := NewPool(self, f)
+		p := NewPool(self, f, nil)
 		if err := p.use("agr", f.peer()); !errors.Is(err, ErrCredential) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -142,7 +142,7 @@ func TestWrongCertificates(t *testing.T) {
 // TestRenewal: after two thirds of its life a credential is renewed behind the callers' backs, and a new line opens.
 func TestRenewal(t *testing.T) {
 	f := newFakeIssuer(t)
-	p := NewPool(self, f)
+	p := NewPool(self, f, nil)
 	defer p.Close()
 	held, err := p.acquire(context.Background(), f.peer(), "agr")
 	if err != nil {
@@ -182,7 +182,7 @@ func TestRenewal(t *testing.T) {
 
 func TestDropAndMove(t *testing.T) {
 	f := newFakeIssuer(t)
-	p := NewPool(self, f)
+	p := NewPool(self, f, nil)
 	defer p.Close()
 	first, err := p.acquire(context.Background(), f.peer(), "agr")
 	if err != nil {
@@ -207,7 +207,7 @@ func TestDropAndMove(t *testing.T) {
 
 func TestCap(t *testing.T) {
 	f := newFakeIssuer(t)
-	p := NewPool(self, f)
+	p := NewPool(self, f, nil)
 	defer p.Close()
 	for i := range maxLinks {
 		p.links[key{"border.example", fmt.Sprint("a", i)}] = &link{used: time.Now().Add(-time.Duration(i) * time.Second)}

@@ -18,6 +18,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/federation"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // options of every gRPC listener.
@@ -84,6 +85,13 @@ func (q *queryService) user(ctx context.Context) (federation.User, error) {
 	return user, err
 }
 
+// request begins the span of an authenticated user's request.
+func (s *Server) request(ctx context.Context, listener string) (context.Context, tracing.Span) {
+	ctx, span := s.Trace.Serve(ctx, tracing.Request)
+	span.Listener(listener)
+	return ctx, span
+}
+
 // connection gives the TLS state and the address of a call.
 func connection(ctx context.Context) (*tls.ConnectionState, string) {
 	p, ok := peer.FromContext(ctx)
@@ -103,7 +111,9 @@ func (q *queryService) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStre
 	if err != nil {
 		return statusOf(err)
 	}
-	return statusOf(q.server.Federation.Query(stream.Context(), user, req, stream.Send))
+	ctx, span := q.server.request(q.server.Trace.FromCall(stream.Context()), "grpc")
+	defer span.End()
+	return statusOf(q.server.Federation.Query(ctx, user, req, stream.Send))
 }
 
 // Explain implements QueryServiceServer.
@@ -112,6 +122,8 @@ func (q *queryService) Explain(ctx context.Context, req *gatewayv1.ExplainReques
 	if err != nil {
 		return nil, statusOf(err)
 	}
+	ctx, span := q.server.request(q.server.Trace.FromCall(ctx), "grpc")
+	defer span.End()
 	resp, err := q.server.Federation.Explain(ctx, user, req.GetQuery())
 	return resp, statusOf(err)
 }

@@ -58,5 +58,5 @@ func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.Ser
 		return status.Error(codes.Unauthenticated, errNotAgreement.Error())
 	}
 	caller := disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address}
-	return p.server.Disclosure.Retrieve(stream.Context(), caller, req, stream.Send)
+	return p.server.Disclosure.Retrieve(p.server.Trace.FromCall(stream.Context()), caller, req, stream.Send)
 }

@@ -83,6 +83,12 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 		problemOf(err).write(w)
 		return
 	}
+	// A stranger gets no span.
+	ctx, span := s.request(s.Trace.FromRequest(r.Context(), r.Header), "rest")
+	defer span.End()
+	if ctx != r.Context() {
+		r = r.WithContext(ctx)
+	}
 	serve(w, r, user)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/receipt"
+	"github.com/entente-dev/entente/gateway/tracing"
 )
 
 // Config is what the listeners are made of.
@@ -39,7 +40,9 @@ type Config struct {
 	// Receipts reads the log for the agency's own operator; nil: it may not.
 	Receipts receipt.Reader
 	Metrics  *metrics.Metrics
-	Logger   *slog.Logger
+	// Trace makes spans; nil: none.
+	Trace  *tracing.Tracer
+	Logger *slog.Logger
 }
 
 // Server makes the listeners' servers.
