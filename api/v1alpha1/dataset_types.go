@@ -39,18 +39,19 @@ type DatasetSpec struct {
 	// Source is the system that keeps the records.
 	Source DatasetSource `json:"source"`
 
-	// Relation is the table or view that holds the records, as NAME or SCHEMA.NAME.
-	// +kubebuilder:validation:MinLength=1
+	// Relation is the table or view that holds the records, as NAME or SCHEMA.NAME. A source that is no database has none.
 	// +kubebuilder:validation:MaxLength=127
 	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$`
-	Relation string `json:"relation"`
+	// +optional
+	Relation string `json:"relation,omitempty"`
 
-	// Fields map the schema's fields to columns. A field that is not mapped is not offered.
-	// +kubebuilder:validation:MinItems=1
+	// Fields map the schema's fields to columns, or to members of the answers of an HTTP API. A field that is not mapped is not
+	// offered. A consent service has none.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=map
 	// +listMapKey=field
-	Fields []FieldMapping `json:"fields"`
+	// +optional
+	Fields []FieldMapping `json:"fields,omitempty"`
 
 	// Selectors are the sets of fields by which a record can be looked up quickly (there is an index for each). An
 	// agreement's requireSelectors refers to such sets.
@@ -119,7 +120,7 @@ type SchemaVersion struct {
 // DatasetSource is the system that keeps the records: exactly one kind.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
-// +kubebuilder:validation:XValidation:rule="has(self.postgresql) != has(self.sqlite)",message="exactly one of postgresql and sqlite is given"
+// +kubebuilder:validation:XValidation:rule="[has(self.postgresql), has(self.sqlite), has(self.http), has(self.consentService)].filter(x, x).size() == 1",message="exactly one of postgresql, sqlite, http and consentService is given"
 type DatasetSource struct {
 	// PostgreSQL source. The gateway reads it with a Vault-issued role that may read the agreed columns and no others.
 	// +optional
@@ -127,6 +128,13 @@ type DatasetSource struct {
 	// SQLite source: a file, opened read-only. For standalone installations and demonstrations.
 	// +optional
 	SQLite *SQLiteSource `json:"sqlite,omitempty"`
+	// HTTP source: an operation of an API of the agency, described by its OpenAPI document.
+	// +optional
+	HTTP *HTTPSource `json:"http,omitempty"`
+	// ConsentService is asked who consented. A dataset that is bound to one has no records: clauses refer to it
+	// (conditions.consent).
+	// +optional
+	ConsentService *ConsentServiceSource `json:"consentService,omitempty"`
 }
 
 // PostgreSQLSource is a PostgreSQL database.
@@ -173,7 +181,7 @@ type SQLiteSource struct {
 	Path string `json:"path"`
 }
 
-// FieldMapping maps a field of the schema to a column of the relation.
+// FieldMapping maps a field of the schema to a column of the relation, or to a member of the items that an HTTP API answers with.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type FieldMapping struct {
@@ -183,10 +191,15 @@ type FieldMapping struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
 	Field string `json:"field"`
 	// Column of the relation.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
-	Column string `json:"column"`
+	// +optional
+	Column string `json:"column,omitempty"`
+	// Pointer is the JSON Pointer (RFC 6901) of the member of an item: /employer/ein. HTTP sources only.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +optional
+	Pointer string `json:"pointer,omitempty"`
 }
 
 // DatasetStatus is what the operator observed of the source.
