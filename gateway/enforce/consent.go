@@ -11,7 +11,8 @@ import (
 )
 
 // checkConsent makes the condition that a recorded consent must meet, for each dataset that answers. Only the source has
-// datasets; there the condition becomes part of the query, so that rows without consent never leave the source system.
+// datasets; there the condition becomes part of the query, so that rows without consent never leave the source system. A consent
+// service is asked for the persons that are found, and nothing of the others is told.
 func checkConsent(s *state) *Refusal {
 	c := s.plan.Clause
 	if c.Consent == "" {
@@ -24,6 +25,9 @@ func checkConsent(s *state) *Refusal {
 		}
 		if ds.Consent == nil || ds.SubjectKey == "" {
 			return refuse("it is not bound to them")
+		}
+		if ds.Consent.Service != nil {
+			continue // which is asked for the persons whose records are found
 		}
 		condition, err := ConsentCondition(ds.Consent, s.Asked.Purpose, s.Asked.Recipient.Agency, s.Now)
 		if err != nil {

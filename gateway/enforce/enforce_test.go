@@ -265,6 +265,25 @@ var refusals = []struct {
 	{"a dataset without a subject key", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].SubjectKey = "" }},
 	{"a rule of consent that does not compile", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].Consent.Rule = "nonsense(" }},
 	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
+	{"a filter that an API does not take", "source", "", true, func(in *Input) { byAPI(in, "family_name", "case_status") }},
+	{"a row filter that an API does not take", "source", "clauses[subjects].rowFilter", false, func(in *Input) { byAPI(in, "family_name", "birth_date") }},
+}
+
+// byAPI has the records come from an API that compares these fields.
+func byAPI(in *Input, fields ...string) {
+	h := &route.HTTP{}
+	for _, f := range fields {
+		h.Filters = append(h.Filters, route.HTTPFilter{Field: f, Comparison: "Equal", Place: route.HTTPPlace{In: "query", Name: f}})
+	}
+	clauseOf(in).Datasets = []route.Dataset{{Name: "cases", HTTP: h}}
+}
+
+func TestAPI(t *testing.T) {
+	in := testInput()
+	byAPI(&in, "family_name", "birth_date", "case_status")
+	if _, r := Decide(in); r != nil {
+		t.Error(r.Message)
+	}
 }
 
 func TestDecideRefuses(t *testing.T) {

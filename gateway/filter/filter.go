@@ -39,6 +39,7 @@ type Filter struct {
 	equality []string
 	fixed    map[string]value // of the fields of equality
 	root     node
+	places   map[node]place // of the leaves
 }
 
 // Error says what is wrong with a filter, and where. It never quotes a literal of the filter, because a literal may be
@@ -69,7 +70,7 @@ func Compile(schema *route.Schema, text string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{text: text, root: root, fields: fieldsOf(root), fixed: fixed(root)}
+	f := &Filter{text: text, root: root, places: l.places, fields: fieldsOf(root), fixed: fixed(root)}
 	f.equality = slices.Sorted(maps.Keys(f.fixed))
 	return f, nil
 }

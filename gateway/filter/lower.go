@@ -18,15 +18,24 @@ type lowering struct {
 	info       *ast.SourceInfo
 	literals   int
 	predicates int
+	places     map[node]place
+}
+
+// place is where a leaf stands in the text of its filter: 1-based, as in Error.
+type place struct{ line, column int }
+
+func (l *lowering) place(e ast.Expr) place {
+	at := l.info.GetStartLocation(e.ID())
+	if at.Line() < 1 {
+		return place{1, 1}
+	}
+	return place{at.Line(), at.Column() + 1}
 }
 
 // fail is an error at the position of an expression.
 func (l *lowering) fail(e ast.Expr, format string, args ...any) error {
-	at := l.info.GetStartLocation(e.ID())
-	if at.Line() < 1 {
-		return errorf(1, 1, format, args...)
-	}
-	return errorf(at.Line(), at.Column()+1, format, args...)
+	at := l.place(e)
+	return errorf(at.line, at.column, format, args...)
 }
 
 // predicate lowers an expression that is true or false.
@@ -54,6 +63,18 @@ func (l *lowering) signed(e ast.Expr, not bool) (node, error) {
 	if l.predicates++; l.predicates > MaxPredicates {
 		return nil, l.fail(e, "more than %d comparisons", MaxPredicates)
 	}
+	leaf, err := l.leaf(e, not)
+	if err == nil {
+		if l.places == nil {
+			l.places = map[node]place{}
+		}
+		l.places[leaf] = l.place(e)
+	}
+	return leaf, err
+}
+
+// leaf lowers what is neither a logical operation nor a negation.
+func (l *lowering) leaf(e ast.Expr, not bool) (node, error) {
 	switch e.Kind() {
 	case ast.CallKind:
 		return l.call(e, not)

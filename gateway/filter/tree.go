@@ -36,10 +36,28 @@ type Term struct {
 	Values []string
 	// Other is the other field, of the same type.
 	Other string
+	// Line and Column at which a leaf stands in the filter's text, as in Error.
+	Line, Column int
 }
 
 // Tree is the filter as a tree. It is made at each call and is the caller's to keep.
-func (f *Filter) Tree() Term { return tree(f.root) }
+func (f *Filter) Tree() Term {
+	t := tree(f.root)
+	f.locate(&t, f.root)
+	return t
+}
+
+// locate fills in where the leaves of t stand, which is the tree of n.
+func (f *Filter) locate(t *Term, n node) {
+	if l, ok := n.(*logic); ok {
+		for i, c := range l.terms {
+			f.locate(&t.Terms[i], c)
+		}
+		return
+	}
+	at := f.places[n]
+	t.Line, t.Column = at.line, at.column
+}
 
 func tree(n node) Term {
 	switch n := n.(type) {

@@ -253,10 +253,14 @@ type Dataset struct {
 
 	PostgreSQL *PostgreSQL `json:"postgresql,omitempty"`
 	SQLite     *SQLite     `json:"sqlite,omitempty"`
+	// HTTP API: Columns are then JSON Pointers into its items, and there is no Relation.
+	HTTP *HTTP `json:"http,omitempty"`
 }
 
-// Consent is where the consents to a dataset are recorded, in the same database.
+// Consent is where the consents to a dataset are recorded: in the same database, or with a service.
 type Consent struct {
+	// Service that is asked; nil: the members below say how a row is held against the consents in its database.
+	Service *ConsentService `json:"service,omitempty"`
 	// Relation is NAME or SCHEMA.NAME.
 	Relation string `json:"relation"`
 	// Schema with the fields that are read, and Columns that have them.

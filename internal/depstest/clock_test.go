@@ -19,7 +19,7 @@ func TestNoClock(t *testing.T) {
 		"os":                                   nil,
 		"net":                                  nil,
 	}
-	for _, folder := range []string{"controllers/compile", "controllers/signature", "controllers/words", "gateway/claims", "gateway/enforce", "gateway/filter", "gateway/obligations", "gateway/route"} {
+	for _, folder := range []string{"controllers/compile", "controllers/signature", "controllers/words", "gateway/claims", "gateway/enforce", "gateway/filter", "gateway/obligations", "gateway/pushdown", "gateway/route"} {
 		for _, p := range list(t, folder) {
 			for _, name := range p.GoFiles {
 				checkFile(t, filepath.Join(p.Dir, name), forbidden)

@@ -146,7 +146,7 @@ func consent(b *strings.Builder, d Dialect, q source.Query, args []any) ([]any, 
 	subject, hasSubject := k.Columns[k.Subject]
 	outer := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == q.Dataset.SubjectKey })
 	inner := slices.IndexFunc(k.Schema.Fields, func(f route.Field) bool { return f.Name == k.Subject })
-	if q.Consent == nil || !hasKey || !hasSubject || outer < 0 || inner < 0 || q.Schema.Fields[outer].Type != k.Schema.Fields[inner].Type {
+	if k.Service != nil || q.Consent == nil || !hasKey || !hasSubject || outer < 0 || inner < 0 || q.Schema.Fields[outer].Type != k.Schema.Fields[inner].Type {
 		return nil, fmt.Errorf("source: dataset %s: its rows cannot be held against consents", q.Dataset.Name)
 	}
 	table := d.Quote("entente_consent")
