@@ -25,6 +25,8 @@ const (
 	ownerProfile = "entente-profile"
 	ownerContact = "entente-contact"
 
+	ownerAnnounced = "entente-announced"
+
 	ownerTaskForce = "entente-task-force"
 )
 

@@ -20,6 +20,7 @@ type between struct {
 	report     *exchangeReport
 	contacts   *contacts
 	deliveries *deliveries
+	announcer  *announcer
 	pool       *exchange.Pool
 
 	reconciliations *reconciliations
@@ -39,6 +40,7 @@ func newBetween(m manager.Manager, o Options, gather *gatherer, own identity.Own
 		fresh: map[string][]v1alpha1.AgreementStatement{},
 	}
 	b.contacts.corrected, b.contacts.ring = b.deliveries.correct, b.deliveries.door.ring
+	b.announcer = &announcer{record: rec, pool: b.pool, contacts: b.contacts}
 	b.reconciliations = &reconciliations{
 		client: m.GetClient(), record: rec, pool: b.pool, recorder: recorder, log: o.Logger, now: o.Now, every: o.ReconcileEvery, delay: o.ReconcileDelay,
 		logs: &reconciliation.Logs{TrustDomain: o.TrustDomain, Own: own, Replicas: replicasOf(m.GetClient(), o.Namespace)},

@@ -43,16 +43,23 @@ func clockSkew(peer string, skew exchange.Skew) *observation {
 		peer, skew.Ahead.Abs().Round(time.Minute), where, exchange.MaxSkew)}
 }
 
-// compareClocks tells on the peer's Agency that its clock and ours differ too much, or that they do not any more.
-func (r *contacts) compareClocks(ctx context.Context, peer exchange.Peer, skew exchange.Skew) error {
-	skews.WithLabelValues(peer.Agency).Set(skew.Ahead.Seconds())
+// tellOf tells on the peer's Agency what its list says of itself: that its clock and ours differ too much, or do not any more, and when
+// it answers no queries.
+func (r *contacts) tellOf(ctx context.Context, peer exchange.Peer, listed exchange.Listed) error {
 	a := &v1alpha1.Agency{}
-	if found, err := r.record.gather.get(ctx, peer.Agency, a); err != nil || !found {
+	if found, err := r.record.gather.get(ctx, peer.Agency, a); err != nil || !found || a.Name == r.record.gather.self {
 		return err
 	}
-	have := v1alpha1.AgencyStatus{Conditions: only(a.Status.Conditions, v1alpha1.ConditionClockSkew)}
-	want := v1alpha1.AgencyStatus{}
-	if o := clockSkew(peer.Agency, skew); o != nil {
+	have := v1alpha1.AgencyStatus{Maintenance: a.Status.Maintenance, Conditions: only(a.Status.Conditions, v1alpha1.ConditionClockSkew)}
+	want := v1alpha1.AgencyStatus{Maintenance: listed.Maintenance}
+	var o *observation
+	if listed.Skew == nil {
+		want.Conditions = have.Conditions // an older operator does not say
+	} else {
+		skews.WithLabelValues(peer.Agency).Set(listed.Skew.Ahead.Seconds())
+		o = clockSkew(peer.Agency, *listed.Skew)
+	}
+	if o != nil {
 		want.Conditions = []metav1.Condition{o.condition(a.Generation, a.Status.Conditions, r.now())}
 	}
 	if same(&have, &want) {
@@ -61,7 +68,7 @@ func (r *contacts) compareClocks(ctx context.Context, peer exchange.Peer, skew e
 	if err := applyStatus(ctx, r.record.client, "Agency", client.ObjectKeyFromObject(a), ownerContact, &want); err != nil {
 		return err
 	}
-	if len(have.Conditions) == 0 {
+	if o != nil && len(have.Conditions) == 0 {
 		r.recorder.Eventf(a, nil, corev1.EventTypeWarning, v1alpha1.ConditionClockSkew, "Contact", "%s", want.Conditions[0].Message)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -58,9 +59,15 @@ const (
 func (r *contacts) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("contact").
 		WatchesRawSource(r.door.source()).
-		Watches(&v1alpha1.Agency{}, &handler.EnqueueRequestForObject{}, changed(generation)).
+		Watches(&v1alpha1.Agency{}, &handler.EnqueueRequestForObject{}, changed(contactInput)).
 		WithOptions(options(8)).
 		Complete(r)
+}
+
+// contactInput is what makes a peer worth a call.
+func contactInput(o client.Object) any {
+	a := o.(*v1alpha1.Agency)
+	return []any{a.Generation, a.Status.AnnouncedAt}
 }
 
 // Reconcile implements reconcile.Reconciler for an agency's name.
@@ -70,7 +77,7 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		return reconcile.Result{}, err
 	}
 	if !ok {
-		err := r.compareClocks(ctx, exchange.Peer{Party: route.Party{Agency: request.Name}}, exchange.Skew{})
+		err := r.tellOf(ctx, exchange.Peer{Party: route.Party{Agency: request.Name}}, exchange.Listed{Skew: &exchange.Skew{}})
 		r.forget(request.Name)
 		return reconcile.Result{}, err
 	}
@@ -82,7 +89,7 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		return reconcile.Result{RequeueAfter: contactEvery}, nil // nothing to talk about
 	}
 	held := map[string][]v1alpha1.StatementRef{}
-	skew, err := r.pool.List(ctx, peer, r.now, once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) {
+	listed, err := r.pool.List(ctx, peer, r.now, once(ours, func(a *v1alpha1.SharingAgreement, shown *exchangev1.Agreement) {
 		// By the terms: the status may be what was lost.
 		if digest, err := a.Spec.Terms.Digest(); err == nil && shown.GetDigest() == digest {
 			held[a.Name] = r.refs(digest, shown.GetReceived())
@@ -105,13 +112,11 @@ func (r *contacts) Reconcile(ctx context.Context, request reconcile.Request) (re
 		r.ring(a.Name)
 	}
 	again := contactEvery
-	if skew != nil {
-		if skew.Beyond() {
-			again = skewedAgain
-		}
-		if err := r.compareClocks(ctx, peer, *skew); err != nil {
-			return reconcile.Result{}, err
-		}
+	if listed.Skew != nil && listed.Skew.Beyond() {
+		again = skewedAgain
+	}
+	if err := r.tellOf(ctx, peer, listed); err != nil {
+		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: again + rand.N(again/10)}, nil
 }

@@ -195,7 +195,7 @@ func assemble(m manager.Manager, o Options) error {
 		own := identity.Cached(o.Own)
 		b := newBetween(m, o, gather, own)
 		stating.fresh = b.deliveries.hurry
-		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), b.reconciliations.setUp(m), m.Add(b))
+		errs = append(errs, b.contacts.setUp(m), b.deliveries.setUp(m), b.announcer.setUp(m), b.reconciliations.setUp(m), m.Add(b))
 		server := exchange.New(exchange.Config{
 			Own: own, Directory: &directory{gather, verify}, Issuer: o.Keys, Inbox: b.inbox, Receipts: b.reconciliations.logs,
 			Report: b.report.report, Trace: o.Trace, Logger: o.Logger, Now: o.Now,

@@ -67,7 +67,7 @@ func ofAgreement(_ context.Context, o client.Object) []reconcile.Request {
 
 func agencyInput(o client.Object) any {
 	a := o.(*v1alpha1.Agency)
-	return []any{a.Generation, a.Status.TrustBundle, a.Status.SigningKeys, a.UID}
+	return []any{a.Generation, a.Status.TrustBundle, a.Status.SigningKeys, a.Status.Maintenance, a.UID}
 }
 
 func datasetInput(o client.Object) any {

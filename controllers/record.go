@@ -53,6 +53,20 @@ func (r *record) Get(ctx context.Context, name string) (*v1alpha1.SharingAgreeme
 	return a, nil
 }
 
+// Maintenance implements exchange.Agreements.
+func (r *record) Maintenance(ctx context.Context) (*v1alpha1.Maintenance, error) {
+	a := &v1alpha1.Agency{}
+	_, err := r.gather.get(ctx, r.gather.self, a)
+	return a.Spec.Maintenance, err
+}
+
+// Announced implements exchange.Agreements. Every replica answers peers, and one keeps in touch with them: the object tells it.
+func (r *record) Announced(ctx context.Context, agency string, at time.Time) error {
+	key := client.ObjectKey{Namespace: r.gather.namespace, Name: agency}
+	stamp := metav1.NewMicroTime(at)
+	return applyStatus(ctx, r.client, "Agency", key, ownerAnnounced, &v1alpha1.AgencyStatus{AnnouncedAt: &stamp})
+}
+
 // Versions implements exchange.Agreements.
 func (r *record) Versions(ctx context.Context, id string) ([]v1alpha1.SharingAgreement, error) {
 	var list v1alpha1.SharingAgreementList

@@ -14,6 +14,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Trust domain",type=string,JSONPath=`.spec.trustDomain`
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.endpoints.gateway`,priority=1
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Maintenance until",type=date,JSONPath=`.status.maintenance.until`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$')",message="an agency's name is at most 40 lower-case letters, digits and hyphens"
 type Agency struct {
@@ -69,6 +70,27 @@ type AgencySpec struct {
 	// +listType=set
 	// +optional
 	Jurisdictions []string `json:"jurisdictions,omitempty"`
+
+	// Maintenance says when this installation's own agency answers no queries. It is announced to the peers, whose users see it; set
+	// it with `entente agency maintenance`. A peer's stands in status.
+	// +optional
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+}
+
+// Maintenance is a time in which an agency's gateways answer no queries of peers.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.from) || self.from < self.until",message="until is after from"
+type Maintenance struct {
+	// From is when it begins; absent: at once.
+	// +optional
+	From *metav1.Time `json:"from,omitempty"`
+	// Until is when it ends.
+	Until metav1.Time `json:"until"`
+	// Reason is what the users of peers are told, for example: move of the database. No names, no case references.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:Pattern=`^[^\p{C}]*$`
+	Reason string `json:"reason"`
 }
 
 // AgencyEndpoints are host:port pairs.
@@ -141,6 +163,14 @@ type AgencyStatus struct {
 	// SigningKeys are the local agency's public signing keys from Vault. `entente agency export` prints them.
 	// +optional
 	SigningKeys *KeySet `json:"signingKeys,omitempty"`
+
+	// Maintenance is what a peer announced of itself; of the local agency, what is announced to the peers.
+	// +optional
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+
+	// AnnouncedAt is when a peer last said that it has something new to tell, for which its operator is then asked.
+	// +optional
+	AnnouncedAt *metav1.MicroTime `json:"announcedAt,omitempty"`
 
 	// Reconciliation is how this agency's logs compare with the peer's.
 	// +optional

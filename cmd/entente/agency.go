@@ -19,7 +19,7 @@ func newAgencyCommand() *cobra.Command {
 	var where deskFlags
 	cmd := &cobra.Command{Use: "agency", Short: "Introduce agencies to each other"}
 	where.add(cmd)
-	cmd.AddCommand(newAgencyExportCommand(&where), newAgencyImportCommand(&where), newAgencyCheckCommand(&where))
+	cmd.AddCommand(newAgencyExportCommand(&where), newAgencyImportCommand(&where), newAgencyCheckCommand(&where), newAgencyMaintenanceCommand(&where))
 	return cmd
 }
 

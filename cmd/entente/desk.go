@@ -33,6 +33,8 @@ type desk interface {
 	ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error)
 	// ImportAgency applies a peer's Agency in the place of before, which was read from the desk; nil: there was none.
 	ImportAgency(ctx context.Context, before, a *v1alpha1.Agency) error
+	// SetMaintenance sets when this agency answers no queries; nil: it does.
+	SetMaintenance(ctx context.Context, m *v1alpha1.Maintenance) error
 	// ExportSignature gives this agency's own signature on an agreement.
 	ExportSignature(ctx context.Context, agreement string) (*v1alpha1.AgreementSignature, error)
 	// ImportSignature files a peer's signature on an agreement.
@@ -102,6 +104,10 @@ func (d folderDesk) ImportAgency(_ context.Context, _, a *v1alpha1.Agency) error
 	return d.folder.ImportAgency(a)
 }
 
+func (d folderDesk) SetMaintenance(_ context.Context, m *v1alpha1.Maintenance) error {
+	return d.folder.SetMaintenance(m)
+}
+
 func (d folderDesk) ExportSignature(_ context.Context, agreement string) (*v1alpha1.AgreementSignature, error) {
 	return d.folder.ExportSignature(agreement)
 }
@@ -136,32 +142,50 @@ func (d clusterDesk) get(ctx context.Context, name string, into client.Object) e
 	return d.client.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, into)
 }
 
-func (d clusterDesk) ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error) {
-	agency := &v1alpha1.Agency{}
-	if name == "" {
-		var list v1alpha1.AgencyList
-		if err := d.client.List(ctx, &list, client.InNamespace(d.namespace)); err != nil {
-			return nil, err
-		}
-		for i := range list.Items {
-			if list.Items[i].Status.Local {
-				name = list.Items[i].Name
-			}
-		}
-		if name == "" {
-			return nil, fmt.Errorf("no Agency in namespace %s is an operator's own: name one, and see that its operator runs", d.namespace)
+// self is the Agency that the operator of the namespace has as its own.
+func (d clusterDesk) self(ctx context.Context) (*v1alpha1.Agency, error) {
+	var list v1alpha1.AgencyList
+	if err := d.client.List(ctx, &list, client.InNamespace(d.namespace)); err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if list.Items[i].Status.Local {
+			return &list.Items[i], nil
 		}
 	}
-	if err := d.get(ctx, name, agency); err != nil {
+	return nil, fmt.Errorf("no Agency in namespace %s is an operator's own: name one, and see that its operator runs", d.namespace)
+}
+
+func (d clusterDesk) SetMaintenance(ctx context.Context, m *v1alpha1.Maintenance) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		a, err := d.self(ctx)
+		if err != nil {
+			return err
+		}
+		before := a.DeepCopy()
+		a.Spec.Maintenance = m
+		return d.client.Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+}
+
+func (d clusterDesk) ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error) {
+	agency, err := &v1alpha1.Agency{}, error(nil)
+	if name == "" {
+		agency, err = d.self(ctx)
+	} else {
+		err = d.get(ctx, name, agency)
+	}
+	if err != nil {
 		return nil, err
 	}
 	out := &v1alpha1.Agency{Spec: *agency.Spec.DeepCopy()}
 	out.Name = agency.Name
+	out.Spec.Maintenance = nil // it is announced, not imported
 	if agency.Status.Local {
 		out.Spec.TrustBundle, out.Spec.SigningKeys = agency.Status.TrustBundle, agency.Status.SigningKeys
 	}
 	if out.Spec.TrustBundle == "" || out.Spec.SigningKeys == nil {
-		return nil, fmt.Errorf("agency %s has no published trust bundle and keys yet: see that its operator runs and reaches Vault", name)
+		return nil, fmt.Errorf("agency %s has no published trust bundle and keys yet: see that its operator runs and reaches Vault", agency.Name)
 	}
 	return out, nil
 }

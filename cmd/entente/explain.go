@@ -93,6 +93,13 @@ func printExplanation(out io.Writer, resp *gatewayv1.ExplainResponse) error {
 			under = " under " + c.GetAgreement() + "/" + c.GetClause()
 		}
 		fmt.Fprintf(w, "%s: %s%s\n", c.GetAgency(), verdict, under)
+		if m := c.GetMaintenance(); m != nil {
+			from := ""
+			if m.GetFrom() != nil {
+				from = "from " + m.GetFrom().AsTime().Format(time.RFC3339) + " "
+			}
+			fmt.Fprintf(w, "  ! in maintenance %suntil %s: %s\n", from, m.GetUntil().AsTime().Format(time.RFC3339), sanitize(m.GetReason()))
+		}
 		for _, k := range c.GetChecks() {
 			mark := "✓"
 			if !k.GetPassed() {

@@ -41,6 +41,9 @@ func agencyAccepted(index *Index, a *v1alpha1.Agency) verdict {
 		}
 		return verdict{true, v1alpha1.ReasonAccepted, "this installation's own agency"}
 	}
+	if a.Spec.Maintenance != nil {
+		return verdict{false, v1alpha1.ReasonInvalid, "spec.maintenance is for this installation's own agency; a peer announces its own, which stands in status: remove it"}
+	}
 	if err := peerIncomplete(a); err != nil {
 		return verdict{false, v1alpha1.ReasonAgencyIncomplete, err.Error()}
 	}

@@ -129,6 +129,7 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 	out := route.Clause{
 		Name:         t.Name,
 		Source:       c.source(cl),
+		Maintenance:  c.maintenance(t.Source),
 		Recipients:   c.routeRecipients(cl.recipients),
 		Addresses:    c.addresses(cl),
 		Schema:       cl.schema.route,
@@ -182,6 +183,23 @@ func (c *compiler) source(cl *clause) route.Peer {
 		Exchange:    a.Spec.Endpoints.Exchange,
 		TrustBundle: a.Spec.TrustBundle,
 	}
+}
+
+// maintenance is when an agency answers no queries: by its own word, which for us stands in spec and for a peer in status.
+func (c *compiler) maintenance(agency string) *route.Maintenance {
+	a := c.index.Agencies[agency]
+	m := a.Status.Maintenance
+	if a.Name == c.index.Self {
+		m = a.Spec.Maintenance
+	}
+	if m == nil || !c.now.Before(m.Until.Time) {
+		return nil
+	}
+	out := &route.Maintenance{Until: m.Until.UTC(), Reason: m.Reason}
+	if m.From != nil {
+		out.From = m.From.UTC()
+	}
+	return out
 }
 
 // jurisdictions of the recipients: our own view of them, since what an agency says of itself in a query proves nothing.

@@ -177,11 +177,15 @@ func (w *walk) list(ctx context.Context) (string, error) {
 	pool := exchange.NewPool(w.Own)
 	defer pool.Close()
 	to := exchange.Peer{Party: w.Peer.Party, Endpoint: w.Peer.Exchange, Bundle: w.Peer.TrustBundle}
-	skew, err := pool.List(ctx, to, w.Now, func(a *exchangev1.Agreement) { w.shown.add(a, w.Digests) })
-	w.skew = skew
+	listed, err := pool.List(ctx, to, w.Now, func(a *exchangev1.Agreement) { w.shown.add(a, w.Digests) })
+	w.skew = listed.Skew
 	switch code := status.Code(err); {
 	case err == nil:
-		return fmt.Sprintf("answers; shows %d versions of agreements", w.shown.versions), nil
+		said := fmt.Sprintf("answers; shows %d versions of agreements", w.shown.versions)
+		if m := listed.Maintenance; m != nil {
+			said += fmt.Sprintf("; announces maintenance until %s: %s", m.Until.UTC().Format(time.RFC3339), m.Reason)
+		}
+		return said, nil
 	case code == codes.Unimplemented:
 		return "answers; agreements and decisions travel by file", nil
 	case code == codes.PermissionDenied, code == codes.Unauthenticated:

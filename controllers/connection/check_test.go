@@ -67,6 +67,8 @@ type holds struct {
 	list []v1alpha1.SharingAgreement
 }
 
+func (h holds) Maintenance(context.Context) (*v1alpha1.Maintenance, error) { return nil, nil }
+
 func (h holds) With(_ context.Context, _, after string) ([]v1alpha1.SharingAgreement, error) {
 	if after != "" {
 		return nil, nil

@@ -118,6 +118,16 @@ func (s *Server) Get(ctx context.Context, req *exchangev1.GetRequest) (*exchange
 	return out, nil
 }
 
+// Announce implements entente.exchange.v1.
+func (s *Server) Announce(ctx context.Context, req *exchangev1.AnnounceRequest) (*exchangev1.AnnounceResponse, error) {
+	return &exchangev1.AnnounceResponse{}, s.taken(ctx, "Announce", &s.reads, func(from route.Party) error {
+		if len(req.ProtoReflect().GetUnknown()) > 0 {
+			return refuse(UnknownMember, "the message has members that this release does not know")
+		}
+		return s.Inbox.Agreements.Announced(ctx, from.Agency, s.Now())
+	})
+}
+
 // maxPage bounds the agreements in one answer, about 2 KiB each, and maxPageBytes their size: one with many duties is longer.
 const (
 	maxPage      = 200
@@ -134,6 +144,9 @@ func (s *Server) List(ctx context.Context, req *exchangev1.ListRequest) (*exchan
 		}
 		all, err := s.Inbox.Agreements.With(ctx, from.Agency, req.GetPageToken())
 		if err != nil {
+			return err
+		}
+		if out.Maintenance, err = s.maintenance(ctx); err != nil {
 			return err
 		}
 		bytes := 0

@@ -92,10 +92,26 @@ func (p *Pool) RecordDecision(ctx context.Context, to Peer, agreement, statement
 	})
 }
 
-// List gives every agreement that the peer shows us, page by page, and how far its clock is from ours; nil: it does not say.
-func (p *Pool) List(ctx context.Context, to Peer, now func() time.Time, each func(*exchangev1.Agreement)) (*Skew, error) {
+// Announce says that our list says something new.
+func (p *Pool) Announce(ctx context.Context, to Peer) error {
+	return p.call(ctx, to, func(ctx context.Context, c exchangev1.ExchangeServiceClient) error {
+		_, err := c.Announce(ctx, &exchangev1.AnnounceRequest{})
+		return err
+	})
+}
+
+// Listed is what a peer's list says besides the agreements.
+type Listed struct {
+	// Skew is how far the peer's clock is from ours; nil: it does not say.
+	Skew *Skew
+	// Maintenance that the peer announces; nil: none.
+	Maintenance *v1alpha1.Maintenance
+}
+
+// List gives every agreement that the peer shows us, page by page.
+func (p *Pool) List(ctx context.Context, to Peer, now func() time.Time, each func(*exchangev1.Agreement)) (Listed, error) {
 	token := ""
-	var skew *Skew
+	var out Listed
 	for range maxPages {
 		var page *exchangev1.ListResponse
 		sent := now()
@@ -104,22 +120,23 @@ func (p *Pool) List(ctx context.Context, to Peer, now func() time.Time, each fun
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return Listed{}, err
 		}
 		if at := page.GetNow(); at != nil && at.IsValid() {
 			// The connection may be made in the first call: the shortest is the most exact.
-			if s := skewOf(sent, now(), at.AsTime()); skew == nil || s.Margin < skew.Margin {
-				skew = &s
+			if s := skewOf(sent, now(), at.AsTime()); out.Skew == nil || s.Margin < out.Skew.Margin {
+				out.Skew = &s
 			}
 		}
+		out.Maintenance = announced(page.GetMaintenance(), now())
 		for _, a := range page.GetAgreements() {
 			each(a)
 		}
 		if token = page.GetNextPageToken(); token == "" {
-			return skew, nil
+			return out, nil
 		}
 	}
-	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
+	return Listed{}, fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
 // Close closes every connection.

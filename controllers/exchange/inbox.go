@@ -52,6 +52,10 @@ type Agreements interface {
 	AddTaskForce(ctx context.Context, f *v1alpha1.TaskForce) error
 	// Receive keeps what was received of an agreement. ErrChanged: it is not as it was when a was read.
 	Receive(ctx context.Context, a *v1alpha1.SharingAgreement, received []v1alpha1.AgreementStatement) error
+	// Maintenance is what this agency announces of itself; nil: nothing.
+	Maintenance(ctx context.Context) (*v1alpha1.Maintenance, error)
+	// Announced notes that a peer's list says something new.
+	Announced(ctx context.Context, agency string, at time.Time) error
 	// With lists the agreements to which a peer is a party and whose names come after one, by name.
 	With(ctx context.Context, agency, after string) ([]v1alpha1.SharingAgreement, error)
 }

@@ -93,6 +93,7 @@ func (f Folder) ExportAgency(ctx context.Context) (*v1alpha1.Agency, error) {
 		return nil, err
 	}
 	out := &v1alpha1.Agency{TypeMeta: typeMeta("Agency"), ObjectMeta: metav1.ObjectMeta{Name: self.Name}, Spec: *self.Spec.DeepCopy()}
+	out.Spec.Maintenance = nil // it is announced, not imported
 	if out.Spec.TrustBundle, err = store.TrustBundle(ctx); err != nil {
 		return nil, err
 	}
@@ -136,6 +137,33 @@ func (f Folder) ImportAgency(a *v1alpha1.Agency) error {
 	}
 	if _, err := parse(text); err != nil {
 		return fmt.Errorf("%s: with the agency in it: %w", path, err)
+	}
+	return replaceFile(path, text)
+}
+
+// SetMaintenance sets when this agency answers no queries, in the file that has its Agency; nil: it does.
+func (f Folder) SetMaintenance(m *v1alpha1.Maintenance) error {
+	self, _, err := f.open()
+	if err != nil {
+		return err
+	}
+	c, err := f.read()
+	if err != nil {
+		return err
+	}
+	d := c.documents["Agency/"+self.Name]
+	object := &v1alpha1.Agency{TypeMeta: typeMeta("Agency"), ObjectMeta: metav1.ObjectMeta{Name: self.Name}, Spec: *self.Spec.DeepCopy()}
+	object.Spec.Maintenance = m
+	text, err := Print(object)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(f.ConfigDir, d.file)
+	if text, err = withAgency(path, self.Name, text); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := parse(text); err != nil {
+		return fmt.Errorf("%s: with the maintenance in it: %w", path, err)
 	}
 	return replaceFile(path, text)
 }

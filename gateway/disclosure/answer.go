@@ -267,7 +267,12 @@ func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResp
 // cannotCount ends a request under a clause with quotas when they cannot be counted: it is logged, and nothing is read.
 func (d *disclosure) cannotCount(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, err error) error {
 	d.core.Logger.Error("nothing is disclosed under a clause with quotas", "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
-	result := d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonQuotaStore, messageQuotaStore)
+	return d.unavailable(ctx, send, ReasonQuotaStore, messageQuotaStore)
+}
+
+// unavailable ends a request before anything is read: it is logged.
+func (d *disclosure) unavailable(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, reason, message string) error {
+	result := d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, reason, message)
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
 	if err != nil {
 		return d.logFailed(send, err)

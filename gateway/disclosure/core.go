@@ -102,6 +102,8 @@ const (
 	ReasonDeadline = "Deadline"
 	// ReasonLimit: more records match than the limit lets through.
 	ReasonLimit = "Limit"
+	// ReasonMaintenance: the source's agency announced that it answers no queries now.
+	ReasonMaintenance = "Maintenance"
 	// ReasonCancelled: the caller went away.
 	ReasonCancelled = "Cancelled"
 )
@@ -126,6 +128,9 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 		return d.deny(ctx, send, refusal)
 	}
 	d.plan = plan
+	if m := plan.Clause.Maintenance; m.Underway(now) {
+		return d.unavailable(ctx, send, ReasonMaintenance, m.Notice(plan.Clause.Source.Agency))
+	}
 
 	// The end of the agreement and of the credential cuts the reading as the caller's deadline does.
 	reading, stop := context.WithDeadline(ctx, c.deadline(ctx, now, plan, caller))

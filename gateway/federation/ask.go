@@ -295,6 +295,8 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 	case errors.As(err, &logged):
 		a.pending = nil
 		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, "this gateway cannot write its log")
+	case a.ch.plan.Clause.Maintenance.Underway(a.q.core.Now()) && ctx.Err() == nil && !errors.As(err, &gone):
+		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonMaintenance, a.ch.plan.Clause.Maintenance.Notice(a.ch.agency))
 	case errors.As(err, &gone), ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return set(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "the user went away")
 	case timedOut || status.Code(err) == codes.DeadlineExceeded:

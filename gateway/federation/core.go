@@ -105,6 +105,8 @@ const (
 	ReasonDeadline = "Deadline"
 	// ReasonAnswer: the source answered otherwise than it was asked, and what it sent was dropped.
 	ReasonAnswer = "UnexpectedAnswer"
+	// ReasonMaintenance: the source cannot be reached, and has announced that it answers no queries now.
+	ReasonMaintenance = "Maintenance"
 	// ReasonCancelled: the user went away.
 	ReasonCancelled = "Cancelled"
 	// ReasonRequireAll: not every source answered in full.

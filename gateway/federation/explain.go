@@ -48,6 +48,9 @@ func (c *Core) explainClause(req *gatewayv1.QueryRequest, o offer, in enforce.In
 	if in.Route != nil {
 		if v := in.Route.Current(in.Now); v != nil {
 			e.Agreement = versioned(o.agreement, v.Version)
+			if cl := clauseOf(in.Route, o.clause, in.Now); cl != nil && !cl.Maintenance.Over(in.Now) {
+				e.Maintenance = maintenance(cl.Maintenance)
+			}
 		}
 	}
 	last := c.heard.of(o, in.Now)
@@ -60,6 +63,14 @@ func (c *Core) explainClause(req *gatewayv1.QueryRequest, o offer, in enforce.In
 		e.Checks = append(e.Checks, &gatewayv1.CheckResult{Name: r.Name, Passed: r.Passed, Term: r.Term, Message: r.Message})
 	}
 	return e
+}
+
+func maintenance(m *route.Maintenance) *gatewayv1.Maintenance {
+	out := &gatewayv1.Maintenance{Until: timestamppb.New(m.Until), Reason: m.Reason}
+	if !m.From.IsZero() {
+		out.From = timestamppb.New(m.From)
+	}
+	return out
 }
 
 // clauseOf finds a clause of the version in force; nil: there is none.

@@ -189,6 +189,14 @@ type clauseExplanation struct {
 	Clause    string        `json:"clause,omitempty"`
 	Allowed   bool          `json:"allowed"`
 	Checks    []checkResult `json:"checks"`
+	// Maintenance of the source's agency, now or to come.
+	Maintenance *maintenance `json:"maintenance,omitempty"`
+}
+
+type maintenance struct {
+	From   string `json:"from,omitempty"`
+	Until  string `json:"until"`
+	Reason string `json:"reason"`
 }
 
 // Explanation gives the JSON form of an explanation.
@@ -198,6 +206,12 @@ func Explanation(r *gatewayv1.ExplainResponse) any {
 		e := clauseExplanation{Agency: c.GetAgency(), Agreement: c.GetAgreement(), Clause: c.GetClause(), Allowed: c.GetAllowed(), Checks: []checkResult{}}
 		for _, k := range c.GetChecks() {
 			e.Checks = append(e.Checks, checkResult{k.GetName(), k.GetPassed(), k.GetTerm(), k.GetMessage()})
+		}
+		if m := c.GetMaintenance(); m != nil {
+			e.Maintenance = &maintenance{Until: m.GetUntil().AsTime().Format(time.RFC3339), Reason: m.GetReason()}
+			if m.GetFrom() != nil {
+				e.Maintenance.From = m.GetFrom().AsTime().Format(time.RFC3339)
+			}
 		}
 		out = append(out, e)
 	}

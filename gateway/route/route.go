@@ -85,6 +85,9 @@ type Clause struct {
 	// Datasets that answer; only when Self is the source.
 	Datasets []Dataset `json:"datasets,omitempty"`
 
+	// Maintenance is when the source answers no queries, as it announced it; nil: none is announced.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+
 	// Withheld says why nothing is disclosed under the clause for now, because a party withdrew; empty: it stands.
 	Withheld string `json:"withheld,omitempty"`
 

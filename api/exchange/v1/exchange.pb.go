@@ -523,7 +523,9 @@ type ListResponse struct {
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Clock of the called agency when it answered: beyond five minutes of difference, what permits is refused.
-	Now           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	Now *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	// Time in which the called agency answers no queries, now or to come; absent: none is announced.
+	Maintenance   *Maintenance `protobuf:"bytes,4,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -579,6 +581,151 @@ func (x *ListResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListResponse) GetMaintenance() *Maintenance {
+	if x != nil {
+		return x.Maintenance
+	}
+	return nil
+}
+
+// Maintenance is a time in which an agency's gateways answer no queries.
+type Maintenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it begins; absent: it has begun.
+	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Why, in a sentence for users: at most 200 characters, none of them a control character.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Maintenance) Reset() {
+	*x = Maintenance{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Maintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Maintenance) ProtoMessage() {}
+
+func (x *Maintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
+func (*Maintenance) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Maintenance) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Maintenance) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Maintenance) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// AnnounceRequest has no members: what is new stands in the list.
+type AnnounceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceRequest) Reset() {
+	*x = AnnounceRequest{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceRequest) ProtoMessage() {}
+
+func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceRequest.ProtoReflect.Descriptor instead.
+func (*AnnounceRequest) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{11}
+}
+
+// AnnounceResponse acknowledges.
+type AnnounceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceResponse) Reset() {
+	*x = AnnounceResponse{}
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceResponse) ProtoMessage() {}
+
+func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceResponse.ProtoReflect.Descriptor instead.
+func (*AnnounceResponse) Descriptor() ([]byte, []int) {
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{12}
+}
+
 // Agreement is one version of an agreement, as the called agency knows it.
 type Agreement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -596,7 +743,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +755,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[10]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +768,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{10}
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Agreement) GetName() string {
@@ -666,7 +813,7 @@ type ListReceiptsRequest struct {
 
 func (x *ListReceiptsRequest) Reset() {
 	*x = ListReceiptsRequest{}
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +825,7 @@ func (x *ListReceiptsRequest) String() string {
 func (*ListReceiptsRequest) ProtoMessage() {}
 
 func (x *ListReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[11]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +838,7 @@ func (x *ListReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*ListReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{11}
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListReceiptsRequest) GetSince() *timestamppb.Timestamp {
@@ -727,7 +874,7 @@ type ListReceiptsResponse struct {
 
 func (x *ListReceiptsResponse) Reset() {
 	*x = ListReceiptsResponse{}
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +886,7 @@ func (x *ListReceiptsResponse) String() string {
 func (*ListReceiptsResponse) ProtoMessage() {}
 
 func (x *ListReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_exchange_v1_exchange_proto_msgTypes[12]
+	mi := &file_api_exchange_v1_exchange_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +899,7 @@ func (x *ListReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*ListReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{12}
+	return file_api_exchange_v1_exchange_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListReceiptsResponse) GetReceipts() []*v1.Receipt {
@@ -802,13 +949,20 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"\vListRequest\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x01 \x01(\tR\tpageToken\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"\xa4\x01\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"\xe8\x01\n" +
 	"\fListResponse\x12>\n" +
 	"\n" +
 	"agreements\x18\x01 \x03(\v2\x1e.entente.exchange.v1.AgreementR\n" +
 	"agreements\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12,\n" +
-	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"s\n" +
+	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12B\n" +
+	"\vmaintenance\x18\x04 \x01(\v2 .entente.exchange.v1.MaintenanceR\vmaintenance\"\x87\x01\n" +
+	"\vMaintenance\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x11\n" +
+	"\x0fAnnounceRequest\"\x12\n" +
+	"\x10AnnounceResponse\"s\n" +
 	"\tAgreement\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1e\n" +
@@ -823,13 +977,14 @@ const file_api_exchange_v1_exchange_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"w\n" +
 	"\x14ListReceiptsResponse\x127\n" +
 	"\breceipts\x18\x01 \x03(\v2\x1b.entente.gateway.v1.ReceiptR\breceipts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbf\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x98\x05\n" +
 	"\x0fExchangeService\x12o\n" +
 	"\x10IssueCertificate\x12,.entente.exchange.v1.IssueCertificateRequest\x1a-.entente.exchange.v1.IssueCertificateResponse\x12T\n" +
 	"\aPropose\x12#.entente.exchange.v1.ProposeRequest\x1a$.entente.exchange.v1.ProposeResponse\x12i\n" +
 	"\x0eRecordDecision\x12*.entente.exchange.v1.RecordDecisionRequest\x1a+.entente.exchange.v1.RecordDecisionResponse\x12H\n" +
 	"\x03Get\x12\x1f.entente.exchange.v1.GetRequest\x1a .entente.exchange.v1.GetResponse\x12K\n" +
-	"\x04List\x12 .entente.exchange.v1.ListRequest\x1a!.entente.exchange.v1.ListResponse\x12c\n" +
+	"\x04List\x12 .entente.exchange.v1.ListRequest\x1a!.entente.exchange.v1.ListResponse\x12W\n" +
+	"\bAnnounce\x12$.entente.exchange.v1.AnnounceRequest\x1a%.entente.exchange.v1.AnnounceResponse\x12c\n" +
 	"\fListReceipts\x12(.entente.exchange.v1.ListReceiptsRequest\x1a).entente.exchange.v1.ListReceiptsResponseB;Z9github.com/entente-dev/entente/api/exchange/v1;exchangev1b\x06proto3"
 
 var (
@@ -844,7 +999,7 @@ func file_api_exchange_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_api_exchange_v1_exchange_proto_rawDescData
 }
 
-var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_api_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_api_exchange_v1_exchange_proto_goTypes = []any{
 	(*IssueCertificateRequest)(nil),  // 0: entente.exchange.v1.IssueCertificateRequest
 	(*IssueCertificateResponse)(nil), // 1: entente.exchange.v1.IssueCertificateResponse
@@ -856,37 +1011,45 @@ var file_api_exchange_v1_exchange_proto_goTypes = []any{
 	(*GetResponse)(nil),              // 7: entente.exchange.v1.GetResponse
 	(*ListRequest)(nil),              // 8: entente.exchange.v1.ListRequest
 	(*ListResponse)(nil),             // 9: entente.exchange.v1.ListResponse
-	(*Agreement)(nil),                // 10: entente.exchange.v1.Agreement
-	(*ListReceiptsRequest)(nil),      // 11: entente.exchange.v1.ListReceiptsRequest
-	(*ListReceiptsResponse)(nil),     // 12: entente.exchange.v1.ListReceiptsResponse
-	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
-	(*v1.Receipt)(nil),               // 14: entente.gateway.v1.Receipt
+	(*Maintenance)(nil),              // 10: entente.exchange.v1.Maintenance
+	(*AnnounceRequest)(nil),          // 11: entente.exchange.v1.AnnounceRequest
+	(*AnnounceResponse)(nil),         // 12: entente.exchange.v1.AnnounceResponse
+	(*Agreement)(nil),                // 13: entente.exchange.v1.Agreement
+	(*ListReceiptsRequest)(nil),      // 14: entente.exchange.v1.ListReceiptsRequest
+	(*ListReceiptsResponse)(nil),     // 15: entente.exchange.v1.ListReceiptsResponse
+	(*timestamppb.Timestamp)(nil),    // 16: google.protobuf.Timestamp
+	(*v1.Receipt)(nil),               // 17: entente.gateway.v1.Receipt
 }
 var file_api_exchange_v1_exchange_proto_depIdxs = []int32{
-	13, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
-	10, // 1: entente.exchange.v1.GetResponse.agreement:type_name -> entente.exchange.v1.Agreement
-	10, // 2: entente.exchange.v1.ListResponse.agreements:type_name -> entente.exchange.v1.Agreement
-	13, // 3: entente.exchange.v1.ListResponse.now:type_name -> google.protobuf.Timestamp
-	13, // 4: entente.exchange.v1.ListReceiptsRequest.since:type_name -> google.protobuf.Timestamp
-	13, // 5: entente.exchange.v1.ListReceiptsRequest.until:type_name -> google.protobuf.Timestamp
-	14, // 6: entente.exchange.v1.ListReceiptsResponse.receipts:type_name -> entente.gateway.v1.Receipt
-	0,  // 7: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
-	2,  // 8: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
-	4,  // 9: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
-	6,  // 10: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
-	8,  // 11: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
-	11, // 12: entente.exchange.v1.ExchangeService.ListReceipts:input_type -> entente.exchange.v1.ListReceiptsRequest
-	1,  // 13: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
-	3,  // 14: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
-	5,  // 15: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
-	7,  // 16: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
-	9,  // 17: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
-	12, // 18: entente.exchange.v1.ExchangeService.ListReceipts:output_type -> entente.exchange.v1.ListReceiptsResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	16, // 0: entente.exchange.v1.IssueCertificateResponse.not_after:type_name -> google.protobuf.Timestamp
+	13, // 1: entente.exchange.v1.GetResponse.agreement:type_name -> entente.exchange.v1.Agreement
+	13, // 2: entente.exchange.v1.ListResponse.agreements:type_name -> entente.exchange.v1.Agreement
+	16, // 3: entente.exchange.v1.ListResponse.now:type_name -> google.protobuf.Timestamp
+	10, // 4: entente.exchange.v1.ListResponse.maintenance:type_name -> entente.exchange.v1.Maintenance
+	16, // 5: entente.exchange.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	16, // 6: entente.exchange.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	16, // 7: entente.exchange.v1.ListReceiptsRequest.since:type_name -> google.protobuf.Timestamp
+	16, // 8: entente.exchange.v1.ListReceiptsRequest.until:type_name -> google.protobuf.Timestamp
+	17, // 9: entente.exchange.v1.ListReceiptsResponse.receipts:type_name -> entente.gateway.v1.Receipt
+	0,  // 10: entente.exchange.v1.ExchangeService.IssueCertificate:input_type -> entente.exchange.v1.IssueCertificateRequest
+	2,  // 11: entente.exchange.v1.ExchangeService.Propose:input_type -> entente.exchange.v1.ProposeRequest
+	4,  // 12: entente.exchange.v1.ExchangeService.RecordDecision:input_type -> entente.exchange.v1.RecordDecisionRequest
+	6,  // 13: entente.exchange.v1.ExchangeService.Get:input_type -> entente.exchange.v1.GetRequest
+	8,  // 14: entente.exchange.v1.ExchangeService.List:input_type -> entente.exchange.v1.ListRequest
+	11, // 15: entente.exchange.v1.ExchangeService.Announce:input_type -> entente.exchange.v1.AnnounceRequest
+	14, // 16: entente.exchange.v1.ExchangeService.ListReceipts:input_type -> entente.exchange.v1.ListReceiptsRequest
+	1,  // 17: entente.exchange.v1.ExchangeService.IssueCertificate:output_type -> entente.exchange.v1.IssueCertificateResponse
+	3,  // 18: entente.exchange.v1.ExchangeService.Propose:output_type -> entente.exchange.v1.ProposeResponse
+	5,  // 19: entente.exchange.v1.ExchangeService.RecordDecision:output_type -> entente.exchange.v1.RecordDecisionResponse
+	7,  // 20: entente.exchange.v1.ExchangeService.Get:output_type -> entente.exchange.v1.GetResponse
+	9,  // 21: entente.exchange.v1.ExchangeService.List:output_type -> entente.exchange.v1.ListResponse
+	12, // 22: entente.exchange.v1.ExchangeService.Announce:output_type -> entente.exchange.v1.AnnounceResponse
+	15, // 23: entente.exchange.v1.ExchangeService.ListReceipts:output_type -> entente.exchange.v1.ListReceiptsResponse
+	17, // [17:24] is the sub-list for method output_type
+	10, // [10:17] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_api_exchange_v1_exchange_proto_init() }
@@ -900,7 +1063,7 @@ func file_api_exchange_v1_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_exchange_v1_exchange_proto_rawDesc), len(file_api_exchange_v1_exchange_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	ExchangeService_RecordDecision_FullMethodName   = "/entente.exchange.v1.ExchangeService/RecordDecision"
 	ExchangeService_Get_FullMethodName              = "/entente.exchange.v1.ExchangeService/Get"
 	ExchangeService_List_FullMethodName             = "/entente.exchange.v1.ExchangeService/List"
+	ExchangeService_Announce_FullMethodName         = "/entente.exchange.v1.ExchangeService/Announce"
 	ExchangeService_ListReceipts_FullMethodName     = "/entente.exchange.v1.ExchangeService/ListReceipts"
 )
 
@@ -54,6 +55,8 @@ type ExchangeServiceClient interface {
 	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
 	// lost messages or its state finds out.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
+	// Announce says that the caller's List says something new: the called agency asks for it soon, as it does every few minutes anyway.
+	Announce(ctx context.Context, in *AnnounceRequest, opts ...grpc.CallOption) (*AnnounceResponse, error)
 	// ListReceipts gives what the called agency's logs have of disclosures between it and the caller: ids, digests and outcomes, so
 	// that the caller can hold its own logs against them. A log that cannot be read now makes it fail as a whole.
 	ListReceipts(ctx context.Context, in *ListReceiptsRequest, opts ...grpc.CallOption) (*ListReceiptsResponse, error)
@@ -117,6 +120,16 @@ func (c *exchangeServiceClient) List(ctx context.Context, in *ListRequest, opts 
 	return out, nil
 }
 
+func (c *exchangeServiceClient) Announce(ctx context.Context, in *AnnounceRequest, opts ...grpc.CallOption) (*AnnounceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AnnounceResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_Announce_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *exchangeServiceClient) ListReceipts(ctx context.Context, in *ListReceiptsRequest, opts ...grpc.CallOption) (*ListReceiptsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListReceiptsResponse)
@@ -148,6 +161,8 @@ type ExchangeServiceServer interface {
 	// List names the agreements to which the caller is a party, with what both sides have said of each, so that a side which
 	// lost messages or its state finds out.
 	List(context.Context, *ListRequest) (*ListResponse, error)
+	// Announce says that the caller's List says something new: the called agency asks for it soon, as it does every few minutes anyway.
+	Announce(context.Context, *AnnounceRequest) (*AnnounceResponse, error)
 	// ListReceipts gives what the called agency's logs have of disclosures between it and the caller: ids, digests and outcomes, so
 	// that the caller can hold its own logs against them. A log that cannot be read now makes it fail as a whole.
 	ListReceipts(context.Context, *ListReceiptsRequest) (*ListReceiptsResponse, error)
@@ -175,6 +190,9 @@ func (UnimplementedExchangeServiceServer) Get(context.Context, *GetRequest) (*Ge
 }
 func (UnimplementedExchangeServiceServer) List(context.Context, *ListRequest) (*ListResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedExchangeServiceServer) Announce(context.Context, *AnnounceRequest) (*AnnounceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Announce not implemented")
 }
 func (UnimplementedExchangeServiceServer) ListReceipts(context.Context, *ListReceiptsRequest) (*ListReceiptsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListReceipts not implemented")
@@ -290,6 +308,24 @@ func _ExchangeService_List_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExchangeService_Announce_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AnnounceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).Announce(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_Announce_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).Announce(ctx, req.(*AnnounceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ExchangeService_ListReceipts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListReceiptsRequest)
 	if err := dec(in); err != nil {
@@ -334,6 +370,10 @@ var ExchangeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "List",
 			Handler:    _ExchangeService_List_Handler,
+		},
+		{
+			MethodName: "Announce",
+			Handler:    _ExchangeService_Announce_Handler,
 		},
 		{
 			MethodName: "ListReceipts",

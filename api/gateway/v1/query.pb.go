@@ -1238,7 +1238,9 @@ type ClauseExplanation struct {
 	// Whether this gateway would send the query.
 	Allowed bool `protobuf:"varint,4,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// Every check, in the order of enforcement.
-	Checks        []*CheckResult `protobuf:"bytes,5,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*CheckResult `protobuf:"bytes,5,rep,name=checks,proto3" json:"checks,omitempty"`
+	// Time in which the source agency answers no queries, as it announced it; absent: none, or it is over.
+	Maintenance   *Maintenance `protobuf:"bytes,7,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1308,6 +1310,77 @@ func (x *ClauseExplanation) GetChecks() []*CheckResult {
 	return nil
 }
 
+func (x *ClauseExplanation) GetMaintenance() *Maintenance {
+	if x != nil {
+		return x.Maintenance
+	}
+	return nil
+}
+
+// Maintenance is a time in which an agency answers no queries.
+type Maintenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it begins; absent: it has begun.
+	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ends.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Why, in the words of that agency.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Maintenance) Reset() {
+	*x = Maintenance{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Maintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Maintenance) ProtoMessage() {}
+
+func (x *Maintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
+func (*Maintenance) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Maintenance) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Maintenance) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Maintenance) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // CheckResult is one check of the decision.
 type CheckResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1325,7 +1398,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1410,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1423,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckResult) GetName() string {
@@ -1390,7 +1463,7 @@ type ListDatasetsRequest struct {
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1475,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1488,7 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
 }
 
 // ListDatasetsResponse lists what may be asked.
@@ -1429,7 +1502,7 @@ type ListDatasetsResponse struct {
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1514,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1527,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
@@ -1493,7 +1566,7 @@ type OfferedDataset struct {
 
 func (x *OfferedDataset) Reset() {
 	*x = OfferedDataset{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1578,7 @@ func (x *OfferedDataset) String() string {
 func (*OfferedDataset) ProtoMessage() {}
 
 func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1591,7 @@ func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferedDataset.ProtoReflect.Descriptor instead.
 func (*OfferedDataset) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OfferedDataset) GetAgency() string {
@@ -1602,7 +1675,7 @@ type FieldSet struct {
 
 func (x *FieldSet) Reset() {
 	*x = FieldSet{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1687,7 @@ func (x *FieldSet) String() string {
 func (*FieldSet) ProtoMessage() {}
 
 func (x *FieldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1700,7 @@ func (x *FieldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSet.ProtoReflect.Descriptor instead.
 func (*FieldSet) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FieldSet) GetFields() []string {
@@ -1673,7 +1746,7 @@ type RetrieveRequest struct {
 
 func (x *RetrieveRequest) Reset() {
 	*x = RetrieveRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1758,7 @@ func (x *RetrieveRequest) String() string {
 func (*RetrieveRequest) ProtoMessage() {}
 
 func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1771,7 @@ func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveRequest.ProtoReflect.Descriptor instead.
 func (*RetrieveRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RetrieveRequest) GetDisclosureId() string {
@@ -1806,7 +1879,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1891,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1904,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -1946,13 +2019,18 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x0eExplainRequest\x126\n" +
 	"\x05query\x18\x01 \x01(\v2 .entente.gateway.v1.QueryRequestR\x05query\"R\n" +
 	"\x0fExplainResponse\x12?\n" +
-	"\aclauses\x18\x01 \x03(\v2%.entente.gateway.v1.ClauseExplanationR\aclauses\"\xb4\x01\n" +
+	"\aclauses\x18\x01 \x03(\v2%.entente.gateway.v1.ClauseExplanationR\aclauses\"\xf7\x01\n" +
 	"\x11ClauseExplanation\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x12\x1c\n" +
 	"\tagreement\x18\x02 \x01(\tR\tagreement\x12\x16\n" +
 	"\x06clause\x18\x03 \x01(\tR\x06clause\x12\x18\n" +
 	"\aallowed\x18\x04 \x01(\bR\aallowed\x127\n" +
-	"\x06checks\x18\x05 \x03(\v2\x1f.entente.gateway.v1.CheckResultR\x06checks\"g\n" +
+	"\x06checks\x18\x05 \x03(\v2\x1f.entente.gateway.v1.CheckResultR\x06checks\x12A\n" +
+	"\vmaintenance\x18\a \x01(\v2\x1f.entente.gateway.v1.MaintenanceR\vmaintenance\"\x87\x01\n" +
+	"\vMaintenance\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"g\n" +
 	"\vCheckResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06passed\x18\x02 \x01(\bR\x06passed\x12\x12\n" +
@@ -2026,7 +2104,7 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
@@ -2044,15 +2122,16 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*ExplainRequest)(nil),        // 13: entente.gateway.v1.ExplainRequest
 	(*ExplainResponse)(nil),       // 14: entente.gateway.v1.ExplainResponse
 	(*ClauseExplanation)(nil),     // 15: entente.gateway.v1.ClauseExplanation
-	(*CheckResult)(nil),           // 16: entente.gateway.v1.CheckResult
-	(*ListDatasetsRequest)(nil),   // 17: entente.gateway.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),  // 18: entente.gateway.v1.ListDatasetsResponse
-	(*OfferedDataset)(nil),        // 19: entente.gateway.v1.OfferedDataset
-	(*FieldSet)(nil),              // 20: entente.gateway.v1.FieldSet
-	(*RetrieveRequest)(nil),       // 21: entente.gateway.v1.RetrieveRequest
-	(*RetrieveResponse)(nil),      // 22: entente.gateway.v1.RetrieveResponse
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 24: google.protobuf.Struct
+	(*Maintenance)(nil),           // 16: entente.gateway.v1.Maintenance
+	(*CheckResult)(nil),           // 17: entente.gateway.v1.CheckResult
+	(*ListDatasetsRequest)(nil),   // 18: entente.gateway.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),  // 19: entente.gateway.v1.ListDatasetsResponse
+	(*OfferedDataset)(nil),        // 20: entente.gateway.v1.OfferedDataset
+	(*FieldSet)(nil),              // 21: entente.gateway.v1.FieldSet
+	(*RetrieveRequest)(nil),       // 22: entente.gateway.v1.RetrieveRequest
+	(*RetrieveResponse)(nil),      // 23: entente.gateway.v1.RetrieveResponse
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 25: google.protobuf.Struct
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
@@ -2070,29 +2149,32 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	11, // 12: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
 	3,  // 13: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
 	15, // 14: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	16, // 15: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	19, // 16: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 17: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	20, // 18: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	23, // 19: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 20: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 21: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	24, // 22: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	5,  // 23: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 24: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 25: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	13, // 26: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	17, // 27: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	21, // 28: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	4,  // 29: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	14, // 30: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	18, // 31: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	22, // 32: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	29, // [29:33] is the sub-list for method output_type
-	25, // [25:29] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 15: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	16, // 16: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
+	24, // 17: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	24, // 18: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	20, // 19: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 20: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	21, // 21: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	24, // 22: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 23: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 24: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	25, // 25: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	5,  // 26: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	10, // 27: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	3,  // 28: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	13, // 29: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	18, // 30: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	22, // 31: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	4,  // 32: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	14, // 33: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	19, // 34: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	23, // 35: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	32, // [32:36] is the sub-list for method output_type
+	28, // [28:32] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2114,7 +2196,7 @@ func file_api_gateway_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
