@@ -37,6 +37,9 @@ type HTTPSource struct {
 	// +kubebuilder:validation:Pattern=`^(/[^/]+)*$`
 	// +optional
 	Count string `json:"count,omitempty"`
+	// EmptyOnNotFound: the API answers 404 when no record matches. Without it, 404 is an error.
+	// +optional
+	EmptyOnNotFound bool `json:"emptyOnNotFound,omitempty"`
 	// Filters say which comparisons the API takes, and where. What is not here is refused before anything is asked.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64

@@ -5,7 +5,6 @@ package pushdown
 import (
 	"cmp"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,12 +287,7 @@ func compare(kind, a, b string) int {
 		y, _ := strconv.ParseInt(b, 10, 64)
 		return cmp.Compare(x, y)
 	case "decimal":
-		x, okX := new(big.Rat).SetString(a)
-		y, okY := new(big.Rat).SetString(b)
-		if !okX || !okY {
-			return cmp.Compare(a, b)
-		}
-		return x.Cmp(y)
+		return filter.CompareDecimals(a, b)
 	case "timestamp":
 		x, _ := time.Parse(time.RFC3339Nano, a)
 		y, _ := time.Parse(time.RFC3339Nano, b)

@@ -20,6 +20,9 @@ type HTTP struct {
 	// Paging; nil: one answer has all the records.
 	Paging *HTTPPaging `json:"paging,omitempty"`
 
+	// EmptyOnNotFound: status 404 says that no record matches.
+	EmptyOnNotFound bool `json:"emptyOnNotFound,omitempty"`
+
 	HTTPAccess
 	// AnswerBytes bounds one answer, Requests what one query makes.
 	AnswerBytes int64 `json:"answerBytes"`

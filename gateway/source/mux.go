@@ -11,25 +11,32 @@ import (
 // Mux is the Source of all datasets: it hands each query to the source of its dataset's kind. A nil source means that this
 // gateway does not read that kind.
 type Mux struct {
-	PostgreSQL, SQLite Source
+	PostgreSQL, SQLite, HTTP Source
 }
 
 var _ Source = Mux{}
 
 // of gives the source that reads the query's dataset.
 func (m Mux) of(q Query) (Source, error) {
-	switch {
-	case q.Dataset == nil:
+	if q.Dataset == nil {
 		return nil, errors.New("source: query without a dataset")
-	case q.Dataset.PostgreSQL != nil && q.Dataset.SQLite != nil:
+	}
+	var found []Source
+	for _, s := range []struct {
+		bound  bool
+		source Source
+	}{{q.Dataset.PostgreSQL != nil, m.PostgreSQL}, {q.Dataset.SQLite != nil, m.SQLite}, {q.Dataset.HTTP != nil, m.HTTP}} {
+		if s.bound {
+			found = append(found, s.source)
+		}
+	}
+	switch {
+	case len(found) > 1:
 		return nil, fmt.Errorf("source: dataset %s is bound to two systems", q.Dataset.Name)
-	case q.Dataset.PostgreSQL != nil && m.PostgreSQL != nil:
-		return m.PostgreSQL, nil
-	case q.Dataset.SQLite != nil && m.SQLite != nil:
-		return m.SQLite, nil
-	default:
+	case len(found) == 0 || found[0] == nil:
 		return nil, fmt.Errorf("source: dataset %s is bound to no system that this gateway reads", q.Dataset.Name)
 	}
+	return found[0], nil
 }
 
 // Records implements Source.
@@ -59,9 +66,9 @@ func (m Mux) Exists(ctx context.Context, q Query) (bool, error) {
 	return s.Exists(ctx, q)
 }
 
-// Revoke revokes in every source: an agreement may have datasets of both kinds.
+// Revoke revokes in every source: an agreement may have datasets of several kinds.
 func (m Mux) Revoke(agreement string) {
-	for _, s := range []Source{m.PostgreSQL, m.SQLite} {
+	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP} {
 		if s != nil {
 			s.Revoke(agreement)
 		}
@@ -71,7 +78,7 @@ func (m Mux) Revoke(agreement string) {
 // Close closes every source.
 func (m Mux) Close() error {
 	var errs []error
-	for _, s := range []Source{m.PostgreSQL, m.SQLite} {
+	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}
