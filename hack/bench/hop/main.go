@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,13 +25,14 @@ func main() {
 		return
 	}
 	var o options
-	var callers string
+	var callers, only string
 	flag.IntVar(&o.rounds, "rounds", 7, "paired rounds")
 	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a segment")
 	flag.StringVar(&callers, "callers", "1,16,64", "callers at once")
 	flag.StringVar(&o.dir, "dir", "", "where the logs are written, on a disk; default: a temporary folder, removed afterwards")
 	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
-	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the last round")
+	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the last round, and for what was allocated")
+	flag.StringVar(&only, "targets", "", "only these, separated by commas; default: all")
 	flag.BoolVar(&o.smoke, "smoke", false, "only see that it runs: one round of 0.2 s")
 	flag.Parse()
 	if o.smoke {
@@ -41,6 +44,9 @@ func main() {
 			exit(fmt.Errorf("-callers: %q is no number of callers", c))
 		}
 		o.callers = append(o.callers, n)
+	}
+	if only != "" {
+		o.targets = strings.Split(only, ",")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -59,6 +65,7 @@ type options struct {
 	time               time.Duration
 	callers            []int
 	dir, out, profiles string
+	targets            []string // nil: all
 	smoke              bool
 }
 
@@ -84,6 +91,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	targets, err := w.targets()
 	if err != nil {
+		return err
+	}
+	if targets, err = o.choose(targets); err != nil {
 		return err
 	}
 	if b.child, err = startChild(targets); err != nil {
@@ -113,7 +123,37 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 	}
+	if o.profiles != "" {
+		if err := writeAllocations(filepath.Join(o.profiles, "allocs.prof")); err != nil {
+			return err
+		}
+	}
 	return b.report(targets)
+}
+
+// choose leaves the targets that are wanted.
+func (o *options) choose(targets []target) ([]target, error) {
+	if o.targets == nil {
+		return targets, nil
+	}
+	var out []target
+	for _, name := range o.targets {
+		i := slices.IndexFunc(targets, func(t target) bool { return t.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-targets: there is no %q", name)
+		}
+		out = append(out, targets[i])
+	}
+	return out, nil
+}
+
+// writeAllocations writes what was allocated since the start, by all targets.
+func writeAllocations(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // targets in the order of doc.go.

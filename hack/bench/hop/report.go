@@ -117,6 +117,9 @@ func (b *bench) report(targets []target) error {
 		}{
 			{recordName, bareName, 0}, {governedName, bareName, 0.65}, {governedName, recordName, 0.9}, {queryName, aggregatorName, 0.8},
 		} {
+			if b.cells[cellKey{x.of, callers}] == nil || b.cells[cellKey{x.to, callers}] == nil {
+				continue // not asked for
+			}
 			promised := x.promised
 			if callers != 64 && x.of == governedName {
 				promised = 0 // the promise is for 64 callers
@@ -125,6 +128,9 @@ func (b *bench) report(targets []target) error {
 		}
 		for _, name := range []string{bareName, recordName, governedName, aggregatorName, queryName} {
 			key := cellKey{name, callers}
+			if b.cells[key] == nil {
+				continue
+			}
 			s := b.cells[key].shareResult(key)
 			r.Shares = append(r.Shares, s)
 			if name == governedName || name == queryName {
