@@ -34,6 +34,9 @@ func NewCache(size int) *Cache {
 // Compile is the function Compile, remembered by the schema's digest and the text. Errors are not remembered: they must
 // not push out what works. A schema without a digest is compiled each time.
 func (c *Cache) Compile(schema *route.Schema, text string) (*Filter, error) {
+	if f := direct(schema, text); f != nil {
+		return f, nil // in less time than it takes to keep it
+	}
 	if schema.Digest == "" || len(text) > MaxTextBytes {
 		return Compile(schema, text)
 	}

@@ -26,7 +26,6 @@ package filter
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/entente-dev/entente/gateway/route"
@@ -37,9 +36,10 @@ type Filter struct {
 	text     string
 	fields   []string
 	equality []string
-	fixed    map[string]value // of the fields of equality
+	fixed    []constant // one for each of equality
 	root     node
-	places   map[node]place // of the leaves
+	places   map[node]place // of the leaves; nil: they were compiled directly
+	schema   *route.Schema  // of what was compiled directly
 }
 
 // Error says what is wrong with a filter, and where. It never quotes a literal of the filter, because a literal may be
@@ -58,6 +58,13 @@ func (e *Error) Error() string {
 // Compile parses and type-checks a filter over the schema. Every error is an *Error. A caller that has no filter does not
 // call Compile: an empty text is an error, so that a filter that got lost is not a permission.
 func Compile(schema *route.Schema, text string) (*Filter, error) {
+	if f := direct(schema, text); f != nil {
+		return f, nil
+	}
+	return compile(schema, text)
+}
+
+func compile(schema *route.Schema, text string) (*Filter, error) {
 	if err := scan(text); err != nil {
 		return nil, err
 	}
@@ -70,9 +77,18 @@ func Compile(schema *route.Schema, text string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{text: text, root: root, places: l.places, fields: fieldsOf(root), fixed: fixed(root)}
-	f.equality = slices.Sorted(maps.Keys(f.fixed))
+	f := newFilter(text, root)
+	f.places = l.places
 	return f, nil
+}
+
+func newFilter(text string, root node) *Filter {
+	f := &Filter{text: text, root: root, fields: fieldsOf(root), fixed: fixed(root)}
+	for _, c := range f.fixed {
+		f.equality = append(f.equality, c.field)
+	}
+	slices.Sort(f.equality)
+	return f
 }
 
 // Text is the filter as it was written.

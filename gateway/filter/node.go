@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,7 +206,10 @@ func writeCanonical(b *strings.Builder, n node) {
 }
 
 func fieldsOf(n node) []string {
-	seen := map[string]bool{}
+	if c, ok := n.(*compare); ok {
+		return []string{c.field.Name}
+	}
+	var seen []string
 	var visit func(node)
 	visit = func(n node) {
 		switch n := n.(type) {
@@ -216,49 +218,60 @@ func fieldsOf(n node) []string {
 				visit(t)
 			}
 		case *compare:
-			seen[n.field.Name] = true
+			seen = append(seen, n.field.Name)
 		case *compareFields:
-			seen[n.a.Name], seen[n.b.Name] = true, true
+			seen = append(seen, n.a.Name, n.b.Name)
 		case *in:
-			seen[n.field.Name] = true
+			seen = append(seen, n.field.Name)
 		case *isNull:
-			seen[n.field.Name] = true
+			seen = append(seen, n.field.Name)
 		case *match:
-			seen[n.field.Name] = true
+			seen = append(seen, n.field.Name)
 		}
 	}
 	visit(n)
-	return slices.Sorted(maps.Keys(seen))
+	slices.Sort(seen)
+	return slices.Compact(seen)
+}
+
+// constant is what a field is fixed to.
+type constant struct {
+	field string
+	value value
 }
 
 // fixed gives the constant of each field that has just one in every record that matches.
-func fixed(n node) map[string]value {
-	out := map[string]value{}
+func fixed(n node) []constant {
 	switch n := n.(type) {
 	case *compare:
 		if n.op == equal && !n.not {
-			out[n.field.Name] = n.value
+			return []constant{{n.field.Name, n.value}}
 		}
 	case *in:
 		if !n.not && len(n.values) == 1 {
-			out[n.field.Name] = n.values[0]
+			return []constant{{n.field.Name, n.values[0]}}
 		}
 	case *logic:
+		var out []constant
 		for i, t := range n.terms {
 			branch := fixed(t)
 			switch {
 			case !n.or:
 				// Two constants for one field match nothing, so either will do.
-				maps.Copy(out, branch)
+				for _, c := range branch {
+					if i := slices.IndexFunc(out, func(o constant) bool { return o.field == c.field }); i >= 0 {
+						out[i] = c
+					} else {
+						out = append(out, c)
+					}
+				}
 			case i == 0:
 				out = branch
 			default:
-				maps.DeleteFunc(out, func(name string, v value) bool {
-					other, ok := branch[name]
-					return !ok || other != v
-				})
+				out = slices.DeleteFunc(out, func(c constant) bool { return !slices.Contains(branch, c) })
 			}
 		}
+		return out
 	}
-	return out
+	return nil
 }

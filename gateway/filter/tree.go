@@ -42,6 +42,11 @@ type Term struct {
 
 // Tree is the filter as a tree. It is made at each call and is the caller's to keep.
 func (f *Filter) Tree() Term {
+	if f.places == nil { // the parser knows where the leaves stand, and makes the same ones
+		if placed, err := compile(f.schema, f.text); err == nil {
+			f = placed
+		}
+	}
 	t := tree(f.root)
 	f.locate(&t, f.root)
 	return t
