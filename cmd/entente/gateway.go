@@ -60,7 +60,10 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 		Example: `  entente gateway --agency state-police --trust-domain police.example.gov --state-dir /var/lib/entente \
     --name gateway.police.example.gov --client-ca-file /etc/entente/users-ca.pem`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			gateway.TuneMemory()
+			return f.run(cmd.Context())
+		},
 	}
 	f.addRequired(cmd, gwvault.RoleGateway)
 	host, _ := os.Hostname()
