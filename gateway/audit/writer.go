@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -81,8 +82,10 @@ func (w *writer) run() {
 	}
 }
 
-// next writes what has been handed over.
+// next writes what has been handed over. First whoever is ready to run may hand over, too: where processors are scarce, one sync
+// serves them all; where they are not, nobody is ready and nothing waits.
 func (w *writer) next() {
+	runtime.Gosched()
 	l := w.l
 	l.mu.Lock()
 	b := l.cur
