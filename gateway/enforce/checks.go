@@ -35,7 +35,7 @@ var Checks = []Check{
 	{"minimum-count", "Under a minimum count the filter is one whole group of the clause's partition: no two counts differ by one person.", needsFilter, checkMinimumCount},
 	{"consent", "Each dataset that answers can be held against recorded consents; rows without one are not read.", needsClause, checkConsent},
 	{"row-filter", "The clause's own row filter can be carried out.", needsClause, checkRowFilter},
-	{"source", "Every source system that answers can be asked for both filters as they are: an HTTP API takes some comparisons only.", needsFilter, checkSource},
+	{"source", "Every source system that answers can be asked for both filters as they are: not every one has similarity, and an HTTP API takes some comparisons only.", needsFilter, checkSource},
 	{"limit", "The number of records is inside the clause's limit.", needsClause, checkLimit},
 	{"quota", "The day (UTC) has queries, and records, left; the source counts them exactly, before it is asked.", needsClause, checkQuota},
 }
@@ -280,6 +280,9 @@ func checkFilter(s *state) *Refusal {
 	if err != nil {
 		return &Refusal{Invalid: true, Message: filterMessage(err)}
 	}
+	if f, err = f.At(s.Now); err != nil {
+		return &Refusal{Invalid: true, Message: filterMessage(err)}
+	}
 	s.plan.Filter = f
 	return nil
 }
@@ -341,6 +344,9 @@ func checkRowFilter(s *state) *Refusal {
 	}
 	f, err := s.Compile(&c.Schema, c.RowFilter)
 	if err != nil {
+		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}
+	}
+	if f, err = f.At(s.Now); err != nil {
 		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}
 	}
 	s.plan.RowFilter = f

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -67,7 +68,14 @@ func ConsentCondition(c *route.Consent, purpose, recipient string, at time.Time)
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	return filter.Compile(&c.Schema, strings.Join(parts, " && "))
+	f, err := filter.Compile(&c.Schema, strings.Join(parts, " && "))
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Needs()) > 0 {
+		return nil, errors.New("a rule of consent has no similarity")
+	}
+	return f.At(at)
 }
 
 func isDate(s *route.Schema, field string) bool {

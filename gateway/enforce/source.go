@@ -3,15 +3,24 @@ package enforce
 import (
 	"fmt"
 
+	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/pushdown"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
-// checkSource asks whether every dataset that answers can be asked for the filters as they are. Databases can; an API takes what its
+// checkSource asks whether every dataset that answers can be asked for the filters as they are. Databases can, but for
+// functions that not every one has; an API takes what its
 // dataset says, and what it does not take is refused here: nothing is read that would then have to be left out.
 func checkSource(s *state) *Refusal {
 	c := s.plan.Clause
 	for i := range c.Datasets {
 		ds := &c.Datasets[i]
+		if function := lacking(ds, s.plan.RowFilter); function != "" {
+			return &Refusal{Term: s.term("rowFilter"), Message: fmt.Sprintf("dataset %s has no %s, which the clause's own row filter needs", ds.Name, function)}
+		}
+		if function := lacking(ds, s.plan.Filter); function != "" {
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("filter: dataset %s has no %s: write the filter without it", ds.Name, function)}
+		}
 		if ds.HTTP == nil {
 			continue
 		}
@@ -25,4 +34,17 @@ func checkSource(s *state) *Refusal {
 		}
 	}
 	return nil
+}
+
+// lacking is a function that the filter needs and the dataset's source does not have; empty: there is none.
+func lacking(ds *route.Dataset, f *filter.Filter) string {
+	if f == nil {
+		return ""
+	}
+	for _, function := range f.Needs() {
+		if !ds.Has(function) {
+			return function
+		}
+	}
+	return ""
 }

@@ -18,7 +18,7 @@ func (f *Filter) Cell(fields []string) bool {
 	seen := make([]string, 0, len(fields))
 	for _, t := range terms {
 		c, ok := t.(*compare)
-		if !ok || c.op != equal || c.not || !slices.Contains(fields, c.field.Name) || slices.Contains(seen, c.field.Name) {
+		if !ok || c.op != equal || c.not || c.form != "" || !slices.Contains(fields, c.field.Name) || slices.Contains(seen, c.field.Name) {
 			return false
 		}
 		seen = append(seen, c.field.Name)

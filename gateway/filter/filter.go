@@ -8,12 +8,25 @@
 //	field == null   field != null
 //	field.startsWith("…")   field.contains("…")           of strings and codes
 //	field                                                 of type bool
+//	field.getFullYear() == 1980                           of dates and timestamps (UTC); also != < <= > >= and in
+//	normal(field) == normal("…")                          of strings, as are identifier(…), !=, in, startsWith and contains
+//	normal(a) == normal(b)                                of two string fields, and !=
+//	similarity(field, "…") >= 0.5                         of strings, 0.3 to 1, where the source has it
 //	p && q   p || q   !p   (p)
 //
 // Literals: "text", 12, -12, 12.50, true, false, date("2001-02-03"), timestamp("2001-02-03T04:05:06Z") (at most
 // microseconds), decimal("12.50"). A field takes only literals of its own type; a decimal field also takes integers and
 // plain decimal fractions, exactly as written. A code literal must be in the field's list. Everything else of CEL
-// (arithmetic, macros, conditionals, indexing, maps, other functions) is refused with its position.
+// (other arithmetic, macros, conditionals, indexing, maps, other functions) is refused with its position.
+//
+// Where a date literal stands, today() may stand too, and now() where a timestamp does: the day, and the instant, of the clock
+// to which At binds the filter, in UTC. To each of them days(n), months(n) and years(n) may be added or subtracted, at most
+// MaxSteps in all, n a whole number of at most 500 years; to a timestamp duration("36h30m") too. A month without such a day
+// ends with its last (date("2024-02-29") + years(1) is 2025-02-28), at each step anew. What leaves the years 1 to 9999 is an
+// error.
+//
+// normal and identifier are the functions Normal and Identifier. similarity is the source's own, and its meaning is the source's:
+// that of PostgreSQL's pg_trgm.
 //
 // # Meaning
 //
@@ -40,6 +53,7 @@ type Filter struct {
 	root     node
 	places   map[node]place // of the leaves; nil: they were compiled directly
 	schema   *route.Schema  // of what was compiled directly
+	clocked  bool           // it asks for the clock
 }
 
 // Error says what is wrong with a filter, and where. It never quotes a literal of the filter, because a literal may be
@@ -78,7 +92,7 @@ func compile(schema *route.Schema, text string) (*Filter, error) {
 		return nil, err
 	}
 	f := newFilter(text, root)
-	f.places = l.places
+	f.places, f.clocked = l.places, isClocked(root)
 	return f, nil
 }
 

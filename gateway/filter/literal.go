@@ -22,8 +22,10 @@ func (l *lowering) isLiteral(e ast.Expr) bool {
 	case ast.CallKind:
 		c := e.AsCall()
 		switch c.FunctionName() {
-		case "date", "timestamp", "decimal":
+		case "date", "timestamp", "decimal", "today", "now":
 			return !c.IsMemberFunction()
+		case operators.Add, operators.Subtract:
+			return l.isMoment(e)
 		case operators.Negate:
 			return l.isLiteral(c.Args()[0])
 		}
@@ -68,32 +70,8 @@ func (l *lowering) literal(f *route.Field, e ast.Expr) (value, error) {
 			}
 		}
 		return value{}, l.wrongType(e, f, "true or false")
-	case "date":
-		s, ok, err := l.wrapped(e, "date")
-		if err != nil {
-			return value{}, err
-		}
-		if !ok {
-			return value{}, l.wrongType(e, f, `date("YYYY-MM-DD")`)
-		}
-		t, err := time.Parse(time.DateOnly, s)
-		if err != nil || t.Year() < 1 {
-			return value{}, l.fail(e, `not a date: write date("YYYY-MM-DD")`)
-		}
-		return value{kind: "date", text: s}, nil
-	case "timestamp":
-		s, ok, err := l.wrapped(e, "timestamp")
-		if err != nil {
-			return value{}, err
-		}
-		if !ok {
-			return value{}, l.wrongType(e, f, `timestamp("2001-02-03T04:05:06Z")`)
-		}
-		text, ok := CanonicalTimestamp(s)
-		if !ok {
-			return value{}, l.fail(e, `not a timestamp of at most microseconds: write timestamp("2001-02-03T04:05:06Z")`)
-		}
-		return value{kind: "timestamp", text: text}, nil
+	case "date", "timestamp":
+		return l.moment(f, e)
 	case "decimal":
 		return l.decimalLiteral(f, e)
 	default:

@@ -65,12 +65,23 @@ func (l *lowering) signed(e ast.Expr, not bool) (node, error) {
 	}
 	leaf, err := l.leaf(e, not)
 	if err == nil {
-		if l.places == nil {
-			l.places = map[node]place{}
-		}
-		l.places[leaf] = l.place(e)
+		l.stand(leaf, l.place(e))
 	}
 	return leaf, err
+}
+
+// stand remembers where a leaf, or what became of it, stands.
+func (l *lowering) stand(n node, at place) {
+	if all, ok := n.(*logic); ok {
+		for _, t := range all.terms {
+			l.stand(t, at)
+		}
+		return
+	}
+	if l.places == nil {
+		l.places = map[node]place{}
+	}
+	l.places[n] = at
 }
 
 // leaf lowers what is neither a logical operation nor a negation.
@@ -122,8 +133,16 @@ func (l *lowering) call(e ast.Expr, not bool) (node, error) {
 // comparison lowers a op b.
 func (l *lowering) comparison(e ast.Expr, o op, not bool) (node, error) {
 	a, b := e.AsCall().Args()[0], e.AsCall().Args()[1]
-	if a.Kind() != ast.IdentKind && b.Kind() == ast.IdentKind {
+	if functionOf(a) == "" && functionOf(b) != "" || a.Kind() != ast.IdentKind && functionOf(a) == "" && b.Kind() == ast.IdentKind {
 		a, b, o = b, a, o.mirrored()
+	}
+	switch function := functionOf(a); function {
+	case "normal", "identifier":
+		return l.comparisonOfForms(e, function, a, o, b, not)
+	case "similarity":
+		return l.similarity(e, a, o, b, not)
+	case "getFullYear":
+		return l.year(e, a, o, b, not)
 	}
 	if a.Kind() != ast.IdentKind {
 		if l.isLiteral(a) && l.isLiteral(b) {
@@ -182,10 +201,16 @@ func (l *lowering) ordered(e ast.Expr, f *route.Field, o op) error {
 // membership lowers field in [literals].
 func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
 	args := e.AsCall().Args()
-	if args[0].Kind() != ast.IdentKind {
+	subject, form := args[0], functionOf(args[0])
+	switch {
+	case form == "getFullYear":
+		return l.yearIn(e, not)
+	case form == "normal" || form == "identifier":
+		subject = args[0].AsCall().Args()[0]
+	case args[0].Kind() != ast.IdentKind:
 		return nil, l.fail(e, "the left side of in is a field of the schema")
 	}
-	f, err := l.field(args[0])
+	f, err := l.fieldFor(form, subject)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +229,7 @@ func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
 	}
 	var values []value
 	for _, el := range list.Elements() {
-		v, err := l.literal(f, el)
+		v, err := l.literalOf(form, f, el)
 		if err != nil {
 			return nil, err
 		}
@@ -213,20 +238,32 @@ func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
 		}
 	}
 	if len(values) == 1 {
-		return &compare{field: f, op: equal, value: values[0], not: not}, nil
+		return &compare{field: f, form: form, op: equal, value: values[0], not: not}, nil
 	}
-	return &in{field: f, values: values, not: not}, nil
+	return &in{field: f, form: form, values: values, not: not}, nil
 }
 
 // match lowers field.startsWith("…") and field.contains("…").
 func (l *lowering) match(e ast.Expr, not bool) (node, error) {
 	c := e.AsCall()
-	if !c.IsMemberFunction() || c.Target().Kind() != ast.IdentKind || len(c.Args()) != 1 {
+	form := ""
+	if c.IsMemberFunction() {
+		form = functionOf(c.Target())
+	}
+	if !c.IsMemberFunction() || c.Target().Kind() != ast.IdentKind && forms[form] == nil || len(c.Args()) != 1 {
 		return nil, l.fail(e, "write field.%s(\"…\")", c.FunctionName())
 	}
-	f, err := l.field(c.Target())
+	subject := c.Target()
+	if form != "" {
+		subject = subject.AsCall().Args()[0]
+	}
+	f, err := l.fieldFor(form, subject)
 	if err != nil {
 		return nil, err
+	}
+	if form != "" {
+		v, err := l.literalOf(form, f, c.Args()[0])
+		return &match{field: f, form: form, contains: c.FunctionName() == "contains", text: v.text, not: not}, err
 	}
 	if f.Type != "string" && f.Type != "code" {
 		return nil, l.fail(e, "field '%s' is of type %s: %s is for strings and codes", f.Name, f.Type, c.FunctionName())
@@ -266,16 +303,28 @@ func (l *lowering) unsupported(e ast.Expr) error {
 			return l.fail(e, "? : is not supported in filters: use && and ||")
 		case operators.Index, operators.OptIndex, operators.OptSelect:
 			return l.fail(e, "indexing is not supported in filters: fields are single values")
-		case operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate:
+		case operators.Add, operators.Subtract:
+			return l.fail(e, "arithmetic is not supported here: only days(n), months(n), years(n) and duration(\"…\") are added to date(…), today(), timestamp(…) or now(), on the side without the field")
+		case operators.Multiply, operators.Divide, operators.Modulo, operators.Negate:
 			return l.fail(e, "arithmetic is not supported in filters: write the result as a literal")
 		case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater,
 			operators.GreaterEquals, operators.In, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot,
 			"startsWith", "contains":
 			return l.fail(e, "a condition is not a value: join conditions with && and ||")
-		case "date", "timestamp", "decimal":
+		case "date", "timestamp", "decimal", "today", "now":
 			return l.fail(e, "%s(…) is a literal here: compare a field with it", name)
+		case "days", "months", "years", "duration":
+			return l.fail(e, "%s(…) is added to date(…), today(), timestamp(…) or now()", name)
+		case "normal", "identifier":
+			return l.fail(e, "%s(…) is of one field: %s(field) == %s(\"…\")", name, name, name)
+		case "similarity":
+			return l.fail(e, "write similarity(field, \"…\") >= 0.5")
+		case "getFullYear":
+			return l.fail(e, "write field.getFullYear() == 1980")
+		case "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds":
+			return l.fail(e, "%s() is not supported in filters, getFullYear() is: no index serves it; compare with dates or timestamps", name)
 		default:
-			return l.fail(e, "function '%s' is not supported in filters; startsWith, contains, date, timestamp and decimal are", shorten(name))
+			return l.fail(e, "function '%s' is not supported in filters; startsWith, contains, getFullYear, normal, identifier, similarity, date, timestamp, decimal, today, now, days, months, years and duration are", shorten(name))
 		}
 	case ast.SelectKind:
 		return l.fail(e, "'.' is not supported in filters: fields have no parts")

@@ -21,6 +21,7 @@ type logic struct {
 // compare is field op constant. not turns the truth value round, so that it is true for null.
 type compare struct {
 	field *route.Field
+	form  string // normal, identifier, or none: what is applied to the field first
 	op    op
 	value value
 	not   bool
@@ -29,6 +30,7 @@ type compare struct {
 // compareFields is a op b, of two fields of one type.
 type compareFields struct {
 	a, b *route.Field
+	form string // of both
 	op   op
 	not  bool
 }
@@ -36,6 +38,7 @@ type compareFields struct {
 // in is field in [values]; the values are distinct and at least one.
 type in struct {
 	field  *route.Field
+	form   string
 	values []value
 	not    bool
 }
@@ -49,9 +52,18 @@ type isNull struct {
 // match is field.startsWith(text) or field.contains(text).
 type match struct {
 	field    *route.Field
+	form     string
 	contains bool
 	text     string
 	not      bool
+}
+
+// similar is similarity(field, text) >= least.
+type similar struct {
+	field *route.Field
+	text  string
+	least string // canonical decimal
+	not   bool
 }
 
 func (*logic) isNode()         {}
@@ -60,6 +72,7 @@ func (*compareFields) isNode() {}
 func (*in) isNode()            {}
 func (*isNull) isNode()        {}
 func (*match) isNode()         {}
+func (*similar) isNode()       {}
 
 // op is a comparison; inequality is the negation of equality.
 type op string
@@ -96,12 +109,13 @@ func (o op) sql() string {
 	return string(o)
 }
 
-// value is a literal of a field's type. Exactly one of the last three is used.
+// value is a literal of a field's type, or a moment that the clock decides. Exactly one of text, integer, boolean and clock is used.
 type value struct {
 	kind    string // string, int, decimal, bool, date or timestamp; a code is a string
 	text    string // string; decimal, date and timestamp in their canonical forms
 	integer int64
 	boolean bool
+	clock   *clock
 }
 
 // cel writes the value as CEL.
@@ -114,6 +128,9 @@ func (v value) cel() string {
 	case "string":
 		return quoteCEL(v.text)
 	default:
+		if v.clock != nil {
+			return v.clock.cel(v.kind)
+		}
 		return v.kind + "(" + quoteCEL(v.text) + ")"
 	}
 }
@@ -173,23 +190,25 @@ func writeCanonical(b *strings.Builder, n node) {
 			}
 		}
 	case *compare:
+		left, right := formed(n.form, n.field.Name), formed(n.form, n.value.cel())
 		if n.op == equal && n.not {
-			b.WriteString(n.field.Name + " != " + n.value.cel())
+			b.WriteString(left + " != " + right)
 		} else {
-			negate(n.not, n.field.Name+" "+string(n.op)+" "+n.value.cel())
+			negate(n.not, left+" "+string(n.op)+" "+right)
 		}
 	case *compareFields:
+		left, right := formed(n.form, n.a.Name), formed(n.form, n.b.Name)
 		if n.op == equal && n.not {
-			b.WriteString(n.a.Name + " != " + n.b.Name)
+			b.WriteString(left + " != " + right)
 		} else {
-			negate(n.not, n.a.Name+" "+string(n.op)+" "+n.b.Name)
+			negate(n.not, left+" "+string(n.op)+" "+right)
 		}
 	case *in:
 		list := make([]string, len(n.values))
 		for i, v := range n.values {
-			list[i] = v.cel()
+			list[i] = formed(n.form, v.cel())
 		}
-		negate(n.not, n.field.Name+" in ["+strings.Join(list, ", ")+"]")
+		negate(n.not, formed(n.form, n.field.Name)+" in ["+strings.Join(list, ", ")+"]")
 	case *isNull:
 		if n.not {
 			b.WriteString(n.field.Name + " != null")
@@ -201,8 +220,18 @@ func writeCanonical(b *strings.Builder, n node) {
 		if n.contains {
 			method = ".contains("
 		}
-		negate(n.not, n.field.Name+method+quoteCEL(n.text)+")")
+		negate(n.not, formed(n.form, n.field.Name)+method+formed(n.form, quoteCEL(n.text))+")")
+	case *similar:
+		negate(n.not, "similarity("+n.field.Name+", "+quoteCEL(n.text)+") >= decimal("+quoteCEL(n.least)+")")
 	}
+}
+
+// formed writes form(x).
+func formed(form, x string) string {
+	if form == "" {
+		return x
+	}
+	return form + "(" + x + ")"
 }
 
 func fieldsOf(n node) []string {
@@ -227,6 +256,8 @@ func fieldsOf(n node) []string {
 			seen = append(seen, n.field.Name)
 		case *match:
 			seen = append(seen, n.field.Name)
+		case *similar:
+			seen = append(seen, n.field.Name)
 		}
 	}
 	visit(n)
@@ -240,15 +271,16 @@ type constant struct {
 	value value
 }
 
-// fixed gives the constant of each field that has just one in every record that matches.
+// fixed gives the constant of each field that has just one in every record that matches. A field that is fixed but for its
+// spelling (normal, identifier) has several.
 func fixed(n node) []constant {
 	switch n := n.(type) {
 	case *compare:
-		if n.op == equal && !n.not {
+		if n.op == equal && !n.not && n.form == "" {
 			return []constant{{n.field.Name, n.value}}
 		}
 	case *in:
-		if !n.not && len(n.values) == 1 {
+		if !n.not && len(n.values) == 1 && n.form == "" {
 			return []constant{{n.field.Name, n.values[0]}}
 		}
 	case *logic:

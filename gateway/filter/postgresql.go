@@ -13,7 +13,14 @@ import (
 // deterministic collation. A session that runs the SQL has TimeZone UTC.
 var PostgreSQL Dialect = postgreSQL{}
 
-type postgreSQL struct{}
+// PostgreSQLWithTrigrams is PostgreSQL with similarity: the extension pg_trgm is installed in that schema. A session that runs the
+// SQL has pg_trgm.similarity_threshold = MinSimilarity.
+func PostgreSQLWithTrigrams(schema string) Dialect { return postgreSQL{trigrams: schema} }
+
+type postgreSQL struct {
+	// trigrams is the schema of pg_trgm; empty: there is none.
+	trigrams string
+}
 
 // castOf is the type of a field; an int column stays as it is, so that an index on any integer type serves.
 func castOf(f *route.Field) string {
@@ -136,4 +143,28 @@ func writeTruth(b *builder, operand string, wanted, not bool) {
 	} else {
 		b.write(operand, word, "FALSE")
 	}
+}
+
+// form has a short way for text that is all ASCII, which is as long in bytes as in characters: most names are, and translate looks
+// at the whole table for each character. (A database in another encoding than UTF-8 refuses the statement, which has Greek in it.)
+func (postgreSQL) form(form, operand string) string {
+	short := writeSpaces(form, "translate("+operand+", "+sqlText(asciiFrom)+", "+sqlText(asciiTo)+")", ", 'g'")
+	return "CASE WHEN octet_length(" + operand + ") = char_length(" + operand + ") THEN " + short + " ELSE " + writeForm(form, operand, ", 'g'") + " END"
+}
+
+// What Normal does to ASCII.
+const (
+	asciiFrom = "ABCDEFGHIJKLMNOPQRSTUVWXYZ`\t\n\v\f\r"
+	asciiTo   = "abcdefghijklmnopqrstuvwxyz'     "
+)
+
+// similar uses the operator as well, which a trigram index serves; the function has the exact bound.
+func (d postgreSQL) similar(b *builder, column, text, least string) bool {
+	if d.trigrams == "" {
+		return false
+	}
+	schema := d.quote(d.trigrams)
+	placeholder := d.bind(b, text, "text")
+	b.write("(", column, "::text OPERATOR(", schema, ".%) ", placeholder, " AND ", schema, ".similarity(", column, "::text, ", placeholder, ") >= ", d.bind(b, least, "real"), ")")
+	return true
 }

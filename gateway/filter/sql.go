@@ -1,13 +1,14 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/entente-dev/entente/gateway/route"
 )
 
-// Dialect is a source's SQL: PostgreSQL or SQLite.
+// Dialect is a source's SQL: PostgreSQL, SQLite or Trino, each of which is one file.
 type Dialect interface {
 	// quote makes an identifier of a column's name.
 	quote(column string) string
@@ -24,16 +25,22 @@ type Dialect interface {
 	in(b *builder, f *route.Field, column string, values []value)
 	// match writes that a column starts with or contains text; unknown for a null column.
 	match(b *builder, column string, contains bool, text string)
+	// form is normal(operand) or identifier(operand), of a string.
+	form(form, operand string) string
+	// similar writes that the similarity of a column to text is least or more, unknown for a null column; false: the source has
+	// no similarity.
+	similar(b *builder, column, text, least string) bool
 	// truth writes a bool column: wanted or, with not, anything else (null too).
 	truth(b *builder, column string, wanted, not bool)
 }
 
 // SQL writes the filter as a condition for WHERE, in parentheses unless it is one comparison. Every literal is bound:
 // args, followed by the filter's own, is what the statement is run with, so that conditions can be chained. column names
-// the column of a field; it is quoted here. The only error is a field that column does not know.
+// the column of a field; it is quoted here. An error is a field that column does not know, a function that the source does not
+// have, a number that it cannot hold, or a clock to which the filter was not bound (see At).
 func (f *Filter) SQL(d Dialect, column func(field string) (string, bool), args []any) (sql string, newArgs []any, err error) {
 	b := &builder{dialect: d, column: column, args: args}
-	b.node(f.root)
+	b.filter(f)
 	if b.err != nil {
 		return "", args, b.err
 	}
@@ -44,7 +51,7 @@ func (f *Filter) SQL(d Dialect, column func(field string) (string, bool), args [
 // its table lacks would otherwise be taken from the query around it.
 func (f *Filter) QualifiedSQL(d Dialect, table string, column func(field string) (string, bool), args []any) (sql string, newArgs []any, err error) {
 	b := &builder{dialect: d, column: column, args: args, qualifier: table + "."}
-	b.node(f.root)
+	b.filter(f)
 	if b.err != nil {
 		return "", args, b.err
 	}
@@ -68,6 +75,14 @@ func (b *builder) write(parts ...string) {
 	}
 }
 
+// operand is a field's column, or the form of it.
+func (b *builder) operand(f *route.Field, form, quoted string) string {
+	if form == "" {
+		return quoted
+	}
+	return b.dialect.form(form, b.dialect.operand(f, quoted))
+}
+
 func (b *builder) quoted(f *route.Field) string {
 	name, ok := b.column(f.Name)
 	if !ok {
@@ -78,6 +93,16 @@ func (b *builder) quoted(f *route.Field) string {
 	}
 	return b.qualifier + b.dialect.quote(name)
 }
+
+func (b *builder) filter(f *Filter) {
+	if f.clocked {
+		b.err = errors.New("filter: today() or now() is not bound to a clock")
+		return
+	}
+	b.node(f.root)
+}
+
+var errSimilarity = errors.New("filter: the source has no similarity")
 
 func (b *builder) node(n node) {
 	switch n := n.(type) {
@@ -96,24 +121,25 @@ func (b *builder) node(n node) {
 		b.write(")")
 	case *compare:
 		c := b.quoted(n.field)
+		x := b.operand(n.field, n.form, c)
 		switch {
 		case n.field.Type == "bool":
 			b.dialect.truth(b, c, n.value.boolean, n.not)
 		case n.not && n.op == equal:
-			b.dialect.notEqual(b, n.field, c, n.value)
+			b.dialect.notEqual(b, n.field, x, n.value)
 		default:
-			b.complement(n.not, func() { b.dialect.compare(b, n.field, c, n.op, n.value) }, c)
+			b.complement(n.not, func() { b.dialect.compare(b, n.field, x, n.op, n.value) }, c)
 		}
 	case *compareFields:
 		x, y := b.quoted(n.a), b.quoted(n.b)
 		if n.op == equal {
-			b.dialect.compareFields(b, n.a, x, n.op, y, n.not)
+			b.dialect.compareFields(b, n.a, b.operand(n.a, n.form, x), n.op, b.operand(n.b, n.form, y), n.not)
 			return
 		}
 		b.complement(n.not, func() { b.dialect.compareFields(b, n.a, x, n.op, y, false) }, x, y)
 	case *in:
 		c := b.quoted(n.field)
-		b.complement(n.not, func() { b.dialect.in(b, n.field, c, n.values) }, c)
+		b.complement(n.not, func() { b.dialect.in(b, n.field, b.operand(n.field, n.form, c), n.values) }, c)
 	case *isNull:
 		if n.not {
 			b.write(b.quoted(n.field), " IS NOT NULL")
@@ -122,7 +148,14 @@ func (b *builder) node(n node) {
 		}
 	case *match:
 		c := b.quoted(n.field)
-		b.complement(n.not, func() { b.dialect.match(b, c, n.contains, n.text) }, c)
+		b.complement(n.not, func() { b.dialect.match(b, b.operand(n.field, n.form, c), n.contains, n.text) }, c)
+	case *similar:
+		c := b.quoted(n.field)
+		b.complement(n.not, func() {
+			if !b.dialect.similar(b, c, n.text, n.least) && b.err == nil {
+				b.err = errSimilarity
+			}
+		}, c)
 	}
 }
 

@@ -12,13 +12,17 @@ import (
 // spellings, so they are compared by functions that whoever runs the SQL has to register:
 //
 //   - SQLiteTimestampFunction(x): microseconds since 1970 as an integer; null for null;
-//   - SQLiteDecimalFunction(x, y): -1, 0 or 1 as x is less than, equal to, or greater than y; null if one is null.
+//   - SQLiteDecimalFunction(x, y): -1, 0 or 1 as x is less than, equal to, or greater than y; null if one is null;
+//   - SQLiteNormalFunction(x) and SQLiteIdentifierFunction(x): Normal and Identifier; null for null.
 var SQLite Dialect = sqLite{}
 
 // Names of the functions that the SQL of dialect SQLite calls.
 const (
 	SQLiteTimestampFunction = "entente_timestamp"
 	SQLiteDecimalFunction   = "entente_decimal_cmp"
+
+	SQLiteNormalFunction     = "entente_normal"
+	SQLiteIdentifierFunction = "entente_identifier"
 )
 
 type sqLite struct{}
@@ -148,3 +152,12 @@ func prefixEnd(prefix string) (string, bool) {
 func (sqLite) truth(b *builder, column string, wanted, not bool) {
 	writeTruth(b, column, wanted, not)
 }
+
+func (sqLite) form(form, operand string) string {
+	if form == "identifier" {
+		return SQLiteIdentifierFunction + "(" + operand + ")"
+	}
+	return SQLiteNormalFunction + "(" + operand + ")"
+}
+
+func (sqLite) similar(*builder, string, string, string) bool { return false }

@@ -14,6 +14,7 @@ const (
 	TermNull       TermKind = "Null"       // Field is null
 	TermStartsWith TermKind = "StartsWith" // Field starts with Values[0]
 	TermContains   TermKind = "Contains"   // Field contains Values[0]
+	TermSimilar    TermKind = "Similar"    // Field is similar to Values[0], by at least the decimal Values[1]
 )
 
 // Term is a compiled filter as a tree, for sources that do not speak SQL. Negations stand at the leaves only: And and Or are
@@ -28,7 +29,8 @@ type Term struct {
 	Negated bool
 	// Field that a leaf is about, and Type of it as in the schema.
 	Field, Type string
-	// Function that is applied to the field, and to the other field, before anything else; empty: none.
+	// Function, normal or identifier, that is applied to the field, and to the other field, before anything else; empty: none.
+	// Values are in that form already.
 	Function string
 	// Operator of Compare and Fields: == < <= > or >=.
 	Operator string
@@ -40,7 +42,8 @@ type Term struct {
 	Line, Column int
 }
 
-// Tree is the filter as a tree. It is made at each call and is the caller's to keep.
+// Tree is the filter as a tree. It is made at each call and is the caller's to keep. A filter that asks for the clock is bound to
+// one first, see At; values that are not are written as in the canonical form, and are no values.
 func (f *Filter) Tree() Term {
 	if f.places == nil { // the parser knows where the leaves stand, and makes the same ones
 		if placed, err := compile(f.schema, f.text); err == nil {
@@ -76,11 +79,11 @@ func tree(n node) Term {
 		}
 		return t
 	case *compare:
-		return Term{Kind: TermCompare, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Operator: string(n.op), Values: []string{n.value.plain()}}
+		return Term{Kind: TermCompare, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Function: n.form, Operator: string(n.op), Values: []string{n.value.plain()}}
 	case *compareFields:
-		return Term{Kind: TermFields, Negated: n.not, Field: n.a.Name, Type: n.a.Type, Operator: string(n.op), Other: n.b.Name}
+		return Term{Kind: TermFields, Negated: n.not, Field: n.a.Name, Type: n.a.Type, Function: n.form, Operator: string(n.op), Other: n.b.Name}
 	case *in:
-		t := Term{Kind: TermIn, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: make([]string, len(n.values))}
+		t := Term{Kind: TermIn, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Function: n.form, Values: make([]string, len(n.values))}
 		for i, v := range n.values {
 			t.Values[i] = v.plain()
 		}
@@ -88,11 +91,13 @@ func tree(n node) Term {
 	case *isNull:
 		return Term{Kind: TermNull, Negated: n.not, Field: n.field.Name, Type: n.field.Type}
 	case *match:
-		t := Term{Kind: TermStartsWith, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: []string{n.text}}
+		t := Term{Kind: TermStartsWith, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Function: n.form, Values: []string{n.text}}
 		if n.contains {
 			t.Kind = TermContains
 		}
 		return t
+	case *similar:
+		return Term{Kind: TermSimilar, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: []string{n.text, n.least}}
 	default:
 		return Term{} // of no kind, which every walker refuses
 	}
@@ -106,6 +111,9 @@ func (v value) plain() string {
 	case "bool":
 		return strconv.FormatBool(v.boolean)
 	default:
+		if v.clock != nil {
+			return v.cel()
+		}
 		return v.text
 	}
 }

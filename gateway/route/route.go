@@ -288,6 +288,13 @@ type PostgreSQL struct {
 	CABundle string `json:"caBundle,omitempty"`
 	// Role is the Vault database role that issues the source credential.
 	Role string `json:"role"`
+	// TrigramSchema is the schema of the extension pg_trgm; empty: similarity is not to be had.
+	TrigramSchema string `json:"trigramSchema,omitempty"`
+}
+
+// Has says whether the source has a function of filters that not every source has.
+func (d *Dataset) Has(function string) bool {
+	return function == "similarity" && d.PostgreSQL != nil && d.PostgreSQL.TrigramSchema != ""
 }
 
 // SQLite is an SQLite source.

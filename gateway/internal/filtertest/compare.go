@@ -45,6 +45,9 @@ func Compare(t *testing.T, s source.Source, d *route.Dataset, records []Record, 
 		if err != nil || again.Canonical() != f.Canonical() {
 			t.Fatalf("%s: canonical form %s: %v", text, f.Canonical(), err)
 		}
+		if f, err = f.At(Clock); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
 		var want []int64
 		for i, rec := range records {
 			holds, err := meaning.Holds(rec)

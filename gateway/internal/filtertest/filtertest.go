@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -29,12 +30,15 @@ var Schema = &route.Schema{
 // What values are drawn from: few, so that filters find some, and awkward.
 var (
 	codes   = []string{"F", "M", "X", "f_%"}
-	texts   = []string{"", "a", "A", "ab", "a_b", "a%b", `a\b`, `\`, "%", "_", "é", "e\u0301", "z", "Z", "ß", "ss", "😀", "\uFFFD", "'", `"`, `a'; DROP TABLE person; --`, "$1", "?", "a b", " a", "a\n"}
+	texts   = []string{"", "a", "A", "ab", "a_b", "a%b", `a\b`, `\`, "%", "_", "é", "e\u0301", "z", "Z", "ß", "ss", "😀", "\uFFFD", "'", `"`, `a'; DROP TABLE person; --`, "$1", "?", "a b", " a", "a\n", "Müller", "mu\u0308LLER ", "MULLER", "Straße", "strasse", "PH-12.3", "ph 123", "\u00a0 "}
 	ints    = []int64{-1 << 63, -7, -1, 0, 1, 7, 42, 1<<53 + 1, 1<<63 - 1}
 	numbers = []string{"-100", "-12.5", "-0.01", "0", "0.01", "1", "1.05", "1.5", "12.5", "99.99", "100"}
-	dates   = []string{"0001-01-01", "1899-12-31", "1970-01-01", "1980-02-29", "2000-01-01", "2024-12-31", "9999-12-31"}
+	dates   = []string{"0001-01-01", "1899-12-31", "1970-01-01", "1980-02-29", "2000-01-01", "2024-02-29", "2024-06-01", "2024-12-31", "9999-12-31"}
 	times   = []string{"0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "2000-01-01T00:00:00Z", "2000-01-01T00:00:00.5Z", "2000-01-01T00:00:00.000001Z", "2024-06-01T12:00:00Z"}
 )
+
+// Clock is what today() and now() are bound to.
+var Clock = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
 
 // Record is the values of one record by field: nil, string, int64 or bool. Decimals, dates and timestamps are strings in
 // canonical form.
@@ -96,7 +100,14 @@ func Filter(r *rand.Rand, depth int) string {
 	if f.Type == "bool" {
 		ops = equality
 	}
-	switch n := r.IntN(8); {
+	switch n := r.IntN(11); {
+	case n == 8 && f.Type == "string":
+		return form(r, f.Name, other.Name)
+	case n >= 8 && (f.Type == "date" || f.Type == "timestamp"):
+		if n == 8 {
+			return year(r, f.Name)
+		}
+		return f.Name + pick(r, ops) + moment(r, f.Type)
 	case n == 0:
 		return f.Name + pick(r, equality) + "null"
 	case n == 1:
@@ -116,6 +127,44 @@ func Filter(r *rand.Rand, depth int) string {
 	default:
 		return f.Name + pick(r, ops) + literal(r, f.Type)
 	}
+}
+
+// form makes a comparison of normal forms.
+func form(r *rand.Rand, field, other string) string {
+	name := pick(r, []string{"normal", "identifier"})
+	of := func(x string) string { return name + "(" + x + ")" }
+	text := func() string { return of(strconv.Quote(pick(r, texts))) }
+	switch r.IntN(4) {
+	case 0:
+		return of(field) + pick(r, []string{" == ", " != "}) + of(other)
+	case 1:
+		return of(field) + " in [" + text() + ", " + text() + "]"
+	case 2:
+		return of(field) + pick(r, []string{".startsWith(", ".contains("}) + text() + ")"
+	default:
+		return of(field) + pick(r, []string{" == ", " != "}) + text()
+	}
+}
+
+// year makes a comparison of a year.
+func year(r *rand.Rand, field string) string {
+	years := []string{"1", "1969", "1980", "2000", "2024", "9999"}
+	if r.IntN(3) == 0 {
+		return field + ".getFullYear() in [" + pick(r, years) + ", " + pick(r, years) + "]"
+	}
+	return field + ".getFullYear()" + pick(r, []string{" == ", " != ", " < ", " <= ", " > ", " >= "}) + pick(r, years)
+}
+
+// moment makes a date or timestamp by arithmetic.
+func moment(r *rand.Rand, kind string) string {
+	s, units := pick(r, []string{`date("2024-02-29")`, `date("2000-01-31")`, "today()"}), []string{"days(%d)", "months(%d)", "years(%d)"}
+	if kind == "timestamp" {
+		s, units = pick(r, []string{`timestamp("2000-01-01T00:00:00Z")`, "now()"}), append(units, `duration("%dh30m0.000001s")`)
+	}
+	for range r.IntN(4) {
+		s += pick(r, []string{" + ", " - "}) + fmt.Sprintf(pick(r, units), pick(r, []int{0, 1, 12, 24, 30, 44}))
+	}
+	return s
 }
 
 func literal(r *rand.Rand, kind string) string {

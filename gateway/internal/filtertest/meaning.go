@@ -2,6 +2,7 @@ package filtertest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,19 @@ func NewMeaning(text string) (*Meaning, error) {
 		cel.Function("decimal", cel.Overload("decimal_string", []*cel.Type{cel.StringType}, cel.IntType,
 			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.Int(hundredths(v.Value().(string))) }))),
 	}
+	nullary := func(name string, v ref.Val) cel.EnvOption {
+		return cel.Function(name, cel.Overload(name, nil, cel.TimestampType, cel.FunctionBinding(func(...ref.Val) ref.Val { return v })))
+	}
+	ofText := func(name string, f func(string) string) cel.EnvOption {
+		return cel.Function(name, cel.Overload(name, []*cel.Type{cel.StringType}, cel.StringType,
+			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.String(f(v.Value().(string))) })))
+	}
+	opts = append(opts, nullary("now", types.Timestamp{Time: Clock}), nullary("today", types.Timestamp{Time: Clock.Truncate(24 * time.Hour)}),
+		ofText("normal", filter.Normal), ofText("identifier", filter.Identifier),
+		cel.Function("days", cel.Overload("days_int", []*cel.Type{cel.IntType}, cel.DurationType,
+			cel.UnaryBinding(func(v ref.Val) ref.Val {
+				return types.Duration{Duration: time.Duration(v.Value().(int64)) * 24 * time.Hour}
+			}))))
 	for _, f := range Schema.Fields {
 		opts = append(opts, cel.Variable(f.Name, cel.DynType))
 	}
@@ -62,7 +76,7 @@ func (m *Meaning) Holds(r Record) (bool, error) {
 	}
 	out, _, err := m.program.Eval(activation)
 	if err != nil {
-		return got, nil // null has no order in CEL
+		return got, nil // null has no order in CEL, which has no calendar either
 	}
 	if want, ok := out.Value().(bool); ok && want != got {
 		return got, fmt.Errorf("CEL says %v, the documented meaning %v", want, got)
@@ -127,8 +141,8 @@ func truth(e ast.Expr, r Record) bool {
 	case operators.LogicalNot:
 		return !truth(c.Args()[0], r)
 	case "startsWith", "contains":
-		s, ok := r[c.Target().AsIdent()].(string)
-		part := c.Args()[0].AsLiteral().Value().(string)
+		s, ok := operand(c.Target(), r).(string)
+		part := operand(c.Args()[0], r).(string)
 		if c.FunctionName() == "contains" {
 			return ok && strings.Contains(s, part)
 		}
@@ -167,8 +181,8 @@ func operand(e ast.Expr, r Record) any {
 	switch e.Kind() {
 	case ast.IdentKind:
 		return r[e.AsIdent()]
-	case ast.CallKind: // date("…") and its kind
-		return e.AsCall().Args()[0].AsLiteral().Value()
+	case ast.CallKind:
+		return callOperand(e.AsCall(), r)
 	default:
 		if e.AsLiteral() == types.NullValue {
 			return nil
@@ -177,9 +191,80 @@ func operand(e ast.Expr, r Record) any {
 	}
 }
 
-// kindOf is the type of the field among the expressions.
+func callOperand(c ast.CallExpr, r Record) any {
+	switch name := c.FunctionName(); name {
+	case "normal", "identifier":
+		s, ok := operand(c.Args()[0], r).(string)
+		switch {
+		case !ok:
+			return nil
+		case name == "normal":
+			return filter.Normal(s)
+		default:
+			return filter.Identifier(s)
+		}
+	case "getFullYear":
+		s, ok := operand(c.Target(), r).(string)
+		if !ok {
+			return nil
+		}
+		n, _ := strconv.ParseInt(s[:4], 10, 64)
+		return n
+	case "today":
+		return Clock.Format(time.DateOnly)
+	case "now":
+		return Clock.Format(time.RFC3339Nano)
+	case operators.Add, operators.Subtract:
+		sign := 1
+		if c.FunctionName() == operators.Subtract {
+			sign = -1
+		}
+		return added(operand(c.Args()[0], r).(string), sign, c.Args()[1].AsCall())
+	default: // date("…") and its kind
+		return c.Args()[0].AsLiteral().Value()
+	}
+}
+
+// added adds to a date or a timestamp, day by day where months are not.
+func added(s string, sign int, step ast.CallExpr) string {
+	format := time.RFC3339Nano
+	if len(s) == len(time.DateOnly) {
+		format = time.DateOnly
+	}
+	t, _ := time.Parse(format, s)
+	arg := step.Args()[0].AsLiteral().Value()
+	n, _ := arg.(int64)
+	switch step.FunctionName() {
+	case "duration":
+		d, _ := time.ParseDuration(arg.(string))
+		t = t.Add(time.Duration(sign) * d)
+	case "days":
+		t = t.Add(time.Duration(sign) * time.Duration(n) * 24 * time.Hour)
+	default:
+		if step.FunctionName() == "years" {
+			n *= 12
+		}
+		month := t.Year()*12 + int(t.Month()) - 1 + sign*int(n)
+		u := time.Date(month/12, time.Month(month%12+1), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+		for u.Year()*12+int(u.Month())-1 != month { // there is no such day
+			u = u.Add(-24 * time.Hour)
+		}
+		t = u
+	}
+	return t.Format(format)
+}
+
+// kindOf is the type of the field among the expressions, or of what a function makes of it.
 func kindOf(es ...ast.Expr) string {
 	for _, e := range es {
+		if e.Kind() == ast.CallKind {
+			switch e.AsCall().FunctionName() {
+			case "getFullYear":
+				return "int"
+			case "normal", "identifier":
+				return "string"
+			}
+		}
 		if e.Kind() != ast.IdentKind {
 			continue
 		}

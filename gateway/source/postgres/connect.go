@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
+	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -50,8 +51,13 @@ func connConfig(o Options, target route.PostgreSQL, cred Credential, application
 		"client_encoding":               "UTF8",
 		"TimeZone":                      "UTC",
 		"DateStyle":                     "ISO, YMD",
+		"standard_conforming_strings":   "on",
 		"default_transaction_read_only": "on",
 		"statement_timeout":             strconv.FormatInt(o.StatementTimeout.Milliseconds(), 10),
+	}
+	if target.TrigramSchema != "" {
+		// What filters count on, whatever the database's own setting.
+		c.RuntimeParams["pg_trgm.similarity_threshold"] = filter.MinSimilarity
 	}
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &patience{conn: conn, grace: o.CancelGrace}

@@ -132,6 +132,8 @@ func TestServer(t *testing.T) {
 	s := start(t)
 	t.Run("records", s.testRecords)
 	t.Run("meaning", s.testMeaning)
+	t.Run("normal", s.testNormal)
+	t.Run("similarity", s.testSimilarity)
 	t.Run("grants", s.testGrants)
 	t.Run("consent", s.testConsent)
 	t.Run("injection", s.testInjection)

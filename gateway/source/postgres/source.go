@@ -77,6 +77,15 @@ var dialect = statement.Dialect{
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) + "::int8" },
 }
 
+// dialectOf is dialect with what this database has besides.
+func dialectOf(q source.Query) statement.Dialect {
+	d := dialect
+	if q.Dataset.PostgreSQL.TrigramSchema != "" {
+		d.Filter = filter.PostgreSQLWithTrigrams(q.Dataset.PostgreSQL.TrigramSchema)
+	}
+	return d
+}
+
 // quote is pgx.Identifier.Sanitize for names that need nothing done, which are all that a dataset may have.
 func quote(name string) string {
 	if strings.ContainsAny(name, "\"\x00") {
@@ -90,7 +99,7 @@ var binaryResults = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
-	sql, args, fields, err := prepared(q, func() (string, []any, []*route.Field, error) { return statement.Records(dialect, q) })
+	sql, args, fields, err := prepared(q, func() (string, []any, []*route.Field, error) { return statement.Records(dialectOf(q), q) })
 	if err != nil {
 		return false, err
 	}
@@ -130,7 +139,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 // Count implements source.Source.
 func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error) {
 	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
-		sql, args, err := statement.Count(dialect, q)
+		sql, args, err := statement.Count(dialectOf(q), q)
 		return sql, args, nil, err
 	})
 	if err != nil {
@@ -143,7 +152,7 @@ func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error)
 // Exists implements source.Source.
 func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err error) {
 	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
-		sql, args, err := statement.Exists(dialect, q)
+		sql, args, err := statement.Exists(dialectOf(q), q)
 		return sql, args, nil, err
 	})
 	if err != nil {

@@ -19,11 +19,14 @@ var register = sync.OnceValue(func() error {
 	return errors.Join(
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteTimestampFunction, 1, timestampFunction),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteDecimalFunction, 2, decimalFunction),
+		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteNormalFunction, 1, textFunction(filter.Normal)),
+		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteIdentifierFunction, 1, textFunction(filter.Identifier)),
 	)
 })
 
 // Errors of stored values; they name none.
 var (
+	errText      = errors.New("a stored string is not text")
 	errTimestamp = errors.New("a stored timestamp is not RFC 3339 text of at most microseconds")
 	errDecimal   = errors.New("a stored decimal is not a finite number of at most " + strconv.Itoa(filter.MaxDecimalDigits) + " digits")
 )
@@ -58,6 +61,20 @@ func decimalFunction(_ *sqlite.FunctionContext, args []driver.Value) (driver.Val
 	a, _ = filter.CanonicalDecimal(a)
 	b, _ = filter.CanonicalDecimal(b)
 	return int64(filter.CompareDecimals(a, b)), nil
+}
+
+// textFunction is f of a stored text; null for null.
+func textFunction(f func(string) string) func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+	return func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		switch v := args[0].(type) {
+		case nil:
+			return nil, nil
+		case string:
+			return f(v), nil
+		default:
+			return nil, errText
+		}
+	}
 }
 
 // decimalText gives a stored decimal as text that filter.CanonicalDecimal takes: text as it is; a REAL as the shortest
