@@ -169,6 +169,12 @@ type PostgreSQLSource struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`
 	VaultConnection string `json:"vaultConnection"`
+	// TrigramSchema is the schema of the database in which the extension pg_trgm is installed, often public. With it queries may filter
+	// by similarity; the roles that Vault makes need USAGE on it.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
+	// +optional
+	TrigramSchema string `json:"trigramSchema,omitempty"`
 }
 
 // SQLiteSource is an SQLite database file.

@@ -83,6 +83,9 @@ func checkSource(f *faults, s *v1alpha1.DatasetSource) {
 		if !slices.Contains([]string{"", "verify-full", "verify-ca", "require"}, pg.SSLMode) {
 			f.add("source.postgresql.sslMode", "%q is not verify-full, verify-ca or require", pg.SSLMode)
 		}
+		if pg.TrigramSchema != "" && !columnForm.MatchString(pg.TrigramSchema) {
+			f.add("source.postgresql.trigramSchema", "%q is not the name of a schema", pg.TrigramSchema)
+		}
 		if len(pg.VaultConnection) > 63 || !mountForm.MatchString(pg.VaultConnection) {
 			f.add("source.postgresql.vaultConnection", "%q is not the name of a connection", pg.VaultConnection)
 		}

@@ -251,6 +251,8 @@ func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Datase
 			SSLMode:  cmp.Or(pg.SSLMode, defaultSSLMode),
 			CABundle: pg.CABundle,
 			Role:     SourceRole(agreement, d.Name),
+
+			TrigramSchema: pg.TrigramSchema,
 		}
 	}
 	if lite := d.Spec.Source.SQLite; lite != nil {

@@ -266,6 +266,10 @@ var refusals = []struct {
 	{"a rule of consent that does not compile", "consent", "clauses[subjects].conditions.consent", false, func(in *Input) { consenting(in).Datasets[0].Consent.Rule = "nonsense(" }},
 	{"row filter that does not compile", "row-filter", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(in).RowFilter = "nonsense(" }},
 	{"a filter that an API does not take", "source", "", true, func(in *Input) { byAPI(in, "family_name", "case_status") }},
+	{"similarity that the source does not have", "source", "", true, func(in *Input) {
+		byDatabase(in, "").Asked.Filter = `similarity(family_name, "x") >= 0.5 && ` + in.Asked.Filter
+	}},
+	{"a row filter with similarity that the source does not have", "source", "clauses[subjects].rowFilter", false, func(in *Input) { clauseOf(byDatabase(in, "")).RowFilter = `similarity(family_name, "x") >= 0.5` }},
 	{"a row filter that an API does not take", "source", "clauses[subjects].rowFilter", false, func(in *Input) { byAPI(in, "family_name", "birth_date") }},
 }
 
@@ -276,6 +280,32 @@ func byAPI(in *Input, fields ...string) {
 		h.Filters = append(h.Filters, route.HTTPFilter{Field: f, Comparison: "Equal", Place: route.HTTPPlace{In: "query", Name: f}})
 	}
 	clauseOf(in).Datasets = []route.Dataset{{Name: "cases", HTTP: h}}
+}
+
+// byDatabase has the records come from a database whose pg_trgm is in that schema.
+func byDatabase(in *Input, trigrams string) *Input {
+	clauseOf(in).Datasets = []route.Dataset{{Name: "cases", PostgreSQL: &route.PostgreSQL{TrigramSchema: trigrams}}}
+	return in
+}
+
+// TestFiltersAreBoundToTheClock: the plan holds days, not words for them.
+func TestFiltersAreBoundToTheClock(t *testing.T) {
+	in := testInput()
+	byDatabase(&in, "ext")
+	in.Now = in.Now.In(time.FixedZone("", 14*3600)) // where it is tomorrow
+	in.Asked.Filter += ` && birth_date <= today() && similarity(family_name, "x") >= 0.5`
+	clauseOf(&in).RowFilter = `birth_date > today() - years(18)`
+	plan, r := Decide(in)
+	if r != nil {
+		t.Fatal(r.Message)
+	}
+	today := in.Now.UTC().Format(time.DateOnly)
+	if got := plan.Filter.Canonical(); !strings.Contains(got, `birth_date <= date("`+today+`")`) {
+		t.Error(got)
+	}
+	if got := plan.RowFilter.Canonical(); got != `birth_date > date("`+in.Now.UTC().AddDate(-18, 0, 0).Format(time.DateOnly)+`")` {
+		t.Error(got)
+	}
 }
 
 func TestAPI(t *testing.T) {
