@@ -30,6 +30,26 @@ type Query struct {
 	Fields []string
 	// Limit is the most records returned; Records only.
 	Limit int64
+	// Order of the records, by all of these fields; empty: any that is stable. Records only. A source that cannot keep an order says so
+	// by ErrOrder.
+	Order []Order
+	// From is where to begin, with a value for each field of Order; nil: at the first record.
+	From *From
+}
+
+// Order is one field to order by. Text and codes are ordered by code point, whatever the collation of their column, numbers, dates and
+// timestamps by value, false before true. Null comes last, whichever the direction.
+type Order struct {
+	Field      string
+	Descending bool
+}
+
+// From is a place in an order.
+type From struct {
+	// Values, one for each field of the order, as the source gave them.
+	Values []*gatewayv1.Value
+	// Including: records with just these values are among the answer.
+	Including bool
 }
 
 // Consent is over the schema of the dataset's consents.
@@ -56,6 +76,9 @@ type Source interface {
 // ErrUnavailable wraps every error that means that the source's system cannot be reached or refuses to work; others mean
 // that the query or the mapping does not fit the source.
 var ErrUnavailable = errors.New("source system unavailable")
+
+// ErrOrder wraps the error of a source that cannot keep the order that it is asked for.
+var ErrOrder = errors.New("this source cannot keep an order")
 
 // ErrNoRelation wraps the error of a catalogue that does not have the relation of a dataset.
 var ErrNoRelation = errors.New("no such relation")

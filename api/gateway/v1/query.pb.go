@@ -241,7 +241,17 @@ type QueryRequest struct {
 	// Most records from each source; 0: the agreement's limit.
 	Limit int64 `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Fail the whole query unless every source answered in full.
-	RequireAll    bool `protobuf:"varint,9,opt,name=require_all,json=requireAll,proto3" json:"require_all,omitempty"`
+	RequireAll bool `protobuf:"varint,9,opt,name=require_all,json=requireAll,proto3" json:"require_all,omitempty"`
+	// Order of the records across all sources; empty: each source's records come as they come. Only fields that queries may filter on
+	// and that are among the fields of the answer.
+	Order []*OrderBy `protobuf:"bytes,10,rep,name=order,proto3" json:"order,omitempty"`
+	// Most records of this page, 1 to 10,000; 0: no pages. Needs an order. A page may have fewer; the last one has no next_page_token.
+	PageSize int64 `protobuf:"varint,11,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; all else but page_size is as it was. Empty: the first page.
+	PageToken string `protobuf:"bytes,12,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Records with equal values in all of these fields become one, which names all who hold it. Only fields that queries may filter
+	// on and that are among the fields of the answer. A record with a null in one of them stays as it is.
+	Deduplicate   []string `protobuf:"bytes,13,rep,name=deduplicate,proto3" json:"deduplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -339,6 +349,90 @@ func (x *QueryRequest) GetRequireAll() bool {
 	return false
 }
 
+func (x *QueryRequest) GetOrder() []*OrderBy {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *QueryRequest) GetPageSize() int64 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *QueryRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *QueryRequest) GetDeduplicate() []string {
+	if x != nil {
+		return x.Deduplicate
+	}
+	return nil
+}
+
+// OrderBy is one field to order by. Text and codes are ordered by code point, numbers, dates and timestamps by value, false before
+// true. Null comes last, whichever the direction.
+type OrderBy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Field of the schema.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// From the greatest to the least.
+	Descending    bool `protobuf:"varint,2,opt,name=descending,proto3" json:"descending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderBy) Reset() {
+	*x = OrderBy{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderBy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderBy) ProtoMessage() {}
+
+func (x *OrderBy) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderBy.ProtoReflect.Descriptor instead.
+func (*OrderBy) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OrderBy) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *OrderBy) GetDescending() bool {
+	if x != nil {
+		return x.Descending
+	}
+	return false
+}
+
 // QueryResponse is a frame of the answer. Batches come in any order between sources; a source's status follows its last
 // batch; the summary comes last.
 type QueryResponse struct {
@@ -355,7 +449,7 @@ type QueryResponse struct {
 
 func (x *QueryResponse) Reset() {
 	*x = QueryResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[2]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +461,7 @@ func (x *QueryResponse) String() string {
 func (*QueryResponse) ProtoMessage() {}
 
 func (x *QueryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[2]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +474,7 @@ func (x *QueryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryResponse.ProtoReflect.Descriptor instead.
 func (*QueryResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{2}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *QueryResponse) GetRecords() *RecordBatch {
@@ -412,14 +506,16 @@ type RecordBatch struct {
 	// Names of the fields.
 	Fields []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
 	// The records.
-	Records       []*Record `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
+	Records []*Record `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
+	// Between gateways, for an answer in pages: the key of the records' positions, wrapped by the source for itself.
+	PositionKey   []byte `protobuf:"bytes,4,opt,name=position_key,json=positionKey,proto3" json:"position_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordBatch) Reset() {
 	*x = RecordBatch{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[3]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +527,7 @@ func (x *RecordBatch) String() string {
 func (*RecordBatch) ProtoMessage() {}
 
 func (x *RecordBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[3]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +540,7 @@ func (x *RecordBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordBatch.ProtoReflect.Descriptor instead.
 func (*RecordBatch) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{3}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RecordBatch) GetProvenance() *Provenance {
@@ -468,18 +564,29 @@ func (x *RecordBatch) GetRecords() []*Record {
 	return nil
 }
 
+func (x *RecordBatch) GetPositionKey() []byte {
+	if x != nil {
+		return x.PositionKey
+	}
+	return nil
+}
+
 // Record is the values of one record, in the order of the batch's fields.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One value a field.
-	Values        []*Value `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	Values []*Value `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	// Between gateways, for an answer in pages: where the record stands, authenticated by the source for itself.
+	Position []byte `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Who else holds the same record, by the fields of deduplicate.
+	Also          []*Holding `protobuf:"bytes,3,rep,name=also,proto3" json:"also,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[4]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +598,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[4]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,12 +611,90 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{4}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Record) GetValues() []*Value {
 	if x != nil {
 		return x.Values
+	}
+	return nil
+}
+
+func (x *Record) GetPosition() []byte {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *Record) GetAlso() []*Holding {
+	if x != nil {
+		return x.Also
+	}
+	return nil
+}
+
+// Holding is a dataset whose records were found to be the same as another one's.
+type Holding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where they come from.
+	Provenance *Provenance `protobuf:"bytes,1,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	// How many they are.
+	Records int64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	// Fields in which one of them has another value than the record that stands for them, or a value where that has none.
+	Differs       []string `protobuf:"bytes,3,rep,name=differs,proto3" json:"differs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holding) Reset() {
+	*x = Holding{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holding) ProtoMessage() {}
+
+func (x *Holding) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holding.ProtoReflect.Descriptor instead.
+func (*Holding) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Holding) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
+func (x *Holding) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Holding) GetDiffers() []string {
+	if x != nil {
+		return x.Differs
 	}
 	return nil
 }
@@ -531,7 +716,7 @@ type Value struct {
 
 func (x *Value) Reset() {
 	*x = Value{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[5]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +728,7 @@ func (x *Value) String() string {
 func (*Value) ProtoMessage() {}
 
 func (x *Value) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[5]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +741,7 @@ func (x *Value) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Value.ProtoReflect.Descriptor instead.
 func (*Value) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{5}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Value) GetKind() isValue_Kind {
@@ -636,7 +821,7 @@ type Provenance struct {
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[6]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +833,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[6]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +846,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Provenance) GetAgency() string {
@@ -726,7 +911,7 @@ type Obligations struct {
 
 func (x *Obligations) Reset() {
 	*x = Obligations{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[7]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +923,7 @@ func (x *Obligations) String() string {
 func (*Obligations) ProtoMessage() {}
 
 func (x *Obligations) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[7]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +936,7 @@ func (x *Obligations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obligations.ProtoReflect.Descriptor instead.
 func (*Obligations) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Obligations) GetRetentionDays() int64 {
@@ -832,7 +1017,7 @@ type SourceStatus struct {
 
 func (x *SourceStatus) Reset() {
 	*x = SourceStatus{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1029,7 @@ func (x *SourceStatus) String() string {
 func (*SourceStatus) ProtoMessage() {}
 
 func (x *SourceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1042,7 @@ func (x *SourceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceStatus.ProtoReflect.Descriptor instead.
 func (*SourceStatus) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{8}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SourceStatus) GetAgency() string {
@@ -994,7 +1179,7 @@ type QuotaLeft struct {
 
 func (x *QuotaLeft) Reset() {
 	*x = QuotaLeft{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1191,7 @@ func (x *QuotaLeft) String() string {
 func (*QuotaLeft) ProtoMessage() {}
 
 func (x *QuotaLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1204,7 @@ func (x *QuotaLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaLeft.ProtoReflect.Descriptor instead.
 func (*QuotaLeft) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QuotaLeft) GetDay() string {
@@ -1058,13 +1243,17 @@ type QuerySummary struct {
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Time in all, in microseconds.
 	ElapsedMicros int64 `protobuf:"varint,6,opt,name=elapsed_micros,json=elapsedMicros,proto3" json:"elapsed_micros,omitempty"`
+	// Asks for the next page; empty: there is none. It is for the same user and the same query, for an hour.
+	NextPageToken string `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Records that were found to be the same as another one, which names who holds them: see Record.also.
+	Duplicates    int64 `protobuf:"varint,8,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QuerySummary) Reset() {
 	*x = QuerySummary{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1265,7 @@ func (x *QuerySummary) String() string {
 func (*QuerySummary) ProtoMessage() {}
 
 func (x *QuerySummary) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1278,7 @@ func (x *QuerySummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySummary.ProtoReflect.Descriptor instead.
 func (*QuerySummary) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *QuerySummary) GetQueryId() string {
@@ -1134,6 +1323,20 @@ func (x *QuerySummary) GetElapsedMicros() int64 {
 	return 0
 }
 
+func (x *QuerySummary) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *QuerySummary) GetDuplicates() int64 {
+	if x != nil {
+		return x.Duplicates
+	}
+	return 0
+}
+
 // ExplainRequest asks what would become of a query.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1145,7 +1348,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1360,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1373,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainRequest) GetQuery() *QueryRequest {
@@ -1191,7 +1394,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1406,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1419,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainResponse) GetClauses() []*ClauseExplanation {
@@ -1247,7 +1450,7 @@ type ClauseExplanation struct {
 
 func (x *ClauseExplanation) Reset() {
 	*x = ClauseExplanation{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1462,7 @@ func (x *ClauseExplanation) String() string {
 func (*ClauseExplanation) ProtoMessage() {}
 
 func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1475,7 @@ func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClauseExplanation.ProtoReflect.Descriptor instead.
 func (*ClauseExplanation) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ClauseExplanation) GetAgency() string {
@@ -1332,7 +1535,7 @@ type Maintenance struct {
 
 func (x *Maintenance) Reset() {
 	*x = Maintenance{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1547,7 @@ func (x *Maintenance) String() string {
 func (*Maintenance) ProtoMessage() {}
 
 func (x *Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1560,7 @@ func (x *Maintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
 func (*Maintenance) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Maintenance) GetFrom() *timestamppb.Timestamp {
@@ -1398,7 +1601,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1613,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1626,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckResult) GetName() string {
@@ -1454,16 +1657,24 @@ func (x *CheckResult) GetMessage() string {
 	return ""
 }
 
-// ListDatasetsRequest has no parameters.
+// ListDatasetsRequest says which to list.
 type ListDatasetsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exchange schema: its name, or name.vN for one version; empty: all.
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Source agencies; empty: all.
+	Agencies []string `protobuf:"bytes,2,rep,name=agencies,proto3" json:"agencies,omitempty"`
+	// Most entries, at most 10,000; 0: all.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the answer before; empty: from the beginning.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1686,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,21 +1699,51 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDatasetsRequest) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *ListDatasetsRequest) GetAgencies() []string {
+	if x != nil {
+		return x.Agencies
+	}
+	return nil
+}
+
+func (x *ListDatasetsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDatasetsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
 }
 
 // ListDatasetsResponse lists what may be asked.
 type ListDatasetsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One entry for each outbound clause in force.
-	Datasets      []*OfferedDataset `protobuf:"bytes,1,rep,name=datasets,proto3" json:"datasets,omitempty"`
+	// One entry for each outbound clause in force, by schema, agency, agreement and clause.
+	Datasets []*OfferedDataset `protobuf:"bytes,1,rep,name=datasets,proto3" json:"datasets,omitempty"`
+	// Asks for the rest; empty: that is all.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1755,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1768,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
@@ -1535,6 +1776,13 @@ func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
 		return x.Datasets
 	}
 	return nil
+}
+
+func (x *ListDatasetsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // OfferedDataset is what one clause lets this agency ask.
@@ -1566,7 +1814,7 @@ type OfferedDataset struct {
 
 func (x *OfferedDataset) Reset() {
 	*x = OfferedDataset{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1826,7 @@ func (x *OfferedDataset) String() string {
 func (*OfferedDataset) ProtoMessage() {}
 
 func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1839,7 @@ func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferedDataset.ProtoReflect.Descriptor instead.
 func (*OfferedDataset) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *OfferedDataset) GetAgency() string {
@@ -1675,7 +1923,7 @@ type FieldSet struct {
 
 func (x *FieldSet) Reset() {
 	*x = FieldSet{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1935,7 @@ func (x *FieldSet) String() string {
 func (*FieldSet) ProtoMessage() {}
 
 func (x *FieldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1948,7 @@ func (x *FieldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSet.ProtoReflect.Descriptor instead.
 func (*FieldSet) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FieldSet) GetFields() []string {
@@ -1739,14 +1987,18 @@ type RetrieveRequest struct {
 	User string `protobuf:"bytes,12,opt,name=user,proto3" json:"user,omitempty"`
 	// Claims of the user that the recipient's gateway verified: those that the clause's condition reads, and no others. Values are
 	// true or false, numbers, texts, and lists of such.
-	Claims        *structpb.Struct `protobuf:"bytes,13,opt,name=claims,proto3" json:"claims,omitempty"`
+	Claims *structpb.Struct `protobuf:"bytes,13,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Order of the records; empty: the source's own. After these fields the others of the answer order, ascending, and then the dataset.
+	Order []*OrderBy `protobuf:"bytes,14,rep,name=order,proto3" json:"order,omitempty"`
+	// For an answer in pages, which needs an order: how many records, and after which.
+	After         *After `protobuf:"bytes,15,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetrieveRequest) Reset() {
 	*x = RetrieveRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +2010,7 @@ func (x *RetrieveRequest) String() string {
 func (*RetrieveRequest) ProtoMessage() {}
 
 func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2023,7 @@ func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveRequest.ProtoReflect.Descriptor instead.
 func (*RetrieveRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RetrieveRequest) GetDisclosureId() string {
@@ -1865,6 +2117,110 @@ func (x *RetrieveRequest) GetClaims() *structpb.Struct {
 	return nil
 }
 
+func (x *RetrieveRequest) GetOrder() []*OrderBy {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *RetrieveRequest) GetAfter() *After {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// After says where a page begins.
+type After struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most records of this page.
+	Size int64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// Disclosure that had the record after which the page begins; empty: it begins with the first record.
+	DisclosureId string `protobuf:"bytes,2,opt,name=disclosure_id,json=disclosureId,proto3" json:"disclosure_id,omitempty"`
+	// Dataset of that record.
+	Dataset string `protobuf:"bytes,3,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	// Its values, in the order of the fields.
+	Values []*Value `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	// Its position, and the key of its position, as the source gave them.
+	Position      []byte `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	PositionKey   []byte `protobuf:"bytes,6,opt,name=position_key,json=positionKey,proto3" json:"position_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *After) Reset() {
+	*x = After{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *After) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*After) ProtoMessage() {}
+
+func (x *After) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use After.ProtoReflect.Descriptor instead.
+func (*After) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *After) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *After) GetDisclosureId() string {
+	if x != nil {
+		return x.DisclosureId
+	}
+	return ""
+}
+
+func (x *After) GetDataset() string {
+	if x != nil {
+		return x.Dataset
+	}
+	return ""
+}
+
+func (x *After) GetValues() []*Value {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *After) GetPosition() []byte {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *After) GetPositionKey() []byte {
+	if x != nil {
+		return x.PositionKey
+	}
+	return nil
+}
+
 // RetrieveResponse is a frame of a source's answer. A frame may hold both the last records and the result, so that a small
 // answer is one frame.
 type RetrieveResponse struct {
@@ -1879,7 +2235,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2247,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2260,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -1930,7 +2286,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x0ecase_reference\x18\x01 \x01(\tR\rcaseReference\x12!\n" +
 	"\fsubject_role\x18\x02 \x01(\tR\vsubjectRole\x12\x10\n" +
 	"\x03aim\x18\x03 \x01(\tR\x03aim\x12\"\n" +
-	"\fjurisdiction\x18\x04 \x01(\tR\fjurisdiction\"\xcf\x02\n" +
+	"\fjurisdiction\x18\x04 \x01(\tR\fjurisdiction\"\xe0\x03\n" +
 	"\fQueryRequest\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x16\n" +
@@ -1941,19 +2297,39 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\bagencies\x18\a \x03(\tR\bagencies\x12\x14\n" +
 	"\x05limit\x18\b \x01(\x03R\x05limit\x12\x1f\n" +
 	"\vrequire_all\x18\t \x01(\bR\n" +
-	"requireAll\"\xc0\x01\n" +
+	"requireAll\x121\n" +
+	"\x05order\x18\n" +
+	" \x03(\v2\x1b.entente.gateway.v1.OrderByR\x05order\x12\x1b\n" +
+	"\tpage_size\x18\v \x01(\x03R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\f \x01(\tR\tpageToken\x12 \n" +
+	"\vdeduplicate\x18\r \x03(\tR\vdeduplicate\"?\n" +
+	"\aOrderBy\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1e\n" +
+	"\n" +
+	"descending\x18\x02 \x01(\bR\n" +
+	"descending\"\xc0\x01\n" +
 	"\rQueryResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
 	"\x06source\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06source\x12:\n" +
-	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\"\x9b\x01\n" +
+	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\"\xbe\x01\n" +
 	"\vRecordBatch\x12>\n" +
 	"\n" +
 	"provenance\x18\x01 \x01(\v2\x1e.entente.gateway.v1.ProvenanceR\n" +
 	"provenance\x12\x16\n" +
 	"\x06fields\x18\x02 \x03(\tR\x06fields\x124\n" +
-	"\arecords\x18\x03 \x03(\v2\x1a.entente.gateway.v1.RecordR\arecords\";\n" +
+	"\arecords\x18\x03 \x03(\v2\x1a.entente.gateway.v1.RecordR\arecords\x12!\n" +
+	"\fposition_key\x18\x04 \x01(\fR\vpositionKey\"\x88\x01\n" +
 	"\x06Record\x121\n" +
-	"\x06values\x18\x01 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\"]\n" +
+	"\x06values\x18\x01 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\fR\bposition\x12/\n" +
+	"\x04also\x18\x03 \x03(\v2\x1b.entente.gateway.v1.HoldingR\x04also\"}\n" +
+	"\aHolding\x12>\n" +
+	"\n" +
+	"provenance\x18\x01 \x01(\v2\x1e.entente.gateway.v1.ProvenanceR\n" +
+	"provenance\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x03R\arecords\x12\x18\n" +
+	"\adiffers\x18\x03 \x03(\tR\adiffers\"]\n" +
 	"\x05Value\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x1a\n" +
 	"\ainteger\x18\x02 \x01(\x03H\x00R\ainteger\x12\x1a\n" +
@@ -2008,14 +2384,18 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"\b_queriesB\n" +
 	"\n" +
-	"\b_records\"\xb0\x01\n" +
+	"\b_records\"\xf8\x01\n" +
 	"\fQuerySummary\x12\x19\n" +
 	"\bquery_id\x18\x01 \x01(\tR\aqueryId\x12\x18\n" +
 	"\asources\x18\x02 \x01(\x05R\asources\x12\x0e\n" +
 	"\x02ok\x18\x03 \x01(\x05R\x02ok\x12\x18\n" +
 	"\arecords\x18\x04 \x01(\x03R\arecords\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12%\n" +
-	"\x0eelapsed_micros\x18\x06 \x01(\x03R\relapsedMicros\"H\n" +
+	"\x0eelapsed_micros\x18\x06 \x01(\x03R\relapsedMicros\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\x12\x1e\n" +
+	"\n" +
+	"duplicates\x18\b \x01(\x03R\n" +
+	"duplicates\"H\n" +
 	"\x0eExplainRequest\x126\n" +
 	"\x05query\x18\x01 \x01(\v2 .entente.gateway.v1.QueryRequestR\x05query\"R\n" +
 	"\x0fExplainResponse\x12?\n" +
@@ -2035,10 +2415,16 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06passed\x18\x02 \x01(\bR\x06passed\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\tR\x04term\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\x15\n" +
-	"\x13ListDatasetsRequest\"V\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\x85\x01\n" +
+	"\x13ListDatasetsRequest\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x1a\n" +
+	"\bagencies\x18\x02 \x03(\tR\bagencies\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"~\n" +
 	"\x14ListDatasetsResponse\x12>\n" +
-	"\bdatasets\x18\x01 \x03(\v2\".entente.gateway.v1.OfferedDatasetR\bdatasets\"\x96\x03\n" +
+	"\bdatasets\x18\x01 \x03(\v2\".entente.gateway.v1.OfferedDatasetR\bdatasets\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x03\n" +
 	"\x0eOfferedDataset\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x1c\n" +
@@ -2052,7 +2438,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\tnot_after\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\"\n" +
 	"\bFieldSet\x12\x16\n" +
-	"\x06fields\x18\x01 \x03(\tR\x06fields\"\xcf\x03\n" +
+	"\x06fields\x18\x01 \x03(\tR\x06fields\"\xb3\x04\n" +
 	"\x0fRetrieveRequest\x12#\n" +
 	"\rdisclosure_id\x18\x01 \x01(\tR\fdisclosureId\x12\x1c\n" +
 	"\tagreement\x18\x02 \x01(\tR\tagreement\x12\x18\n" +
@@ -2067,7 +2453,16 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	" \x01(\v2!.entente.gateway.v1.JustificationR\rjustification\x12\x14\n" +
 	"\x05limit\x18\v \x01(\x03R\x05limit\x12\x12\n" +
 	"\x04user\x18\f \x01(\tR\x04user\x12/\n" +
-	"\x06claims\x18\r \x01(\v2\x17.google.protobuf.StructR\x06claims\"\x87\x01\n" +
+	"\x06claims\x18\r \x01(\v2\x17.google.protobuf.StructR\x06claims\x121\n" +
+	"\x05order\x18\x0e \x03(\v2\x1b.entente.gateway.v1.OrderByR\x05order\x12/\n" +
+	"\x05after\x18\x0f \x01(\v2\x19.entente.gateway.v1.AfterR\x05after\"\xcc\x01\n" +
+	"\x05After\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12#\n" +
+	"\rdisclosure_id\x18\x02 \x01(\tR\fdisclosureId\x12\x18\n" +
+	"\adataset\x18\x03 \x01(\tR\adataset\x121\n" +
+	"\x06values\x18\x04 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\x12\x1a\n" +
+	"\bposition\x18\x05 \x01(\fR\bposition\x12!\n" +
+	"\fposition_key\x18\x06 \x01(\fR\vpositionKey\"\x87\x01\n" +
 	"\x10RetrieveResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
 	"\x06result\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06result*u\n" +
@@ -2104,77 +2499,86 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
 	(*Justification)(nil),         // 2: entente.gateway.v1.Justification
 	(*QueryRequest)(nil),          // 3: entente.gateway.v1.QueryRequest
-	(*QueryResponse)(nil),         // 4: entente.gateway.v1.QueryResponse
-	(*RecordBatch)(nil),           // 5: entente.gateway.v1.RecordBatch
-	(*Record)(nil),                // 6: entente.gateway.v1.Record
-	(*Value)(nil),                 // 7: entente.gateway.v1.Value
-	(*Provenance)(nil),            // 8: entente.gateway.v1.Provenance
-	(*Obligations)(nil),           // 9: entente.gateway.v1.Obligations
-	(*SourceStatus)(nil),          // 10: entente.gateway.v1.SourceStatus
-	(*QuotaLeft)(nil),             // 11: entente.gateway.v1.QuotaLeft
-	(*QuerySummary)(nil),          // 12: entente.gateway.v1.QuerySummary
-	(*ExplainRequest)(nil),        // 13: entente.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 14: entente.gateway.v1.ExplainResponse
-	(*ClauseExplanation)(nil),     // 15: entente.gateway.v1.ClauseExplanation
-	(*Maintenance)(nil),           // 16: entente.gateway.v1.Maintenance
-	(*CheckResult)(nil),           // 17: entente.gateway.v1.CheckResult
-	(*ListDatasetsRequest)(nil),   // 18: entente.gateway.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),  // 19: entente.gateway.v1.ListDatasetsResponse
-	(*OfferedDataset)(nil),        // 20: entente.gateway.v1.OfferedDataset
-	(*FieldSet)(nil),              // 21: entente.gateway.v1.FieldSet
-	(*RetrieveRequest)(nil),       // 22: entente.gateway.v1.RetrieveRequest
-	(*RetrieveResponse)(nil),      // 23: entente.gateway.v1.RetrieveResponse
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 25: google.protobuf.Struct
+	(*OrderBy)(nil),               // 4: entente.gateway.v1.OrderBy
+	(*QueryResponse)(nil),         // 5: entente.gateway.v1.QueryResponse
+	(*RecordBatch)(nil),           // 6: entente.gateway.v1.RecordBatch
+	(*Record)(nil),                // 7: entente.gateway.v1.Record
+	(*Holding)(nil),               // 8: entente.gateway.v1.Holding
+	(*Value)(nil),                 // 9: entente.gateway.v1.Value
+	(*Provenance)(nil),            // 10: entente.gateway.v1.Provenance
+	(*Obligations)(nil),           // 11: entente.gateway.v1.Obligations
+	(*SourceStatus)(nil),          // 12: entente.gateway.v1.SourceStatus
+	(*QuotaLeft)(nil),             // 13: entente.gateway.v1.QuotaLeft
+	(*QuerySummary)(nil),          // 14: entente.gateway.v1.QuerySummary
+	(*ExplainRequest)(nil),        // 15: entente.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 16: entente.gateway.v1.ExplainResponse
+	(*ClauseExplanation)(nil),     // 17: entente.gateway.v1.ClauseExplanation
+	(*Maintenance)(nil),           // 18: entente.gateway.v1.Maintenance
+	(*CheckResult)(nil),           // 19: entente.gateway.v1.CheckResult
+	(*ListDatasetsRequest)(nil),   // 20: entente.gateway.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),  // 21: entente.gateway.v1.ListDatasetsResponse
+	(*OfferedDataset)(nil),        // 22: entente.gateway.v1.OfferedDataset
+	(*FieldSet)(nil),              // 23: entente.gateway.v1.FieldSet
+	(*RetrieveRequest)(nil),       // 24: entente.gateway.v1.RetrieveRequest
+	(*After)(nil),                 // 25: entente.gateway.v1.After
+	(*RetrieveResponse)(nil),      // 26: entente.gateway.v1.RetrieveResponse
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 28: google.protobuf.Struct
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
 	2,  // 1: entente.gateway.v1.QueryRequest.justification:type_name -> entente.gateway.v1.Justification
-	5,  // 2: entente.gateway.v1.QueryResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 3: entente.gateway.v1.QueryResponse.source:type_name -> entente.gateway.v1.SourceStatus
-	12, // 4: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
-	8,  // 5: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
-	6,  // 6: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
-	7,  // 7: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
-	9,  // 8: entente.gateway.v1.Provenance.obligations:type_name -> entente.gateway.v1.Obligations
-	1,  // 9: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
-	0,  // 10: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
-	9,  // 11: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
-	11, // 12: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
-	3,  // 13: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	15, // 14: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	17, // 15: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	16, // 16: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
-	24, // 17: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	24, // 18: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
-	20, // 19: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 20: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	21, // 21: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	24, // 22: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 23: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 24: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	25, // 25: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	5,  // 26: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	10, // 27: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 28: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	13, // 29: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	18, // 30: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	22, // 31: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	4,  // 32: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	14, // 33: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	19, // 34: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	23, // 35: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	32, // [32:36] is the sub-list for method output_type
-	28, // [28:32] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	4,  // 2: entente.gateway.v1.QueryRequest.order:type_name -> entente.gateway.v1.OrderBy
+	6,  // 3: entente.gateway.v1.QueryResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	12, // 4: entente.gateway.v1.QueryResponse.source:type_name -> entente.gateway.v1.SourceStatus
+	14, // 5: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
+	10, // 6: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
+	7,  // 7: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
+	9,  // 8: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
+	8,  // 9: entente.gateway.v1.Record.also:type_name -> entente.gateway.v1.Holding
+	10, // 10: entente.gateway.v1.Holding.provenance:type_name -> entente.gateway.v1.Provenance
+	11, // 11: entente.gateway.v1.Provenance.obligations:type_name -> entente.gateway.v1.Obligations
+	1,  // 12: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
+	0,  // 13: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
+	11, // 14: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
+	13, // 15: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
+	3,  // 16: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
+	17, // 17: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
+	19, // 18: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	18, // 19: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
+	27, // 20: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	27, // 21: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	22, // 22: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 23: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	23, // 24: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	27, // 25: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 26: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 27: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	28, // 28: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	4,  // 29: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
+	25, // 30: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
+	9,  // 31: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
+	6,  // 32: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	12, // 33: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	3,  // 34: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	15, // 35: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	20, // 36: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	24, // 37: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	5,  // 38: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	16, // 39: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	21, // 40: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	26, // 41: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	38, // [38:42] is the sub-list for method output_type
+	34, // [34:38] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2182,21 +2586,21 @@ func file_api_gateway_v1_query_proto_init() {
 	if File_api_gateway_v1_query_proto != nil {
 		return
 	}
-	file_api_gateway_v1_query_proto_msgTypes[5].OneofWrappers = []any{
+	file_api_gateway_v1_query_proto_msgTypes[7].OneofWrappers = []any{
 		(*Value_Text)(nil),
 		(*Value_Integer)(nil),
 		(*Value_Boolean)(nil),
 	}
-	file_api_gateway_v1_query_proto_msgTypes[7].OneofWrappers = []any{}
-	file_api_gateway_v1_query_proto_msgTypes[8].OneofWrappers = []any{}
 	file_api_gateway_v1_query_proto_msgTypes[9].OneofWrappers = []any{}
+	file_api_gateway_v1_query_proto_msgTypes[10].OneofWrappers = []any{}
+	file_api_gateway_v1_query_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -244,6 +244,7 @@ func (s *server) testMeaning(t *testing.T) {
 	q := s.query("random")
 	q.Dataset.Columns = filtertest.Columns()
 	filtertest.Compare(t, open(t, postgres.Options{Credentials: always("reader")}), q.Dataset, all, 4, 1500)
+	filtertest.CompareOrder(t, open(t, postgres.Options{Credentials: always("reader")}), q.Dataset, 5, 150)
 }
 
 func (s *server) testGrants(t *testing.T) {

@@ -75,6 +75,38 @@ var dialect = statement.Dialect{
 		}
 	},
 	Placeholder: func(n int) string { return "$" + strconv.Itoa(n) + "::int8" },
+	Key: func(f *route.Field, expression string) string {
+		switch f.Type {
+		case "int":
+			return expression + "::int8"
+		case "decimal":
+			return expression + "::numeric"
+		case "bool":
+			return expression + "::boolean"
+		case "date":
+			return expression + "::date"
+		case "timestamp":
+			return expression + "::timestamptz"
+		default:
+			return expression + `::text COLLATE "C"`
+		}
+	},
+	Spelling: func(f *route.Field, column string) string {
+		if f.Type == "decimal" { // 1.5 and 1.50 are equal
+			return column + `::numeric::text COLLATE "C"`
+		}
+		return ""
+	},
+	Bound: func(f *route.Field, n int) string {
+		switch f.Type {
+		case "int":
+			return "$" + strconv.Itoa(n) + "::int8"
+		case "bool":
+			return "$" + strconv.Itoa(n) + "::boolean"
+		default:
+			return "$" + strconv.Itoa(n) + "::text"
+		}
+	},
 }
 
 // dialectOf is dialect with what this database has besides.

@@ -3,8 +3,10 @@ package sqlite
 import (
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +23,40 @@ var register = sync.OnceValue(func() error {
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteDecimalFunction, 2, decimalFunction),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteNormalFunction, 1, textFunction(filter.Normal)),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteIdentifierFunction, 1, textFunction(filter.Identifier)),
+		sqlite.RegisterDeterministicScalarFunction(decimalKeyFunction, 1, decimalKey),
 	)
 })
+
+// decimalKeyFunction gives, of a stored decimal, a text whose order by code point is that of the numbers.
+const decimalKeyFunction = "entente_decimal_key"
+
+func decimalKey(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	if args[0] == nil {
+		return nil, nil
+	}
+	s, ok := decimalText(args[0])
+	if !ok {
+		return nil, errDecimal
+	}
+	s, _ = filter.CanonicalDecimal(s)
+	return orderedDecimal(s), nil
+}
+
+// orderedDecimal writes a canonical decimal as its sign, the number of its whole digits, and its digits; those of a negative one are
+// complemented, with an end that is greater than any digit, since of two the longer is the less.
+func orderedDecimal(s string) string {
+	rest, negative := strings.CutPrefix(s, "-")
+	whole, fraction, _ := strings.Cut(rest, ".")
+	digits := fmt.Sprintf("%02d%s%s", len(whole), whole, fraction)
+	if !negative {
+		return "1" + digits
+	}
+	b := []byte("0" + digits + "~")
+	for i := 1; i < len(b)-1; i++ {
+		b[i] = '0' + '9' - b[i]
+	}
+	return string(b)
+}
 
 // Errors of stored values; they name none.
 var (

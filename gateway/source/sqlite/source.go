@@ -164,6 +164,26 @@ var dialect = statement.Dialect{
 		}
 		return column
 	},
+	Key: func(f *route.Field, expression string) string {
+		switch f.Type {
+		case "string", "code", "date":
+			return "+" + expression + " COLLATE BINARY"
+		case "timestamp":
+			return filter.SQLiteTimestampFunction + "(" + expression + ")"
+		case "decimal":
+			return decimalKeyFunction + "(" + expression + ")"
+		default:
+			return "+" + expression
+		}
+	},
+	Spelling: func(f *route.Field, column string) string {
+		switch f.Type {
+		case "decimal", "timestamp": // 1.5 and 1.50 are equal
+			return "CAST(" + column + " AS TEXT) COLLATE BINARY"
+		}
+		return ""
+	},
+	Bound: func(*route.Field, int) string { return "?" },
 }
 
 // quote uses backticks: SQLite takes "name" for a string when there is no such column.

@@ -71,6 +71,7 @@ func TestMeaning(t *testing.T) {
 		filters = 200
 	}
 	filtertest.Compare(t, s, d, records, 3, filters)
+	filtertest.CompareOrder(t, s, d, 4, filters/10)
 }
 
 var schema = &route.Schema{Name: "s", Version: 1, Digest: "sha256:s", Fields: []route.Field{
@@ -281,5 +282,25 @@ func BenchmarkExists(b *testing.B) {
 		if ok, err := s.Exists(context.Background(), q); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
+	}
+}
+
+func TestOrderedDecimals(t *testing.T) {
+	s := open(t, sqlite.Options{})
+	q := source.Query{Agreement: "a", Schema: schema, Fields: []string{"wage"}, Order: []source.Order{{Field: "wage"}}, Limit: 100, Dataset: dataset(plainFile(t, table,
+		`INSERT INTO t (wage) VALUES ('-0.5'), (-12), (-12.5), ('-12.05'), ('-120'), (0), ('0.05'), (0.5), ('0.50'), (3), (20), ('3.1'), (1e15), ('999'), (NULL), ('-12.500')`))}
+	var got []string
+	for _, descending := range []bool{false, true} {
+		q.Order[0].Descending = descending
+		if _, err := s.Records(context.Background(), q, func(r *gatewayv1.Record) error {
+			got = append(got, r.Values[0].GetText())
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "-120 -12.5 -12.500 -12.05 -12 -0.5 0 0.05 0.5 0.50 3 3.1 20 999 1000000000000000  1000000000000000 999 20 3.1 3 0.5 0.50 0.05 0 -0.5 -12 -12.05 -12.5 -12.500 -120 "
+	if strings.Join(got, " ") != want {
+		t.Errorf("%q", got)
 	}
 }

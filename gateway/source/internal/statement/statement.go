@@ -24,6 +24,13 @@ type Dialect struct {
 	Order func(f *route.Field, column string) string
 	// Placeholder gives the n-th placeholder, from 1.
 	Placeholder func(n int) string
+	// Key gives the expression by whose value a field is ordered and compared, exactly as package order does: of its quoted column, or
+	// of a bound value's placeholder.
+	Key func(f *route.Field, expression string) string
+	// Spelling tells equal values of a field apart that are written differently; "": there are none.
+	Spelling func(f *route.Field, column string) string
+	// Bound gives the n-th placeholder for a value of the field.
+	Bound func(f *route.Field, n int) string
 }
 
 // Records selects q.Fields, one record more than q.Limit, so that the caller sees whether there are more.
@@ -32,6 +39,8 @@ type Dialect struct {
 // the same records, whatever the database's plan, and records that compare equal are equal. Fields that are not disclosed
 // do not order, since their order would tell of them. Sorting costs little: answers are bounded by the limit, so the
 // database keeps only that many while it reads; fields that a filter fixes are left out.
+//
+// With q.Order the order is that, and nothing else.
 func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route.Field, err error) {
 	if len(q.Fields) == 0 || q.Limit < 1 {
 		return "", nil, nil, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
@@ -55,6 +64,7 @@ func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route
 		quoted := d.Quote(column)
 		b.WriteString(d.Select(f, quoted))
 		switch {
+		case len(q.Order) > 0:
 		case isFixed(q.Filter, name) || isFixed(q.RowFilter, name):
 		case name == q.Dataset.SubjectKey:
 			order = slices.Insert(order, 0, d.Order(f, quoted))
@@ -65,6 +75,11 @@ func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route
 	args, err = from(&b, d, q)
 	if err != nil {
 		return "", nil, nil, err
+	}
+	if len(q.Order) > 0 {
+		if order, args, err = ordered(&b, d, q, args); err != nil {
+			return "", nil, nil, err
+		}
 	}
 	args = append(args, q.Limit+1)
 	for i, by := range order {
