@@ -24,7 +24,29 @@ func text(sum []byte) string { return prefix + base64.RawURLEncoding.EncodeToStr
 // Query is the digest of what is asked. The user's pseudonym and the disclosure id are not part of it: equal questions have
 // equal digests.
 func Query(r *gatewayv1.RetrieveRequest) string {
-	b := make([]byte, 0, 512)
+	b := appendQuery(make([]byte, 0, 512), r)
+	if a := r.GetAfter(); a != nil {
+		b = binary.AppendUvarint(append(b, 'p'), uint64(a.GetSize()))
+		b = appendText(b, a.GetDisclosureId())
+		b = appendText(b, a.GetDataset())
+		b = appendValues(b, a.GetValues())
+		b = appendText(b, string(a.GetPosition()))
+	}
+	sum := sha256.Sum256(b)
+	return text(sum[:])
+}
+
+// Pages is the digest of what all pages of one answer are asked with.
+func Pages(r *gatewayv1.RetrieveRequest) [sha256.Size]byte {
+	return sha256.Sum256(appendQuery(make([]byte, 0, 512), r))
+}
+
+// Values writes the values of a record of a dataset as Response digests them.
+func Values(b []byte, dataset string, values []*gatewayv1.Value) []byte {
+	return appendValues(appendText(b, dataset), values)
+}
+
+func appendQuery(b []byte, r *gatewayv1.RetrieveRequest) []byte {
 	b = appendText(b, "entente.dev/v1 query")
 	b = appendText(b, r.GetAgreement())
 	b = binary.AppendUvarint(b, uint64(r.GetVersion()))
@@ -47,8 +69,15 @@ func Query(r *gatewayv1.RetrieveRequest) string {
 	if c := r.GetClaims(); len(c.GetFields()) > 0 {
 		b = appendObject(append(b, 'c'), c)
 	}
-	sum := sha256.Sum256(b)
-	return text(sum[:])
+	for _, o := range r.GetOrder() {
+		b = appendText(append(b, 'o'), o.GetField())
+		if o.GetDescending() {
+			b = append(b, kindTrue)
+		} else {
+			b = append(b, kindFalse)
+		}
+	}
+	return b
 }
 
 // Response digests an answer as it passes by. The frames in which it travels do not count, only its records in order and
@@ -78,8 +107,14 @@ const (
 func (d *Response) Record(dataset string, r *gatewayv1.Record) {
 	b := append(d.scratch[:0], 'r')
 	b = appendText(b, dataset)
-	b = binary.AppendUvarint(b, uint64(len(r.GetValues())))
-	for _, v := range r.GetValues() {
+	b = appendValues(b, r.GetValues())
+	d.h.Write(b)
+	d.scratch = b
+}
+
+func appendValues(b []byte, values []*gatewayv1.Value) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
+	for _, v := range values {
 		switch k := v.GetKind().(type) {
 		case *gatewayv1.Value_Text:
 			b = append(b, kindText)
@@ -97,8 +132,7 @@ func (d *Response) Record(dataset string, r *gatewayv1.Record) {
 			b = append(b, kindNull)
 		}
 	}
-	d.h.Write(b)
-	d.scratch = b
+	return b
 }
 
 // Sum ends the digest with the result: what it says exists, or how many there are.

@@ -31,6 +31,7 @@ var Checks = []Check{
 	{"fields", "Every field asked for is one that the clause permits.", needsClause, checkFields},
 	{"filter", "The filter parses, has the right types, and can be carried out at the source.", needsClause, checkFilter},
 	{"filter-fields", "The filter names only fields that the clause lets queries filter on.", needsFilter, checkFilterFields},
+	{"order", "Records are ordered, and found to be the same, by fields that the clause lets queries filter on and that are among those asked for.", needsClause, checkOrder},
 	{"selectors", "The filter fixes by equality every field of one of the clause's selector sets: no fishing.", needsFilter, checkSelectors},
 	{"minimum-count", "Under a minimum count the filter is one whole group of the clause's partition: no two counts differ by one person.", needsFilter, checkMinimumCount},
 	{"consent", "Each dataset that answers can be held against recorded consents; rows without one are not read.", needsClause, checkConsent},
@@ -65,6 +66,19 @@ func checkRequest(s *state) *Refusal {
 	}
 	for _, f := range s.Asked.Fields {
 		if r := checkText("fields", f); r != nil {
+			return r
+		}
+	}
+	if len(s.Asked.Order) > maxOrder || len(s.Asked.Deduplicate) > maxOrder {
+		return &Refusal{Invalid: true, Message: fmt.Sprintf("order and deduplicate name at most %d fields each", maxOrder)}
+	}
+	for _, o := range s.Asked.Order {
+		if r := checkText("order", o.Field); r != nil {
+			return r
+		}
+	}
+	for _, f := range s.Asked.Deduplicate {
+		if r := checkText("deduplicate", f); r != nil {
 			return r
 		}
 	}
@@ -303,6 +317,49 @@ func checkFilterFields(s *state) *Refusal {
 	for _, f := range s.plan.Filter.Fields() {
 		if !slices.Contains(c.FilterFields, f) {
 			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("the filter names field %q, which queries may not filter on; the clause permits %s", f, listOrNone(c.FilterFields))}
+		}
+	}
+	return nil
+}
+
+// maxOrder is how many fields a query may order by, or find records to be the same by.
+const maxOrder = 8
+
+func checkOrder(s *state) *Refusal {
+	order := make([]string, len(s.Asked.Order))
+	for i, o := range s.Asked.Order {
+		order[i] = o.Field
+	}
+	for _, list := range []struct {
+		what   string
+		fields []string
+	}{{"order", order}, {"deduplicate", s.Asked.Deduplicate}} {
+		if r := s.sortable(list.what, list.fields); r != nil {
+			return r
+		}
+	}
+	if s.plan.Granularity == "Records" {
+		s.plan.Order = s.Asked.Order
+	}
+	return nil
+}
+
+// sortable says whether the query may order by the fields. Their values have to be disclosed in any case, for the recipient's gateway to
+// merge its sources; the order of what is not disclosed would tell of it.
+func (s *state) sortable(what string, fields []string) *Refusal {
+	c := s.plan.Clause
+	for i, f := range fields {
+		switch {
+		case !slices.ContainsFunc(c.Schema.Fields, func(sf route.Field) bool { return sf.Name == f }):
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is not in schema %s.v%d", what, f, c.Schema.Name, c.Schema.Version)}
+		case slices.Contains(fields[:i], f):
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is named twice", what, f)}
+		case !slices.Contains(c.FilterFields, f):
+			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("%s names field %q, which queries may not filter, order or de-duplicate by; the clause permits %s", what, f, listOrNone(c.FilterFields))}
+		case !slices.Contains(c.Fields, f):
+			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("%s names field %q, which the clause does not disclose, and so its order neither", what, f)}
+		case s.plan.Granularity == "Records" && !slices.Contains(s.plan.Fields, f):
+			return &Refusal{Message: fmt.Sprintf("%s names field %q: ask for it among the fields, too", what, f)}
 		}
 	}
 	return nil

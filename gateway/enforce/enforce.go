@@ -38,6 +38,15 @@ type Asked struct {
 	Claims map[string]any
 	// Limit is the most records wanted; 0: the clause's limit. The clause's limit holds in any case.
 	Limit int64
+	// Order of the records, and Deduplicate, the fields by which the recipient's gateway finds records that are the same.
+	Order       []Order
+	Deduplicate []string
+}
+
+// Order is one field to order by.
+type Order struct {
+	Field      string
+	Descending bool
 }
 
 // Credential is the agreement credential that a peer showed.
@@ -78,6 +87,8 @@ type Plan struct {
 	Fields []string
 	// Limit is the most records to disclose.
 	Limit int64
+	// Order of the records; empty: the source's own.
+	Order []Order
 }
 
 // Refusal says which check refused, by which term, and what to do. It tells nothing about the data.

@@ -138,7 +138,9 @@ func TestDecideFillsIn(t *testing.T) {
 			through(in, -time.Hour, -time.Minute)
 			clauseOf(in).Recipients = append(clauseOf(in).Recipients, route.Recipient{Party: labor, TaskForce: "quay.v1", NotBefore: now.Add(-1), NotAfter: now.Add(time.Second)})
 		}, func(p *Plan) bool { return p.Until.Equal(now.Add(time.Second)) }},
-		"one whole group": {counting(""), func(p *Plan) bool { return p.Granularity == "Count" }},
+		"an order":                         {func(in *Input) { in.Asked.Order = []Order{{Field: "family_name", Descending: true}} }, func(p *Plan) bool { return len(p.Order) == 1 && p.Order[0].Descending }},
+		"an order of what is only counted": {func(in *Input) { in.Asked.Order, in.Asked.Granularity = []Order{{Field: "family_name"}}, "Count" }, func(p *Plan) bool { return p.Order == nil }},
+		"one whole group":                  {counting(""), func(p *Plan) bool { return p.Granularity == "Count" }},
 		"the last query of the day": {func(in *Input) {
 			clauseOf(in).QueriesPerDay, clauseOf(in).RecordsPerDay, in.Left = 10, 100, &Left{Queries: 1, Records: 1}
 		}, func(p *Plan) bool { return p.Limit == 10 }},
@@ -240,6 +242,19 @@ var refusals = []struct {
 	{"filter does not parse", "filter", "", true, func(in *Input) { in.Asked.Filter = `family_name == ` }},
 	{"filter of a wrong type", "filter", "", true, func(in *Input) { in.Asked.Filter = `family_name == 3` }},
 	{"filter on a hidden field", "filter-fields", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Filter += ` && informant == "x"` }},
+	{"order by a field that is in no schema", "order", "", true, func(in *Input) { in.Asked.Order = []Order{{Field: "shoe_size"}} }},
+	{"order by a field twice", "order", "", true, func(in *Input) {
+		in.Asked.Order = []Order{{Field: "family_name"}, {Field: "family_name", Descending: true}}
+	}},
+	{"order by what queries may not filter on", "order", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Order = []Order{{Field: "case_status"}} }},
+	{"order by a hidden field", "order", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Order = []Order{{Field: "informant"}} }},
+	{"order by a selector that is not disclosed", "order", "clauses[subjects].fields", false, func(in *Input) {
+		clauseOf(in).Fields, in.Asked.Fields = []string{"family_name"}, nil
+		in.Asked.Order = []Order{{Field: "birth_date"}}
+	}},
+	{"order by a field that is not asked for", "order", "", false, func(in *Input) { in.Asked.Order = []Order{{Field: "birth_date"}} }},
+	{"de-duplicate by what queries may not filter on", "order", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Deduplicate = []string{"case_status"} }},
+	{"nine fields to order by", "request", "", true, func(in *Input) { in.Asked.Order = make([]Order, 9) }},
 	{"no filter: fishing", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = "" }},
 	{"half a selector", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = `family_name == "Okafor"` }},
 	{"selector widened by or", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter += ` || family_name != ""` }},
