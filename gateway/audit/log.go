@@ -385,6 +385,9 @@ func (l *Log) Identity() Identity { return l.id.public() }
 // Dir is the log's directory.
 func (l *Log) Dir() string { return l.dir }
 
+// Keys is what wraps the log's data keys; other small keys of a gateway may be wrapped by it, too.
+func (l *Log) Keys() KeyRing { return l.o.Keys }
+
 // Close writes what was handed over, seals the log and gives up its lock. Append refuses from its start on. An error says
 // that the log may not be sealed; the next Open mends that.
 func (l *Log) Close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,9 @@ type disclosure struct {
 	released int64
 	// reservation of a clause with quotas, until it is settled.
 	reservation *quota.Reservation
-	span        tracing.Span
+	// page of an answer in pages; nil: it has none.
+	page *paging
+	span tracing.Span
 }
 
 func (c *Core) newDisclosure(caller Caller, req *gatewayv1.RetrieveRequest, now time.Time) *disclosure {
@@ -107,7 +110,7 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
 			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
 			Jurisdiction: j.GetJurisdiction(), Claims: d.req.GetClaims().AsMap(),
-			Limit: d.req.GetLimit(),
+			Limit: d.req.GetLimit(), Order: orderOf(d.req.GetOrder()),
 		},
 		Credential: &enforce.Credential{Agreement: d.caller.Agreement, Recipient: d.caller.Recipient},
 		Route:      d.route,
@@ -119,7 +122,8 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 // hasUnknown says whether a request was made by a newer gateway, or a stranger one, than this one understands.
 func hasUnknown(r *gatewayv1.RetrieveRequest) bool {
 	return len(r.ProtoReflect().GetUnknown()) > 0 || len(r.GetJustification().ProtoReflect().GetUnknown()) > 0 ||
-		len(r.GetClaims().ProtoReflect().GetUnknown()) > 0
+		len(r.GetClaims().ProtoReflect().GetUnknown()) > 0 || len(r.GetAfter().ProtoReflect().GetUnknown()) > 0 ||
+		slices.ContainsFunc(r.GetOrder(), func(o *gatewayv1.OrderBy) bool { return len(o.ProtoReflect().GetUnknown()) > 0 })
 }
 
 // recipientOf is the party of the agreement that a credential means. The credential was issued by this agency's own
@@ -168,6 +172,10 @@ func (d *disclosure) read(ctx context.Context, result *gatewayv1.SourceStatus, s
 	case "Count":
 		err = d.count(ctx, result)
 	default:
+		if len(d.plan.Order) > 0 {
+			err = d.ordered(ctx, result, send)
+			break
+		}
 		err = d.records(ctx, result, send)
 	}
 	d.core.Metrics.Stage(metrics.SourceQuery, d.core.Now().Sub(from))
@@ -264,10 +272,10 @@ func (d *disclosure) deny(ctx context.Context, send func(*gatewayv1.RetrieveResp
 	return d.end(send, result)
 }
 
-// cannotCount ends a request under a clause with quotas when they cannot be counted: it is logged, and nothing is read.
-func (d *disclosure) cannotCount(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, err error) error {
-	d.core.Logger.Error("nothing is disclosed under a clause with quotas", "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
-	return d.unavailable(ctx, send, ReasonQuotaStore, messageQuotaStore)
+// cannot ends a request that needs what the gateway cannot have now.
+func (d *disclosure) cannot(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, err error, reason, message string) error {
+	d.core.Logger.Error("nothing is disclosed", "reason", reason, "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
+	return d.unavailable(ctx, send, reason, message)
 }
 
 // unavailable ends a request before anything is read: it is logged.

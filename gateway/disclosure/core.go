@@ -19,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/page"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/tracing"
@@ -44,6 +45,8 @@ type Config struct {
 	Quotas Quotas
 	// Compile compiles filters, usually (*filter.Cache).Compile.
 	Compile func(*route.Schema, string) (*filter.Filter, error)
+	// Positions are the keys of the positions in answers in pages; nil: there are no pages.
+	Positions *page.Keys
 	// Timeout bounds the reading of a source; 0: DefaultTimeout.
 	Timeout time.Duration
 	// Retain is how long the payloads of log records are kept; 0: no date is set.
@@ -104,6 +107,10 @@ const (
 	ReasonLimit = "Limit"
 	// ReasonMaintenance: the source's agency announced that it answers no queries now.
 	ReasonMaintenance = "Maintenance"
+	// ReasonPage: more records match, and come with the next page.
+	ReasonPage = "Page"
+	// ReasonPageKey: the keys of pages cannot be had.
+	ReasonPageKey = "PageKey"
 	// ReasonCancelled: the caller went away.
 	ReasonCancelled = "Cancelled"
 )
@@ -142,12 +149,19 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 		return d.deny(ctx, send, refusal)
 	}
 
-	refusal, err := d.reserve(reading)
+	refusal, err := d.resume(reading)
 	switch {
 	case refusal != nil:
 		return d.deny(ctx, send, refusal)
 	case err != nil:
-		return d.cannotCount(ctx, send, err)
+		return d.cannot(ctx, send, err, ReasonPageKey, messagePageKey)
+	}
+	refusal, err = d.reserve(reading)
+	switch {
+	case refusal != nil:
+		return d.deny(ctx, send, refusal)
+	case err != nil:
+		return d.cannot(ctx, send, err, ReasonQuotaStore, messageQuotaStore)
 	}
 	defer func() { d.settle(d.released) }()
 

@@ -243,7 +243,7 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 }
 
 func (d *disclosure) frame() *gatewayv1.RecordBatch {
-	return &gatewayv1.RecordBatch{
+	b := &gatewayv1.RecordBatch{
 		Provenance: &gatewayv1.Provenance{
 			Agency: d.core.Table.Self().Agency, Dataset: d.batch.dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
 			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
@@ -251,4 +251,8 @@ func (d *disclosure) frame() *gatewayv1.RecordBatch {
 		Fields:  d.plan.Fields,
 		Records: d.batch.records,
 	}
+	if d.page != nil {
+		b.PositionKey = d.page.key.Wrapped
+	}
+	return b
 }
