@@ -25,6 +25,7 @@ import (
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/page"
 	"github.com/entente-dev/entente/gateway/peer"
 	"github.com/entente-dev/entente/gateway/quota"
 	"github.com/entente-dev/entente/gateway/route"
@@ -64,6 +65,8 @@ type Config struct {
 
 	// SourceTimeout bounds the reading of this agency's own sources, PeerTimeout the wait for another agency's; 0: defaults.
 	SourceTimeout, PeerTimeout time.Duration
+	// FanOut is how many sources one query asks at a time, MaxSources how many in all; 0: defaults.
+	FanOut, MaxSources int
 	// LogRetention is how long the payloads of log records are kept; 0: no date is set.
 	LogRetention time.Duration
 	// Transparency says how the log is made public; the zero value is usual.
@@ -197,7 +200,8 @@ func assemble(c Config) (*running, error) {
 	compile := filter.NewCache(filterCache).Compile
 	sources := disclosure.Config{
 		Table: c.Table, Log: c.Log, Sources: c.Sources, Subjects: subjects, Compile: compile, Timeout: c.SourceTimeout,
-		Retain: c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
+		Positions: page.NewKeys(c.Log.Keys(), "positions in pages", time.Now),
+		Retain:    c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	}
 	if c.Quotas != nil {
 		sources.Quotas = c.Quotas
@@ -205,6 +209,7 @@ func assemble(c Config) (*running, error) {
 	disclosures := disclosure.New(sources)
 	queries := federation.New(federation.Config{
 		Table: c.Table, Log: c.Log, Peers: g.peers, Pseudonyms: pseudonyms, Compile: compile, Timeout: c.PeerTimeout,
+		Width: c.FanOut, MaxSources: c.MaxSources, PageKeys: page.NewKeys(c.Log.Keys(), "page tokens", time.Now),
 		Retain: c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	})
 	// After the cores, which cut what runs: then what was open for it is closed.

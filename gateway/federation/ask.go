@@ -17,6 +17,7 @@ import (
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
+	"github.com/entente-dev/entente/gateway/order"
 	"github.com/entente-dev/entente/gateway/peer"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/tracing"
@@ -35,7 +36,10 @@ type asking struct {
 	result   *gatewayv1.SourceStatus // the source's own; nil until its last frame
 	released int64
 	received int64
-	started  time.Time
+	// lane of a merge; nil: what comes is released as it comes. last are the values of the record that came last.
+	lane    *lane
+	last    []*gatewayv1.Value
+	started time.Time
 }
 
 // sendError is an error of the user's stream, as opposed to the peer's.
@@ -62,7 +66,7 @@ var errEnded = errors.New("the agreement is no longer in force")
 func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, error) {
 	ctx, span := q.core.Trace.Call(ctx, tracing.Ask)
 	defer span.End()
-	a := &asking{q: q, ch: ch, digest: digest.NewResponse(), started: q.core.Now()}
+	a := &asking{q: q, ch: ch, digest: digest.NewResponse(), started: q.core.Now(), lane: q.merge.laneOf(ch)}
 	plan := ch.plan
 	span.Clause(ch.agreement, ch.clause)
 	span.Disclosure(ch.disclosure)
@@ -78,6 +82,12 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 			return nil, fmt.Errorf("claims: %w", err) // the decision took plain values only
 		}
 	}
+	if a.lane != nil {
+		for _, o := range plan.Order {
+			a.req.Order = append(a.req.Order, &gatewayv1.OrderBy{Field: o.Field, Descending: o.Descending})
+		}
+		a.req.After = q.pages.after(ch)
+	}
 	a.query = digest.Query(a.req)
 
 	// The log syncs while the source is asked, or with the outcome; nothing is released before it has.
@@ -88,6 +98,9 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	a.intent = intent
 
 	asked, stop := context.WithTimeout(ctx, q.core.timeout(ctx))
+	if a.lane != nil {
+		defer context.AfterFunc(a.lane.ctx, stop)()
+	}
 	err = q.core.Peers.Retrieve(asked, plan.Clause.Source, ch.agreement, a.req, func(f *gatewayv1.RetrieveResponse) error {
 		return a.frame(asked, f)
 	})
@@ -209,7 +222,7 @@ func (a *asking) check(b *gatewayv1.RecordBatch) error {
 		return &errAnswer{"the source sent records; none were asked for"}
 	case !slices.Equal(b.GetFields(), plan.Fields):
 		return &errAnswer{"the source sent other fields than were asked for"}
-	case a.received+int64(len(b.GetRecords())) > plan.Limit:
+	case a.received+int64(len(b.GetRecords())) > plan.Limit, a.req.GetAfter() != nil && a.received+int64(len(b.GetRecords())) > a.req.GetAfter().GetSize():
 		return &errAnswer{"the source sent more records than the clause permits"}
 	case len(b.GetProvenance().GetDataset()) > 63:
 		return &errAnswer{"the source sent a dataset's name that is none"}
@@ -218,9 +231,28 @@ func (a *asking) check(b *gatewayv1.RecordBatch) error {
 		if len(r.GetValues()) != len(plan.Fields) {
 			return &errAnswer{"the source sent a record with another number of values than fields"}
 		}
+		if len(r.GetAlso()) > 0 || (len(r.GetPosition()) > 0) != (a.req.GetAfter() != nil) || len(r.GetPosition()) > maxPosition {
+			return &errAnswer{"the source sent positions otherwise than it was asked for, or speaks for others"}
+		}
+		if a.lane == nil || len(plan.Order) == 0 {
+			continue
+		}
+		if a.last != nil && order.Compare(a.lane.by, a.last, r.GetValues()) > 0 {
+			return &errAnswer{"the source sent its records in another order than was asked for"}
+		}
+		a.last = r.GetValues()
+	}
+	if (len(b.GetPositionKey()) > 0) != (a.req.GetAfter() != nil) || len(b.GetPositionKey()) > maxPositionKey {
+		return &errAnswer{"the source sent positions otherwise than it was asked for"}
 	}
 	return nil
 }
+
+// What a source may have a recipient keep for it, a record and an answer.
+const (
+	maxPosition    = 64
+	maxPositionKey = 1 << 10
+)
 
 // release gives the pending batch to the user, with the provenance that this side knows to be true.
 func (a *asking) release() error {
@@ -234,7 +266,11 @@ func (a *asking) release() error {
 		Agency: a.ch.agency, Dataset: dataset, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
 		Obligations: a.obligations(),
 	}
-	if err := a.q.out.batch(b); err != nil {
+	if a.lane != nil {
+		if err := a.q.merge.put(a.lane, b); err != nil {
+			return &sendError{err}
+		}
+	} else if err := a.q.out.batch(b); err != nil {
 		return &sendError{err}
 	}
 	a.released += int64(len(b.GetRecords()))
@@ -322,7 +358,11 @@ func (a *asking) fromSource(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
 	}
 	switch r.GetOutcome() {
 	case gatewayv1.Outcome_OUTCOME_OK, gatewayv1.Outcome_OUTCOME_PARTIAL:
-		if what := a.tooMuch(r); what != "" {
+		what := a.tooMuch(r)
+		if what == "" && r.GetReason() == ReasonPage && (a.req.GetAfter() == nil || a.received == 0) {
+			what = "the source speaks of a next page, and none can be"
+		}
+		if what != "" {
 			a.q.core.Logger.Error("a source's answer was dropped", "agency", a.ch.agency, "disclosure", a.ch.disclosure, "error", what)
 			s.Outcome, s.Reason, s.Message = gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAnswer, what+"; its answer was dropped, tell its operators"
 			return s

@@ -43,7 +43,7 @@ var rungs = map[string]gatewayv1.Granularity{
 }
 
 // bounds refuses what no clause needs to be looked at for.
-func bounds(req *gatewayv1.QueryRequest) *Error {
+func (c *Core) bounds(req *gatewayv1.QueryRequest) *Error {
 	invalid := func(format string, args ...any) *Error {
 		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf(format, args...)}
 	}
@@ -52,8 +52,18 @@ func bounds(req *gatewayv1.QueryRequest) *Error {
 		return invalid("the request has members that this gateway does not know: what they would restrict, it could not keep")
 	case req.GetSchema() == "":
 		return invalid("schema is empty: name the exchange schema, for example person")
-	case len(req.GetAgencies()) > maxAgencies:
-		return invalid("%d agencies are asked; at most %d", len(req.GetAgencies()), maxAgencies)
+	case len(req.GetAgencies()) > c.MaxSources:
+		return invalid("%d agencies are asked; at most %d", len(req.GetAgencies()), c.MaxSources)
+	case slices.ContainsFunc(req.GetOrder(), func(o *gatewayv1.OrderBy) bool { return len(o.ProtoReflect().GetUnknown()) > 0 }):
+		return invalid("order has members that this gateway does not know")
+	case req.GetPageSize() < 0 || req.GetPageSize() > maxPage:
+		return invalid("page_size must be 1 to %d, or 0 for no pages", maxPage)
+	case req.GetPageSize() > 0 && len(req.GetOrder()) == 0:
+		return invalid("pages need an order: name the fields to order by")
+	case req.GetPageSize() > 0 && len(req.GetDeduplicate()) > 0 && !newDuplicates(req).ordered:
+		return invalid("in pages, duplicates are found only in an order that begins with the fields of deduplicate")
+	case req.GetPageSize() == 0 && req.GetPageToken() != "":
+		return invalid("page_token needs page_size")
 	}
 	if _, ok := granularities[req.GetGranularity()]; !ok {
 		return invalid("granularity must be Existence, Count or Records")
@@ -81,8 +91,16 @@ func asked(req *gatewayv1.QueryRequest, user User, self route.Party, o offer) en
 		Schema: req.GetSchema(), Filter: req.GetFilter(), Fields: req.GetFields(), Granularity: granularities[req.GetGranularity()],
 		Purpose: req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
 		Jurisdiction: j.GetJurisdiction(), Claims: user.Claims,
-		Limit: req.GetLimit(),
+		Limit: req.GetLimit(), Order: orderAsked(req), Deduplicate: req.GetDeduplicate(),
 	}
+}
+
+func orderAsked(req *gatewayv1.QueryRequest) []enforce.Order {
+	var out []enforce.Order
+	for _, o := range req.GetOrder() {
+		out = append(out, enforce.Order{Field: o.GetField(), Descending: o.GetDescending()})
+	}
+	return out
 }
 
 func (c *Core) input(req *gatewayv1.QueryRequest, user User, o offer, now time.Time) enforce.Input {
@@ -91,13 +109,13 @@ func (c *Core) input(req *gatewayv1.QueryRequest, user User, o offer, now time.T
 
 // offers gives the clauses to look at, by agency: of the agencies that the query names, or of all that are in force.
 // Named agencies are there even if there is no clause.
-func (c *Core) offers(req *gatewayv1.QueryRequest, now time.Time) map[string][]offer {
-	found := c.index.lookup(req.GetSchema(), req.GetAgencies())
+func (c *Core) offers(schema string, agencies []string, now time.Time) map[string][]offer {
+	found := c.index.lookup(schema, agencies)
 	out := make(map[string][]offer, len(found))
-	for _, a := range req.GetAgencies() {
+	for _, a := range agencies {
 		out[a] = found[a]
 	}
-	if len(req.GetAgencies()) > 0 {
+	if len(agencies) > 0 {
 		return out
 	}
 	for agency, list := range found {
@@ -112,8 +130,13 @@ func (c *Core) offers(req *gatewayv1.QueryRequest, now time.Time) map[string][]o
 }
 
 // choose decides, for each agency in the order of their names, under which clause it is asked, or why it is not.
-func (c *Core) choose(req *gatewayv1.QueryRequest, user User, now time.Time) ([]*choice, *Error) {
-	byAgency := c.offers(req, now)
+// further are the agencies of the pages after the first; nil: those of the query.
+func (c *Core) choose(req *gatewayv1.QueryRequest, further []string, user User, now time.Time) ([]*choice, *Error) {
+	agencies := further
+	if further == nil {
+		agencies = req.GetAgencies()
+	}
+	byAgency := c.offers(req.GetSchema(), agencies, now)
 	if len(byAgency) == 0 {
 		return nil, c.noAgreement(req)
 	}

@@ -6,6 +6,7 @@ package federation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/metrics"
+	"github.com/entente-dev/entente/gateway/page"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/tracing"
 )
@@ -27,8 +29,8 @@ const (
 	DefaultTimeout = 10 * time.Second
 	// DefaultWidth is how many sources one query asks at a time.
 	DefaultWidth = 64
-	// maxAgencies that a query may name.
-	maxAgencies = 256
+	// DefaultMaxSources is how many sources one query asks at most.
+	DefaultMaxSources = 256
 	// maxHeld is how many bytes of records an all-or-nothing query holds back until every source has answered.
 	maxHeld = 32 << 20
 )
@@ -57,6 +59,11 @@ type Config struct {
 	Timeout time.Duration
 	// Width is how many sources one query asks at a time; 0: DefaultWidth.
 	Width int
+	// MaxSources is how many sources one query asks at most; 0: DefaultMaxSources. A query that asks in pages may ask as many as a page
+	// has records.
+	MaxSources int
+	// PageKeys are the keys of page tokens; nil: there are no pages.
+	PageKeys *page.Keys
 	// Retain is how long the payloads of log records are kept; 0: no date is set.
 	Retain  time.Duration
 	Metrics *metrics.Metrics
@@ -83,6 +90,9 @@ func New(c Config) *Core {
 	if c.Width <= 0 {
 		c.Width = DefaultWidth
 	}
+	if c.MaxSources <= 0 {
+		c.MaxSources = DefaultMaxSources
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -107,6 +117,12 @@ const (
 	ReasonAnswer = "UnexpectedAnswer"
 	// ReasonMaintenance: the source cannot be reached, and has announced that it answers no queries now.
 	ReasonMaintenance = "Maintenance"
+	// ReasonPage: more records match, and come with the next page.
+	ReasonPage = "Page"
+	// ReasonEarlierPage: the source did not answer on an earlier page, and is not asked any more.
+	ReasonEarlierPage = "EarlierPage"
+	// ReasonPageKey: the keys of page tokens cannot be had.
+	ReasonPageKey = "PageKey"
 	// ReasonCancelled: the user went away.
 	ReasonCancelled = "Cancelled"
 	// ReasonRequireAll: not every source answered in full.
@@ -124,6 +140,9 @@ type query struct {
 	req     *gatewayv1.QueryRequest
 	started time.Time
 	out     *output
+	// merge of an answer in an order, or without duplicates; pages of an answer in pages; nil otherwise.
+	merge *merge
+	pages *pages
 }
 
 // output is the user's stream, shared by the sources.
@@ -148,14 +167,21 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 		out: &output{send: send, hold: req.GetRequireAll()},
 	}
 	span.Query(q.id)
-	if refusal := bounds(req); refusal != nil {
+	refusal := c.bounds(req)
+	if refusal == nil {
+		refusal = q.openPage(ctx)
+	}
+	if refusal != nil {
 		return q.refuse(ctx, refusal)
 	}
 	_, deciding := c.Trace.Start(ctx, tracing.Decision)
-	choices, refusal := c.choose(req, user, q.started)
+	choices, refusal := c.choose(req, q.pages.agencies(), user, q.started)
 	deciding.Sources(len(choices))
 	deciding.End()
 	c.Metrics.Stage(metrics.RecipientDecision, c.Now().Sub(q.started))
+	if refusal == nil {
+		refusal = q.plan(ctx, choices)
+	}
 	if refusal != nil {
 		return q.refuse(ctx, refusal)
 	}
@@ -175,7 +201,24 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 			return err
 		}
 	}
-	return q.close(choices, statuses)
+	return q.close(ctx, choices, statuses)
+}
+
+// plan says how the sources are asked together.
+func (q *query) plan(ctx context.Context, choices []*choice) *Error {
+	asked := permitted(choices)
+	if most := q.core.MaxSources; q.pages == nil && len(asked) > most {
+		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf("%d agencies may be asked, and one query asks at most %d: name them (agencies), one group after another, or ask in pages (order, page_size)", len(asked), most)}
+	}
+	var refusal *Error
+	if q.merge, refusal = q.newMerge(ctx, asked); refusal != nil {
+		return refusal
+	}
+	return q.pages.share(q.merge)
+}
+
+func permitted(choices []*choice) []*choice {
+	return slices.DeleteFunc(slices.Clone(choices), func(c *choice) bool { return c.plan == nil })
 }
 
 // timeout leaves some of the user's time to say that a source was too late.
@@ -200,17 +243,21 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 			}
 		}
 	}
-	permitted := slices.DeleteFunc(slices.Clone(choices), func(c *choice) bool { return c.plan == nil })
+	asked := permitted(choices)
 	run := func(ch *choice) error {
 		s, err := q.ask(ctx, ch)
 		statuses[slices.Index(choices, ch)] = s
+		if l := q.merge.laneOf(ch); l != nil {
+			q.merge.end(l, s.GetReason() == ReasonPage)
+			return err
+		}
 		if err == nil {
 			err = q.out.status(s)
 		}
 		return err
 	}
-	if len(permitted) == 1 {
-		return run(permitted[0])
+	if len(asked) == 1 && q.merge == nil {
+		return run(asked[0])
 	}
 	var (
 		wg    sync.WaitGroup
@@ -218,32 +265,49 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 		first error
 		slots = make(chan struct{}, q.core.Width)
 	)
-	for _, ch := range permitted {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := run(ch); err != nil {
-				mu.Lock()
-				if first == nil {
-					first = err
+	failed := func(err error) {
+		mu.Lock()
+		if first == nil {
+			first = err
+		}
+		mu.Unlock()
+		cancel()
+	}
+	start := func() {
+		for _, ch := range asked {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if err := run(ch); err != nil {
+					failed(err)
 				}
-				mu.Unlock()
-				cancel()
-			}
-		})
+			})
+		}
+	}
+	if q.merge == nil {
+		start()
+		wg.Wait()
+		return first
+	}
+	wg.Go(start)
+	if err := q.merge.run(); err != nil {
+		failed(err)
 	}
 	wg.Wait()
-	return first
+	if first != nil {
+		return first
+	}
+	return q.merged(choices, statuses)
 }
 
 // close ends the answer with its summary; an all-or-nothing query releases its records here, or fails.
-func (q *query) close(choices []*choice, statuses []*gatewayv1.SourceStatus) error {
+func (q *query) close(ctx context.Context, choices []*choice, statuses []*gatewayv1.SourceStatus) error {
 	if q.out.hold {
 		q.lapse(choices, statuses)
 	}
 	summary := &gatewayv1.QuerySummary{QueryId: q.id, Complete: true}
 	var failed []string
-	for _, s := range statuses {
+	for _, s := range append(slices.Clone(statuses), q.pages.earlier()...) {
 		if s == nil {
 			continue // an all-or-nothing query that asked nobody
 		}
@@ -258,6 +322,16 @@ func (q *query) close(choices []*choice, statuses []*gatewayv1.SourceStatus) err
 	}
 	if q.out.hold {
 		if err := q.out.settle(statuses, failed, func() bool { return q.lapse(choices, statuses) }); err != nil {
+			return err
+		}
+	}
+	if q.merge != nil && q.merge.duplicates != nil {
+		summary.Duplicates = summary.Records - q.merge.given
+		summary.Records = q.merge.given
+	}
+	if q.pages != nil {
+		var err error
+		if summary.NextPageToken, err = q.nextPage(ctx, choices, statuses); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,11 @@ package federation
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -18,12 +21,12 @@ func (c *Core) Explain(_ context.Context, user User, req *gatewayv1.QueryRequest
 	if req == nil {
 		req = &gatewayv1.QueryRequest{}
 	}
-	if refusal := bounds(req); refusal != nil {
+	if refusal := c.bounds(req); refusal != nil {
 		return nil, refusal
 	}
 	now := c.Now()
 	out := &gatewayv1.ExplainResponse{}
-	byAgency := c.offers(req, now)
+	byAgency := c.offers(req.GetSchema(), req.GetAgencies(), now)
 	for _, agency := range slices.Sorted(maps.Keys(byAgency)) {
 		offers := byAgency[agency]
 		if len(offers) == 0 {
@@ -90,11 +93,24 @@ func clauseOf(r *route.Route, name string, now time.Time) *route.Clause {
 	return nil
 }
 
+// maxListed is the most entries of one answer that asks for fewer than all.
+const maxListed = 10_000
+
 // ListDatasets lists what this agency may ask of whom now.
-func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsResponse, error) {
+func (c *Core) ListDatasets(_ context.Context, _ User, req *gatewayv1.ListDatasetsRequest) (*gatewayv1.ListDatasetsResponse, error) {
+	invalid := func(message string) error { return &Error{Kind: Invalid, Reason: "request", Message: message} }
+	after, ok := offerAfter(req.GetPageToken())
+	switch {
+	case len(req.ProtoReflect().GetUnknown()) > 0:
+		return nil, invalid("the request has members that this gateway does not know")
+	case req.GetPageSize() < 0 || req.GetPageSize() > maxListed:
+		return nil, invalid(fmt.Sprintf("page_size must be 1 to %d, or 0 for all", maxListed))
+	case !ok:
+		return nil, invalid("page_token is none of this list: begin without")
+	}
 	now := c.Now()
 	out := &gatewayv1.ListDatasetsResponse{}
-	for _, o := range c.index.all() {
+	for at, o := range c.index.list(req.GetSchema(), req.GetAgencies(), after) {
 		r := c.Table.Get(o.agreement)
 		if r == nil {
 			continue
@@ -109,9 +125,14 @@ func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsRespo
 		}
 		cl := &v.Clauses[i]
 		until, ok := cl.Admits(c.self, now)
-		if !ok {
+		if !ok || req.GetSchema() != "" && !enforce.MatchesSchema(req.GetSchema(), &cl.Schema) {
 			continue
 		}
+		if n := len(out.Datasets); n > 0 && n == int(req.GetPageSize()) {
+			out.NextPageToken = after.text()
+			break
+		}
+		after = at
 		if until.IsZero() || v.NotAfter.Before(until) {
 			until = v.NotAfter
 		}
@@ -126,4 +147,24 @@ func (c *Core) ListDatasets(context.Context, User) (*gatewayv1.ListDatasetsRespo
 		out.Datasets = append(out.Datasets, d)
 	}
 	return out, nil
+}
+
+// listed is an entry's place in the list.
+type listed struct{ schema, agency, agreement, clause string }
+
+func (l listed) text() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join([]string{l.schema, l.agency, l.agreement, l.clause}, "\x00")))
+}
+
+// offerAfter reads a page token, which tells nothing that the list does not.
+func offerAfter(token string) (listed, bool) {
+	if token == "" {
+		return listed{}, true
+	}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	parts := strings.Split(string(b), "\x00")
+	if err != nil || len(parts) != 4 || len(token) > 1024 {
+		return listed{}, false
+	}
+	return listed{parts[0], parts[1], parts[2], parts[3]}, true
 }

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -45,12 +46,7 @@ func newIndex(self route.Party) *index {
 func (x *index) lookup(schema string, agencies []string) map[string][]offer {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	found := x.bySchema[schema]
-	if i := strings.LastIndex(schema, ".v"); found == nil && i > 0 {
-		if _, err := strconv.ParseInt(schema[i+2:], 10, 64); err == nil {
-			found = x.bySchema[schema[:i]]
-		}
-	}
+	found := x.bySchema[x.named(schema)]
 	if len(agencies) == 0 {
 		return maps.Clone(found)
 	}
@@ -63,17 +59,56 @@ func (x *index) lookup(schema string, agencies []string) map[string][]offer {
 	return out
 }
 
-// all gives every offer.
-func (x *index) all() []offer {
+// nameOf gives the name of a schema that is asked for as a name or as name.vN.
+func (x *index) nameOf(schema string) string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	var out []offer
-	for _, schema := range slices.Sorted(maps.Keys(x.bySchema)) {
-		for _, agency := range slices.Sorted(maps.Keys(x.bySchema[schema])) {
-			out = append(out, x.bySchema[schema][agency]...)
+	return x.named(schema)
+}
+
+func (x *index) named(schema string) string {
+	if i := strings.LastIndex(schema, ".v"); x.bySchema[schema] == nil && i > 0 {
+		if _, err := strconv.ParseInt(schema[i+2:], 10, 64); err == nil {
+			return schema[:i]
 		}
 	}
-	return out
+	return schema
+}
+
+// list gives the offers after a place, in their order: of one schema, asked for as a name or as name.vN, or of all; of the agencies named,
+// or of all.
+func (x *index) list(schema string, agencies []string, after listed) iter.Seq2[listed, offer] {
+	return func(yield func(listed, offer) bool) {
+		var schemas []string
+		if schema == "" {
+			x.mu.RLock()
+			schemas = slices.Sorted(maps.Keys(x.bySchema))
+			x.mu.RUnlock()
+		} else {
+			schemas = []string{x.nameOf(schema)}
+		}
+		for _, name := range schemas {
+			if name < after.schema {
+				continue
+			}
+			found := x.lookup(name, agencies)
+			for _, agency := range slices.Sorted(maps.Keys(found)) {
+				if name == after.schema && agency < after.agency {
+					continue
+				}
+				for _, o := range found[agency] {
+					at := listed{name, agency, o.agreement, o.clause}
+					if at.compare(after) > 0 && !yield(at, o) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+func (l listed) compare(m listed) int {
+	return cmp.Or(cmp.Compare(l.schema, m.schema), cmp.Compare(l.agency, m.agency), cmp.Compare(l.agreement, m.agreement), cmp.Compare(l.clause, m.clause))
 }
 
 // follow is told of every change of the table.

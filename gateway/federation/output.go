@@ -39,18 +39,22 @@ func (o *output) status(s *gatewayv1.SourceStatus) error {
 }
 
 // lapse takes back what an all-or-nothing query was told under agreements that have ended since, and says whether it took anything.
-func (q *query) lapse(choices []*choice, statuses []*gatewayv1.SourceStatus) (lapsed bool) {
+func (q *query) lapse(choices []*choice, statuses []*gatewayv1.SourceStatus) (anything bool) {
 	for i, s := range statuses {
 		if s == nil || !disclosed(s.GetOutcome()) || q.core.standing(choices[i]) {
 			continue
 		}
-		lapsed = true
-		statuses[i] = &gatewayv1.SourceStatus{
-			Agency: s.GetAgency(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureId: s.GetDisclosureId(), Granularity: s.GetGranularity(),
-			Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Reason: "agreement", Message: "the agreement ended before every source had answered", ElapsedMicros: s.GetElapsedMicros(),
-		}
+		anything = true
+		statuses[i] = lapsed(s)
 	}
-	return lapsed
+	return anything
+}
+
+func lapsed(s *gatewayv1.SourceStatus) *gatewayv1.SourceStatus {
+	return &gatewayv1.SourceStatus{
+		Agency: s.GetAgency(), Agreement: s.GetAgreement(), Clause: s.GetClause(), DisclosureId: s.GetDisclosureId(), Granularity: s.GetGranularity(),
+		Outcome: gatewayv1.Outcome_OUTCOME_DENIED, Reason: "agreement", Message: "the agreement ended before every source had answered", ElapsedMicros: s.GetElapsedMicros(),
+	}
 }
 
 var errLapsed = &Error{Kind: Incomplete, Reason: ReasonRequireAll, Message: "an agreement ended while the answer was released, which is not whole: ask again"}

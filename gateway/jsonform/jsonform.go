@@ -77,6 +77,10 @@ type QuerySummary struct {
 	Records       int64  `json:"records"`
 	Complete      bool   `json:"complete"`
 	ElapsedMicros int64  `json:"elapsedMicros"`
+	// NextPageToken asks for the next page; "": there is none.
+	NextPageToken string `json:"nextPageToken,omitempty"`
+	// Duplicates are records that stand under another one's also.
+	Duplicates int64 `json:"duplicates,omitempty"`
 }
 
 // Granularity is Existence, Count or Records; "" for none.
@@ -113,7 +117,21 @@ func Status(s *gatewayv1.SourceStatus) SourceStatus {
 func Summary(s *gatewayv1.QuerySummary) *QuerySummary {
 	return &QuerySummary{
 		QueryID: s.GetQueryId(), Sources: s.GetSources(), OK: s.GetOk(), Records: s.GetRecords(), Complete: s.GetComplete(),
-		ElapsedMicros: s.GetElapsedMicros(),
+		ElapsedMicros: s.GetElapsedMicros(), NextPageToken: s.GetNextPageToken(), Duplicates: s.GetDuplicates(),
+	}
+}
+
+// holding is who else holds a record.
+type holding struct {
+	Source  provenance `json:"source"`
+	Records int64      `json:"records"`
+	Differs []string   `json:"differs,omitempty"`
+}
+
+func provenanceOf(p *gatewayv1.Provenance) provenance {
+	return provenance{
+		Agency: p.GetAgency(), Dataset: p.GetDataset(), Agreement: p.GetAgreement(), Clause: p.GetClause(), DisclosureID: p.GetDisclosureId(),
+		Obligations: obligationsOf(p.GetObligations()),
 	}
 }
 
@@ -125,11 +143,7 @@ type Batch struct {
 
 // NewBatch prepares what the records of a batch have in common.
 func NewBatch(b *gatewayv1.RecordBatch) *Batch {
-	p := b.GetProvenance()
-	source, _ := json.Marshal(provenance{
-		Agency: p.GetAgency(), Dataset: p.GetDataset(), Agreement: p.GetAgreement(), Clause: p.GetClause(), DisclosureID: p.GetDisclosureId(),
-		Obligations: obligationsOf(p.GetObligations()),
-	})
+	source, _ := json.Marshal(provenanceOf(b.GetProvenance()))
 	e := &Batch{prefix: `{"source":` + string(source) + `,"record":{`}
 	for i, f := range b.GetFields() {
 		name := appendString(nil, f)
@@ -160,7 +174,16 @@ func (e *Batch) Append(to []byte, r *gatewayv1.Record) []byte {
 			to = append(to, "null"...)
 		}
 	}
-	return append(to, '}', '}')
+	to = append(to, '}')
+	if len(r.GetAlso()) > 0 {
+		also := make([]holding, len(r.GetAlso()))
+		for i, h := range r.GetAlso() {
+			also[i] = holding{provenanceOf(h.GetProvenance()), h.GetRecords(), h.GetDiffers()}
+		}
+		b, _ := json.Marshal(also)
+		to = append(append(to, `,"also":`...), b...)
+	}
+	return append(to, '}')
 }
 
 // appendString writes a JSON string. Plain text, which is nearly all of it, is copied.
@@ -245,7 +268,11 @@ func Datasets(r *gatewayv1.ListDatasetsResponse) any {
 		}
 		out = append(out, o)
 	}
-	return map[string]any{"datasets": out}
+	answer := map[string]any{"datasets": out}
+	if r.GetNextPageToken() != "" {
+		answer["nextPageToken"] = r.GetNextPageToken()
+	}
+	return answer
 }
 
 // list makes an empty list [] rather than null.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -56,6 +57,16 @@ func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
 		"agencies":   d.texts(&q.Agencies),
 		"limit":      d.integer(&q.Limit),
 		"requireAll": d.boolean(&q.RequireAll),
+		"order": func(path string) error {
+			return d.list(path, func(at string) error {
+				o := &gatewayv1.OrderBy{}
+				q.Order = append(q.Order, o)
+				return d.object(at, map[string]func(string) error{"field": d.text(&o.Field), "descending": d.boolean(&o.Descending)})
+			})
+		},
+		"pageSize":    d.integer(&q.PageSize),
+		"pageToken":   d.text(&q.PageToken),
+		"deduplicate": d.texts(&q.Deduplicate),
 	})
 	if err != nil {
 		return nil, err
@@ -64,6 +75,40 @@ func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
 		return nil, wrongf("the body goes on after the query")
 	}
 	return q, nil
+}
+
+// decodeList decodes the parameters of GET /v1/datasets, as strictly.
+func decodeList(query string) (*gatewayv1.ListDatasetsRequest, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, wrongf("the parameters do not parse")
+	}
+	req := &gatewayv1.ListDatasetsRequest{}
+	for written, v := range values {
+		name := camel(written)
+		if len(v) != 1 {
+			return nil, wrongf("parameter %q stands twice", shorten(written))
+		}
+		switch name {
+		case "schema":
+			req.Schema = v[0]
+		case "agencies":
+			if req.Agencies = strings.Split(v[0], ","); len(req.Agencies) > maxElements {
+				return nil, wrongf("agencies has more than %d elements", maxElements)
+			}
+		case "pageSize":
+			n, err := strconv.ParseInt(v[0], 10, 32)
+			if err != nil {
+				return nil, wrongf("pageSize must be a whole number")
+			}
+			req.PageSize = int32(n)
+		case "pageToken":
+			req.PageToken = v[0]
+		default:
+			return nil, wrongf("unknown parameter %s", strconv.Quote(shorten(written)))
+		}
+	}
+	return req, nil
 }
 
 type decoder struct{ *json.Decoder }
@@ -180,6 +225,27 @@ func (d *decoder) texts(to *[]string) func(string) error {
 		_, err = d.token()
 		return err
 	}
+}
+
+// list decodes a list of objects.
+func (d *decoder) list(path string, element func(path string) error) error {
+	t, err := d.token()
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('[') {
+		return wrongf("%s must be a list of objects", path)
+	}
+	for n := 0; d.More(); n++ {
+		if n == maxElements {
+			return wrongf("%s has more than %d elements", path, maxElements)
+		}
+		if err := element(fmt.Sprintf("%s[%d]", path, n)); err != nil {
+			return err
+		}
+	}
+	_, err = d.token()
+	return err
 }
 
 // integer takes a number, or as protobuf's JSON mapping writes 64-bit integers, a string.

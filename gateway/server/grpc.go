@@ -129,11 +129,11 @@ func (q *queryService) Explain(ctx context.Context, req *gatewayv1.ExplainReques
 }
 
 // ListDatasets implements QueryServiceServer.
-func (q *queryService) ListDatasets(ctx context.Context, _ *gatewayv1.ListDatasetsRequest) (*gatewayv1.ListDatasetsResponse, error) {
+func (q *queryService) ListDatasets(ctx context.Context, req *gatewayv1.ListDatasetsRequest) (*gatewayv1.ListDatasetsResponse, error) {
 	user, err := q.user(ctx)
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	resp, err := q.server.Federation.ListDatasets(ctx, user)
+	resp, err := q.server.Federation.ListDatasets(ctx, user, req)
 	return resp, statusOf(err)
 }

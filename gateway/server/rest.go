@@ -165,7 +165,12 @@ func (s *Server) restExplain(w http.ResponseWriter, r *http.Request, user federa
 }
 
 func (s *Server) restDatasets(w http.ResponseWriter, r *http.Request, user federation.User) {
-	resp, err := s.Federation.ListDatasets(r.Context(), user)
+	req, err := decodeList(r.URL.RawQuery)
+	if err != nil {
+		problemOf(err).write(w)
+		return
+	}
+	resp, err := s.Federation.ListDatasets(r.Context(), user, req)
 	if err != nil {
 		problemOf(err).write(w)
 		return
