@@ -338,9 +338,15 @@ func checkOrder(s *state) *Refusal {
 			return r
 		}
 	}
-	if s.plan.Granularity == "Records" {
-		s.plan.Order = s.Asked.Order
+	if s.plan.Granularity != "Records" {
+		return nil
 	}
+	for i := range s.plan.Clause.Datasets {
+		if d := &s.plan.Clause.Datasets[i]; d.HTTP != nil && len(order) > 0 {
+			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API, which keeps no order: ask without one", d.Name)}
+		}
+	}
+	s.plan.Order = s.Asked.Order
 	return nil
 }
 
