@@ -119,8 +119,10 @@ func TestThreeAgencies(t *testing.T) {
 		{"Vault down", vaultDown},
 		{"API server down", apiServerDown},
 		{"gateway killed", gatewayKilled},
+		{"rolling restart under load", rolling},
 		{"operator killed during a suspension", operatorKilled},
 		{"the life of an agreement", life},
+		{"this release and the one before", releases},
 		{"deletion ends everything", deletion},
 		{"logs are whole", logsAreWhole},
 	} {

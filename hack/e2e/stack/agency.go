@@ -31,7 +31,9 @@ type Agency struct {
 	// Addresses that its processes listen on, through every restart.
 	Addresses Addresses
 	// Line is the way that peers take to its exchange, which can be cut.
-	Line     *testenv.Proxy
+	Line *testenv.Proxy
+	// Service is what peers reach its gateways by, as by a Service of Kubernetes.
+	Service  *testenv.Service
 	Operator *testenv.Program
 	Gateway  *testenv.Program
 	// Analyst may ask its gateway; NewAnalyst makes others.

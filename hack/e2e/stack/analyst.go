@@ -131,11 +131,16 @@ func (p *Analyst) Close() {
 
 // Ask asks over REST.
 func (p *Analyst) Ask(ctx context.Context, q Question) (*Answer, error) {
+	return p.AskAt(ctx, p.agency.Addresses.REST, q)
+}
+
+// AskAt is Ask of a gateway at an address.
+func (p *Analyst) AskAt(ctx context.Context, address string, q Question) (*Answer, error) {
 	body, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+p.agency.Addresses.REST+"/v1/query", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+"/v1/query", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
@@ -22,28 +28,31 @@ func (a *Agency) OperatorFlags() []string {
 	}
 }
 
-// startProcesses starts the agency's operator and gateway.
-func (s *Stack) startProcesses(ctx context.Context, a *Agency) error {
-	common := func(process string) []string {
-		return []string{
-			process, "--agency", a.Name, "--trust-domain", a.TrustDomain, "--namespace", a.Name,
-			"--kubeconfig", a.File(process + ".kubeconfig"),
-			"--vault-address", s.Vault.Address(), "--vault-ca-file", s.Vault.CAFile(), "--vault-mount-prefix", a.Short,
-			"--vault-jwt-file", a.File(process + ".vault-token"), "--log-format", "text",
-		}
+// program is one of the agency's processes, with the flags that all have.
+func (a *Agency) program(process, log string, args ...string) *testenv.Program {
+	v := a.stack.Vault
+	common := []string{
+		process, "--agency", a.Name, "--trust-domain", a.TrustDomain, "--namespace", a.Name,
+		"--kubeconfig", a.File(process + ".kubeconfig"),
+		"--vault-address", v.Address(), "--vault-ca-file", v.CAFile(), "--vault-mount-prefix", a.Short,
+		"--vault-jwt-file", a.File(process + ".vault-token"), "--log-format", "text",
 	}
-	host, _, err := net.SplitHostPort(a.Addresses.REST)
-	if err != nil {
-		return err
-	}
-	program := func(process string, args ...string) *testenv.Program {
-		return &testenv.Program{Path: s.Entente, Args: append(common(process), args...), Env: cleanEnv(), Dir: a.Dir, LogFile: a.File(process + ".log")}
-	}
-	a.Operator = program("operator", "--leader-elect=false", "--exchange-address", a.Addresses.Exchange,
-		"--metrics-address", a.Addresses.OperatorMetrics, "--health-address", a.Addresses.OperatorHealth, "--reconcile-every", "2s", "--reconcile-delay", "2s")
-	a.Gateway = program("gateway", "--state-dir", a.File("gateway-state"), "--replica", a.Name+"-0",
-		"--rest-address", a.Addresses.REST, "--grpc-address", a.Addresses.GRPC, "--peer-address", a.Addresses.Peer, "--health-address", a.Addresses.Health,
+	return &testenv.Program{Path: a.stack.Entente, Args: append(common, args...), Env: cleanEnv(), Dir: a.Dir, LogFile: a.File(log)}
+}
+
+// gateway is a replica of the agency's gateway.
+func (a *Agency) gateway(replica, state, log string, at Addresses) *testenv.Program {
+	host, _, _ := net.SplitHostPort(at.REST)
+	return a.program("gateway", log, "--state-dir", a.File(state), "--replica", replica,
+		"--rest-address", at.REST, "--grpc-address", at.GRPC, "--peer-address", at.Peer, "--health-address", at.Health,
 		"--client-ca-file", a.users.CAFile(), "--name", host, "--name", "localhost")
+}
+
+// startProcesses starts the agency's operator and gateway.
+func (s *Stack) startProcesses(ctx context.Context, a *Agency) (err error) {
+	a.Operator = a.program("operator", "operator.log", "--leader-elect=false", "--exchange-address", a.Addresses.Exchange,
+		"--metrics-address", a.Addresses.OperatorMetrics, "--health-address", a.Addresses.OperatorHealth, "--reconcile-every", "2s", "--reconcile-delay", "2s")
+	a.Gateway = a.gateway(a.Name+"-0", "gateway-state", "gateway.log", a.Addresses)
 	if err := a.StartOperator(ctx); err != nil {
 		return err
 	}
@@ -62,6 +71,49 @@ func (a *Agency) StartOperator(ctx context.Context) error {
 // StartGateway starts the gateway unless it runs, and waits until it is ready.
 func (a *Agency) StartGateway(ctx context.Context) error {
 	return start(ctx, a.Gateway, a.Addresses.Health)
+}
+
+// Replica is a gateway of an agency beside its first.
+type Replica struct {
+	*testenv.Program
+	Name, LogDir string
+	Addresses    Addresses
+
+	agency  *Agency
+	release func() error
+}
+
+// StartReplica starts one more gateway of the agency, for a while: until Remove.
+func (a *Agency) StartReplica(ctx context.Context) (*Replica, error) {
+	r := &Replica{Name: a.Name + "-1", LogDir: a.File("gateway-state-1/log"), agency: a}
+	var releases []func() error
+	r.release = func() error {
+		var errs []error
+		for _, f := range releases {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
+	}
+	for _, p := range []*string{&r.Addresses.REST, &r.Addresses.GRPC, &r.Addresses.Peer, &r.Addresses.Health} {
+		address, release, err := testenv.ReserveAddress()
+		if err != nil {
+			return nil, errors.Join(err, r.release())
+		}
+		*p = address
+		releases = append(releases, release)
+	}
+	r.Program = a.gateway(r.Name, "gateway-state-1", "gateway-1.log", r.Addresses)
+	return r, r.Begin(ctx)
+}
+
+// Begin starts it unless it runs, and waits until it is ready.
+func (r *Replica) Begin(ctx context.Context) error { return start(ctx, r.Program, r.Addresses.Health) }
+
+// Remove ends it for good, as scaling down does, and says so to the operator: without its Lease it is no replica.
+func (r *Replica) Remove(ctx context.Context) error {
+	err := r.Stop(20 * time.Second)
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: r.agency.Name, Name: kube.LeaseName(r.Name)}}
+	return errors.Join(err, client.IgnoreNotFound(r.agency.stack.Client.Delete(ctx, lease)), r.release())
 }
 
 func start(ctx context.Context, p *testenv.Program, health string) error {

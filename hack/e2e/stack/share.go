@@ -57,7 +57,7 @@ func (s *Stack) describe(ctx context.Context) error {
 			ObjectMeta: metav1.ObjectMeta{Name: a.Name},
 			Spec: v1alpha1.AgencySpec{
 				DisplayName: a.DisplayName, PostalAddress: a.PostalAddress, TrustDomain: a.TrustDomain, Jurisdictions: []string{"US"},
-				Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Addresses.Peer, Exchange: a.Line.Addr()},
+				Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Service.Addr(), Exchange: a.Line.Addr()},
 			},
 		}
 		if err := os.WriteFile(a.File("resources/exchangeschema.yaml"), schema, 0o644); err != nil {

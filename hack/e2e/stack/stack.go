@@ -131,6 +131,10 @@ func (s *Stack) prepare() (err error) {
 			return err
 		}
 		s.releases = append(s.releases, a.Line.Stop)
+		if a.Service, err = testenv.NewService(a.Addresses.Peer); err != nil {
+			return err
+		}
+		s.releases = append(s.releases, a.Service.Stop)
 		if a.users, err = testenv.NewUsers(a.File("users-ca.pem")); err != nil {
 			return err
 		}
