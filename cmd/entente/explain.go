@@ -113,11 +113,14 @@ func printExplanation(out io.Writer, resp *gatewayv1.ExplainResponse) error {
 
 func newDatasetsCommand() *cobra.Command {
 	var client clientFlags
-	var output string
+	var output, schema string
+	var agencies []string
 	cmd := &cobra.Command{
 		Use:   "datasets",
 		Short: "List what this agency may ask of whom",
-		Args:  cobra.NoArgs,
+		Example: `  entente datasets
+  entente datasets --schema person --agencies border-service,labor-inspectorate`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
 				return fmt.Errorf("--output %q: use table or json", output)
@@ -129,9 +132,17 @@ func newDatasetsCommand() *cobra.Command {
 				return err
 			}
 			defer closeConn()
-			resp, err := service.ListDatasets(ctx, &gatewayv1.ListDatasetsRequest{})
-			if err != nil {
-				return said(err)
+			// In pieces: what a thousand agencies offer is more than one message.
+			resp := &gatewayv1.ListDatasetsResponse{}
+			for req := (&gatewayv1.ListDatasetsRequest{Schema: schema, Agencies: agencies, PageSize: 1000}); ; {
+				page, err := service.ListDatasets(ctx, req)
+				if err != nil {
+					return said(err)
+				}
+				resp.Datasets = append(resp.Datasets, page.GetDatasets()...)
+				if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+					break
+				}
 			}
 			if output == "json" {
 				return printJSON(cmd.OutOrStdout(), jsonform.Datasets(resp))
@@ -148,6 +159,8 @@ func newDatasetsCommand() *cobra.Command {
 	}
 	client.register(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVar(&schema, "schema", "", "only this exchange schema: person, or person.v1")
+	cmd.Flags().StringSliceVar(&agencies, "agencies", nil, "only these source agencies, comma-separated")
 	return cmd
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/federation"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/gateway/metrics"
@@ -48,6 +49,8 @@ type gatewayFlags struct {
 	publicLog         logFlags
 	sourceTimeout     time.Duration
 	peerTimeout       time.Duration
+	fanOut            int
+	maxSources        int
 }
 
 func newGatewayCommand() *cobra.Command {
@@ -92,6 +95,8 @@ With none, nothing is answered under clauses that have quotas`)
 	fl.StringVar(&f.quotaVaultRole, "quota-vault-role", "", "Vault database role that gives the logins for --quota-store")
 	fl.DurationVar(&f.sourceTimeout, "source-timeout", 0, "bound on reading this agency's own sources (default 30s)")
 	fl.DurationVar(&f.peerTimeout, "peer-timeout", 0, "bound on the wait for another agency (default 10s)")
+	fl.IntVar(&f.fanOut, "fan-out", federation.DefaultWidth, "how many sources one query asks at a time")
+	fl.IntVar(&f.maxSources, "max-sources", federation.DefaultMaxSources, "how many sources one query asks in all; one that would ask more has to name them, or to ask in pages")
 	f.publicLog.add(cmd)
 	_ = cmd.MarkFlagRequired("state-dir")
 	cmd.MarkFlagsRequiredTogether("oidc-issuer-url", "oidc-client-id")
@@ -131,7 +136,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	}
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
-		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention,
+		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, FanOut: f.fanOut, MaxSources: f.maxSources,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Trace: trace, Logger: log,
 	}

@@ -20,6 +20,7 @@ const exitIncomplete = 3
 func newQueryCommand() *cobra.Command {
 	var client clientFlags
 	var query queryFlags
+	var pages pageFlags
 	var output string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -32,44 +33,64 @@ The exit code is 0 when every source answered in full, 3 when some source refuse
 the query as a whole failed.`,
 		Example: `  entente query person --filter 'family_name == "Doe" && birth_date == date("1980-01-01")' \
     --purpose entente:trafficking-investigation --case-reference SP-2026-0042
-  entente query person --filter 'person_number == "P000042"' --granularity existence --purpose … -o json`,
+  entente query person --filter 'person_number == "P000042"' --granularity existence --purpose … -o json
+  entente query person --filter 'family_name == "Doe"' --order-by birth_date,-last_crossing --page-size 500 --all-pages --purpose … -o ndjson`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req, err := query.request(args[0])
 			if err != nil {
 				return err
 			}
+			if err := pages.apply(req); err != nil {
+				return err
+			}
 			printer, err := newPrinter(output, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			ctx, stop := contextWithTimeout(cmd.Context(), timeout)
-			defer stop()
-			ctx, service, closeConn, err := client.connect(ctx)
+			if t, ok := printer.(*tablePrinter); ok {
+				t.also = len(query.deduplicate) > 0
+			}
+			calling, service, closeConn, err := client.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer closeConn()
-			stream, err := service.Query(ctx, req)
-			if err != nil {
+			page := func(token string, frame func(*gatewayv1.QueryResponse) error) error {
+				ctx, stop := contextWithTimeout(calling, timeout)
+				defer stop()
+				if token != "" {
+					req.PageToken = token
+				}
+				stream, err := service.Query(ctx, req)
+				for err == nil {
+					var f *gatewayv1.QueryResponse
+					if f, err = stream.Recv(); err == nil {
+						if err := frame(f); err != nil {
+							return err
+						}
+					}
+				}
+				if err == io.EOF {
+					return nil
+				}
 				return said(err)
 			}
 			complete := false
-			for {
-				frame, err := stream.Recv()
-				if err == io.EOF {
-					break
-				}
-				if err != nil {
-					_ = printer.end()
-					return said(err)
-				}
+			show := func(frame *gatewayv1.QueryResponse) error {
 				if s := frame.GetSummary(); s != nil {
 					complete = s.GetComplete()
 				}
-				if err := printer.frame(frame); err != nil {
-					return err
-				}
+				return printer.frame(frame)
+			}
+			if pages.all {
+				err = follow(page, show)
+			} else {
+				err = page("", show)
+			}
+			if err != nil {
+				_ = printer.end()
+				return err
 			}
 			if err := printer.end(); err != nil {
 				return err
@@ -82,8 +103,9 @@ the query as a whole failed.`,
 	}
 	client.register(cmd)
 	query.register(cmd)
+	pages.register(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or ndjson")
-	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this long")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this long, with each page")
 	return cmd
 }
 
@@ -121,6 +143,9 @@ type tablePrinter struct {
 	errs   io.Writer
 	header string
 	ended  []*gatewayv1.SourceStatus
+	// also: records name who else holds them.
+	also    bool
+	summary *gatewayv1.QuerySummary
 }
 
 func (p *tablePrinter) frame(f *gatewayv1.QueryResponse) error {
@@ -129,12 +154,17 @@ func (p *tablePrinter) frame(f *gatewayv1.QueryResponse) error {
 		return p.batch(f.GetRecords())
 	case f.GetSource() != nil:
 		p.ended = append(p.ended, f.GetSource())
+	case f.GetSummary() != nil:
+		p.summary = f.GetSummary()
 	}
 	return nil
 }
 
 func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
 	header := "AGENCY\t" + strings.ToUpper(strings.Join(b.GetFields(), "\t"))
+	if p.also {
+		header += "\tALSO HELD BY"
+	}
 	if header != p.header {
 		// Sources may permit different fields.
 		if p.header != "" {
@@ -147,6 +177,9 @@ func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
 		cells := []string{b.GetProvenance().GetAgency()}
 		for _, v := range r.GetValues() {
 			cells = append(cells, printable(v))
+		}
+		if p.also {
+			cells = append(cells, sanitize(alsoHeld(r)))
 		}
 		if _, err := fmt.Fprintln(p.out, strings.Join(cells, "\t")); err != nil {
 			return err
@@ -165,6 +198,12 @@ func (p *tablePrinter) end() error {
 		if told(s) {
 			fmt.Fprintf(w, "\t\t%s\n", sanitize(marks(s.GetObligations())))
 		}
+	}
+	if n := p.summary.GetDuplicates(); n > 0 {
+		fmt.Fprintf(w, "%d records are shown under another one that is the same\n", n)
+	}
+	if token := p.summary.GetNextPageToken(); token != "" {
+		fmt.Fprintf(w, "There is more: --page-token %s\n", token)
 	}
 	return w.Flush()
 }

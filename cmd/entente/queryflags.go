@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ type queryFlags struct {
 	jurisdiction                    string
 	limit                           int64
 	requireAll                      bool
+	orderBy, deduplicate            []string
 }
 
 func (f *queryFlags) register(cmd *cobra.Command) {
@@ -32,13 +34,20 @@ func (f *queryFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.granularity, "granularity", "", "existence, count or records; empty: the most that the agreement permits")
 	fs.Int64Var(&f.limit, "limit", 0, "most records from each source; 0: the agreement's limit")
 	fs.BoolVar(&f.requireAll, "require-all", false, "fail unless every source answers in full")
+	fs.StringSliceVar(&f.orderBy, "order-by", nil, "fields to order the records of all sources by, comma-separated; -field: from the greatest to the least")
+	fs.StringSliceVar(&f.deduplicate, "deduplicate", nil, "fields by which records are the same, comma-separated: of those one is shown, with all agencies that hold it")
 	_ = cmd.MarkFlagRequired("purpose")
 }
 
 func (f *queryFlags) request(schema string) (*gatewayv1.QueryRequest, error) {
 	req := &gatewayv1.QueryRequest{
 		Schema: schema, Filter: f.filter, Fields: f.fields, Purpose: f.purpose, Agencies: f.agencies, Limit: f.limit, RequireAll: f.requireAll,
+		Deduplicate:   f.deduplicate,
 		Justification: &gatewayv1.Justification{CaseReference: f.caseReference, SubjectRole: f.subjectRole, Aim: f.aim, Jurisdiction: f.jurisdiction},
+	}
+	for _, field := range f.orderBy {
+		name, descending := strings.CutPrefix(field, "-")
+		req.Order = append(req.Order, &gatewayv1.OrderBy{Field: name, Descending: descending})
 	}
 	if f.granularity != "" {
 		g, ok := jsonform.ParseGranularity(f.granularity)

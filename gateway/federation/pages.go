@@ -1,12 +1,15 @@
 package federation
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -20,7 +23,9 @@ const (
 	// maxPage is the most records of a page.
 	maxPage = 10_000
 	// maxToken bounds a page token; a request has to have room for it.
-	maxToken = 512 << 10
+	maxToken = 768 << 10
+	// maxUnpacked bounds what is in a token; only this agency's gateways make them.
+	maxUnpacked = 16 << 20
 )
 
 // pages is where an answer in pages stands. Between pages the gateway keeps nothing: what it has to know is in the token, encrypted and
@@ -86,8 +91,11 @@ func (q *query) openPage(ctx context.Context) *Error {
 		q.core.Logger.Warn("a page token cannot be read", "error", err)
 		return &Error{Kind: Unavailable, Reason: ReasonPageKey, Message: "the gateway cannot read page tokens now: try again later"}
 	}
-	text, err := key.Unseal(raw[wrapped:], q.bound())
-	if err != nil || json.Unmarshal(text, &q.pages.token) != nil {
+	packed, err := key.Unseal(raw[wrapped:], q.bound())
+	if err != nil {
+		return bad
+	}
+	if err := json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxUnpacked)).Decode(&q.pages.token); err != nil {
 		return bad
 	}
 	if age := q.started.Sub(time.Unix(q.pages.token.At, 0)); age > page.Life {
@@ -227,11 +235,12 @@ func (q *query) seal(ctx context.Context, t *token) (string, error) {
 		q.core.Logger.Warn("a page token cannot be made", "error", err)
 		return "", &Error{Kind: Unavailable, Reason: ReasonPageKey, Message: "the gateway cannot make page tokens now: try again later"}
 	}
-	text, err := json.Marshal(t)
-	if err != nil {
+	var packed bytes.Buffer
+	w, _ := flate.NewWriter(&packed, flate.BestSpeed)
+	if err := errors.Join(json.NewEncoder(w).Encode(t), w.Close()); err != nil {
 		return "", err
 	}
-	sealed, err := key.Seal(text, q.bound())
+	sealed, err := key.Seal(packed.Bytes(), q.bound())
 	if err != nil {
 		return "", err
 	}
