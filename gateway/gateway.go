@@ -197,9 +197,10 @@ func assemble(c Config) (*running, error) {
 		issuer = peer.Exchange{Own: c.Own}
 	}
 	g := &running{Config: c, peers: peer.NewPool(c.Table.Self(), issuer, c.Trace)}
+	watched := &source.Watched{Source: c.Sources}
 	compile := filter.NewCache(filterCache).Compile
 	sources := disclosure.Config{
-		Table: c.Table, Log: c.Log, Sources: c.Sources, Subjects: subjects, Compile: compile, Timeout: c.SourceTimeout,
+		Table: c.Table, Log: c.Log, Sources: watched, Subjects: subjects, Compile: compile, Timeout: c.SourceTimeout,
 		Positions: page.NewKeys(c.Log.Keys(), "positions in pages", time.Now),
 		Retain:    c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	}
@@ -266,6 +267,7 @@ func assemble(c Config) (*running, error) {
 	if c.Witness != nil {
 		WitnessMetrics(c.Metrics, c.Witness)
 	}
+	g.stateMetrics(watched)
 	c.Metrics.Gauge("entente_gateway_log_key_made_timestamp_seconds", "When the data key was made that seals the audit log's records; 0: there is none. It is made anew each day.", func() float64 {
 		if at := c.Log.KeyMade(); !at.IsZero() {
 			return float64(at.Unix())

@@ -28,6 +28,8 @@ func allowedLabels() map[string]map[string][]string {
 		"entente_gateway_denials_total":               {"side": sides, "check": checks},
 		"entente_gateway_disclosure_duration_seconds": {"side": sides},
 		"entente_gateway_stage_duration_seconds":      {"side": sides, "stage": {"decision", "source", "log_wait", "ask"}},
+		"entente_gateway_sources":                     {"state": {"up", "unavailable"}},
+		"entente_gateway_credentials":                 {"state": {"held", "failing"}},
 		"entente_gateway_unauthenticated_total":       {"listener": {"rest", "grpc", "peer"}},
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/entente-dev/entente/controllers"
 	"github.com/entente-dev/entente/controllers/reconciliation"
@@ -92,6 +94,7 @@ func (f *operatorFlags) run(ctx context.Context) error {
 			log.Warn("spans are lost", "error", lost)
 		}
 	}()
+	operatorVaultMetrics(metrics.Registry, session, own)
 	manager, err := controllers.New(restConfig, controllers.Options{
 		Agency: f.agency, TrustDomain: f.trustDomain, Namespace: cmp.Or(f.namespace, f.agency),
 		Keys: client, Roles: client, Catalogue: &controllers.VaultCatalogue{Vault: client},
@@ -113,4 +116,13 @@ func (f *operatorFlags) run(ctx context.Context) error {
 	defer wg.Wait()
 	defer stop()
 	return manager.Start(ctx)
+}
+
+// operatorVaultMetrics are what the operator has from Vault for itself.
+func operatorVaultMetrics(r prometheus.Registerer, s *gwvault.Session, own *gwvault.Identity) {
+	gauge := func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("entente_operator_vault_token_remaining_seconds", "Time until the operator's Vault token ends; 0: it has none.", func() float64 { return s.TimeLeft().Seconds() })
+	gauge("entente_operator_identity_remaining_seconds", "Time until the operator's certificate ends; 0: it has none.", func() float64 { return max(0, time.Until(own.Expires()).Seconds()) })
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/entente-dev/entente/gateway/metrics"
@@ -35,5 +36,19 @@ func TestVaultMetrics(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d metrics of Vault", n)
+	}
+}
+
+// So does what an operator adds.
+func TestOperatorVaultMetrics(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	operatorVaultMetrics(r, &gwvault.Session{}, gwvault.NewIdentity(nil, gwvault.IdentityConfig{}))
+	families, err := r.Gather()
+	if err != nil || len(families) != 2 {
+		t.Fatalf("%d metrics, %v", len(families), err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
 	}
 }

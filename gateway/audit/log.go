@@ -331,6 +331,13 @@ func (l *Log) Healthy() error {
 	return l.k.healthy()
 }
 
+// Queued is how many records wait for the writer.
+func (l *Log) Queued() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.cur.items)
+}
+
 // KeyMade is when the data key was made that records are sealed with now; zero: there is none. One of an earlier day says that the
 // key ring does not answer.
 func (l *Log) KeyMade() time.Time {

@@ -102,6 +102,28 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
+// Gauges adds one gauge with a label, whose values are asked for together when the metrics are read. The label's words are a fixed list.
+func (m *Metrics) Gauges(name, help, label string, words []string, values func() []float64) {
+	if m == nil {
+		return
+	}
+	m.Registry.MustRegister(&gauges{prometheus.NewDesc(name, help, []string{label}, nil), words, values})
+}
+
+type gauges struct {
+	desc   *prometheus.Desc
+	words  []string
+	values func() []float64
+}
+
+func (g *gauges) Describe(out chan<- *prometheus.Desc) { out <- g.desc }
+
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	for i, v := range g.values() {
+		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v, g.words[i])
+	}
+}
+
 // Counter adds a counter whose value is asked for when the metrics are read.
 func (m *Metrics) Counter(name, help string, labels prometheus.Labels, value func() float64) {
 	if m == nil {

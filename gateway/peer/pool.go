@@ -129,6 +129,32 @@ func (p *Pool) Drop(agreement string) {
 	closeAll(conns)
 }
 
+// recent is how long ago a link was used when its credential counts: others are not renewed until somebody needs them.
+const recent = 5 * time.Minute
+
+// Credentials counts the agreement credentials that were of use in the last minutes, those of them that could not be got or renewed at the
+// last try, and says how long the first of them to end has left; 0 when there is none.
+func (p *Pool) Credentials(now time.Time) (held, failing int, left time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.links {
+		if now.Sub(l.used) > recent {
+			continue
+		}
+		if l.failed != nil {
+			failing++
+		}
+		if l.credential == nil {
+			continue
+		}
+		if until := l.credential.notAfter.Sub(now); held == 0 || until < left {
+			left = until
+		}
+		held++
+	}
+	return held, failing, left
+}
+
 // Close closes every connection.
 func (p *Pool) Close() {
 	p.mu.Lock()
