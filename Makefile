@@ -40,7 +40,7 @@ test-e2e: build servers ## What needs a real kube-apiserver, etcd, Vault and Pos
 
 .PHONY: test-charts
 test-charts: ## Charts, config/default and image: with the real Helm on a real API server and Vault
-	hack/tools/servers.sh kube vault >/dev/null
+	hack/tools/servers.sh kube vault postgres prometheus >/dev/null
 	go test -count=1 -timeout 30m ./hack/charts/...
 	cd hack/image && go test -count=1 -timeout 30m ./...
 

@@ -48,6 +48,9 @@ var stageNames = [...][2]string{
 	RecipientDecision: {Recipient, "decision"}, RecipientAsk: {Recipient, "ask"}, RecipientLogWait: {Recipient, "log_wait"},
 }
 
+// outcomes of disclosures.
+var outcomes = []string{"OK", "DENIED", "UNAVAILABLE", "TIMEOUT", "PARTIAL"}
+
 // buckets of durations: a decision takes some ten microseconds, a sync some hundred, a slow source seconds.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
@@ -86,6 +89,17 @@ func New() *Metrics {
 		Help:    "Time of one stage of a disclosure: decision, log_wait and, at its source, source; at its recipient, ask: the wait for the source.",
 		Buckets: buckets,
 	}, []string{"side", "stage"})
+	// Of all that can be, so that a first one is an increase.
+	for _, side := range []string{Source, Recipient} {
+		for _, outcome := range outcomes {
+			m.disclosures.WithLabelValues(side, outcome)
+		}
+		m.records.WithLabelValues(side)
+		m.seconds.WithLabelValues(side)
+	}
+	for _, listener := range []string{"rest", "grpc", "peer"} {
+		m.unauthenticated.WithLabelValues(listener)
+	}
 	for s, names := range stageNames {
 		m.stages[s] = stages.WithLabelValues(names[0], names[1])
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/gateway/witness"
 )
 
 func TestLint(t *testing.T) {
@@ -110,6 +114,15 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{[]string{"gateway.autoscaling.enabled=true", "gateway.autoscaling.minReplicas=9"}, []string{"greater than gateway.autoscaling.maxReplicas"}},
 		{[]string{"gateway.preStopSeconds=45"}, []string{"terminationGracePeriodSeconds must be greater"}},
 		{[]string{"gateway.ingress.enabled=true"}, []string{"gateway.ingress.hosts is required"}},
+		{[]string{"tracing.endpoint=collector:4317"}, []string{"'/tracing/endpoint'"}},
+		{[]string{"tracing.ratio=2"}, []string{"'/tracing/ratio'", "want 1"}},
+		{[]string{"gateway.witnesses.list[0].name=enough"}, []string{"'/gateway/witnesses/list/0'", "missing properties 'key', 'url'"}},
+		{[]string{"gateway.witnesses.list[0].name=a", "gateway.witnesses.list[0].key=what", "gateway.witnesses.list[0].url=https://w"}, []string{"'/gateway/witnesses/list/0/key'"}},
+		{[]string{"gateway.witnesses.quorum=1"}, []string{"gateway.witnesses.quorum is 1, and gateway.witnesses.list has 0"}},
+		{[]string{"gateway.witnesses.required=1h"}, []string{"need gateway.witnesses.list or .policy"}},
+		{[]string{"gateway.witnesses.list[0].name=a", "gateway.witnesses.list[0].key=a+00000000+AAAA", "gateway.witnesses.list[0].url=https://w"}, []string{"gateway.witnesses.quorum is required"}},
+		{[]string{"gateway.witness.logs[0]=a+00000000+AAAA"}, []string{"gateway.witness.logs needs gateway.witness.enabled"}},
+		{[]string{"prometheusRule.runbookURL=https://docs.example.gov/%d"}, []string{"'/prometheusRule/runbookURL'"}},
 		{[]string{"rbac.people.deciders[0].name=officer"}, []string{"'/rbac/people/deciders'", "got array, want object"}},
 		{[]string{"rbac.people.deciders.Officer[0].name=officer"}, []string{"invalid propertyName 'Officer'"}},
 		{[]string{"rbac.people.deciders.privacy-officer=[]"}, []string{"'/rbac/people/deciders/privacy-officer'"}},
@@ -158,7 +171,7 @@ func podSpecs(t *testing.T, all []*unstructured.Unstructured) map[string]corev1.
 func TestEveryRenderedObject(t *testing.T) {
 	needHelm(t)
 	namespaced := []string{
-		"Deployment", "StatefulSet", "Service", "ServiceAccount", "Role", "RoleBinding", "PodDisruptionBudget", "HorizontalPodAutoscaler",
+		"Deployment", "StatefulSet", "Service", "ServiceAccount", "ConfigMap", "Role", "RoleBinding", "PodDisruptionBudget", "HorizontalPodAutoscaler",
 		"NetworkPolicy", "Ingress", "TLSRoute", "ServiceMonitor", "PrometheusRule", "Pod",
 	}
 	for set := range valueSets(t) {
@@ -236,7 +249,7 @@ func TestReplicasAndDisruption(t *testing.T) {
 		if n := count(all, "PodDisruptionBudget"); n != 2 {
 			t.Errorf("%d disruption budgets, want 2", n)
 		}
-		for _, kind := range []string{"HorizontalPodAutoscaler", "NetworkPolicy", "Ingress", "TLSRoute", "ServiceMonitor", "PrometheusRule"} {
+		for _, kind := range []string{"HorizontalPodAutoscaler", "NetworkPolicy", "Ingress", "TLSRoute", "ServiceMonitor", "PrometheusRule", "ConfigMap"} {
 			if count(all, kind) != 0 {
 				t.Errorf("%s is on by default", kind)
 			}
@@ -363,9 +376,71 @@ func TestAlertsKnowTheirMetrics(t *testing.T) {
 				t.Errorf("%s: nothing exports %s", rule["alert"], n)
 			}
 		}
-		want := "https://runbooks.example.gov/entente/" + rule["alert"].(string)
+		want := "https://docs.example.gov/operations/" + rule["alert"].(string) + ".html"
 		if got, _, _ := unstructured.NestedString(rule, "annotations", "runbook_url"); got != want {
 			t.Errorf("runbook %s, want %s", got, want)
+		}
+	}
+}
+
+// What the values say of witnesses is a policy and a list of keys that the gateway reads.
+func TestWitnessingValues(t *testing.T) {
+	needHelm(t)
+	all := render(t, "full")
+	data, _, _ := unstructured.NestedStringMap(find(t, all, "ConfigMap", "police-data-gateway-witnessing").Object, "data")
+	policy, err := transparency.ParsePolicy([]byte(data["policy"]))
+	if err != nil || policy.N != 1 || len(policy.Endpoints()) != 1 {
+		t.Errorf("%v: %d of %v\n%s", err, policy.N, policy.Endpoints(), data["policy"])
+	}
+	if logs, err := witness.ParseLogs([]byte(data["logs"])); err != nil || len(logs) != 1 {
+		t.Errorf("%v: %d logs\n%s", err, len(logs), data["logs"])
+	}
+	pod := podSpecs(t, all)["StatefulSet police-data-gateway"]
+	args := strings.Join(pod.Spec.Containers[0].Args, " ")
+	for _, want := range []string{
+		"--log-witness-policy=/etc/entente/witnessing/policy", "--log-witness-required=1h", "--log-witness-interval=30s", "--log-witness-ca-file=/etc/entente/witness-ca/ca.crt",
+		"--witness-name=police.example.gov/witness/$(POD_NAME)", "--witness-logs=/etc/entente/witnessing/logs",
+	} {
+		if !strings.Contains(args, want) {
+			t.Errorf("no %s in %s", want, args)
+		}
+	}
+	if pod.Annotations["entente.dev/witness-policy"] == "" {
+		t.Error("another policy restarts nothing, and is read at the start only")
+	}
+	selector, _, _ := unstructured.NestedStringMap(find(t, all, "Service", "police-data-witness").Object, "spec", "selector")
+	if selector["statefulset.kubernetes.io/pod-name"] != "police-data-gateway-0" {
+		t.Errorf("the witness is any of %v: each has a key of its own", selector)
+	}
+	changed := podSpecs(t, render(t, "full", "--set", "gateway.witness.logs=null"))["StatefulSet police-data-gateway"]
+	if !reflect.DeepEqual(changed, pod) {
+		t.Error("another list of logs restarts the gateways, which read it again by themselves")
+	}
+	for _, w := range []string{"witness", "tracing", "OTEL"} {
+		if text := fmt.Sprint(podSpecs(t, render(t, "minimal"))); strings.Contains(text, w) {
+			t.Errorf("%s is on by default", w)
+		}
+	}
+}
+
+// Processes are told where spans go, by OpenTelemetry's own variables.
+func TestTracingValues(t *testing.T) {
+	needHelm(t)
+	for id, pod := range podSpecs(t, render(t, "full")) {
+		if strings.HasPrefix(id, "Pod ") {
+			continue
+		}
+		env := map[string]string{}
+		for _, e := range pod.Spec.Containers[0].Env {
+			env[e.Name] = e.Value
+		}
+		for name, want := range map[string]string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.gov:4317", "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25",
+			"OTEL_EXPORTER_OTLP_CERTIFICATE": "/etc/entente/tracing-ca/ca.crt",
+		} {
+			if env[name] != want {
+				t.Errorf("%s: %s is %q", id, name, env[name])
+			}
 		}
 	}
 }

@@ -14,10 +14,11 @@ import (
 
 // The servers that Tools knows, by their names in hack/tools/servers.sh.
 const (
-	KubeTools     = "kube"
-	VaultTools    = "vault"
-	PostgresTools = "postgres"
-	BrowserTools  = "browser"
+	KubeTools       = "kube"
+	VaultTools      = "vault"
+	PostgresTools   = "postgres"
+	BrowserTools    = "browser"
+	PrometheusTools = "prometheus"
 )
 
 // Paths says where the programs are. A field is empty if its server was not asked for.
@@ -28,15 +29,17 @@ type Paths struct {
 	VaultPlugins string // folder of external plugins; empty if the program has the PostgreSQL plugin built in
 	PostgresBin  string // folder of postgres and initdb
 	Browser      string // program: Chromium
+	Prometheus   string // program
 }
 
 // variables lists the environment variables by which the caller, or servers.sh, names the programs of each server.
 // ENTENTE_VAULT_PLUGIN_DIR may be empty.
 var variables = map[string][]string{
-	KubeTools:     {"KUBEBUILDER_ASSETS", "ENTENTE_KUBECTL"},
-	VaultTools:    {"ENTENTE_VAULT", "ENTENTE_VAULT_PLUGIN_DIR"},
-	PostgresTools: {"ENTENTE_POSTGRES_BIN"},
-	BrowserTools:  {"ENTENTE_BROWSER"},
+	KubeTools:       {"KUBEBUILDER_ASSETS", "ENTENTE_KUBECTL"},
+	VaultTools:      {"ENTENTE_VAULT", "ENTENTE_VAULT_PLUGIN_DIR"},
+	PostgresTools:   {"ENTENTE_POSTGRES_BIN"},
+	BrowserTools:    {"ENTENTE_BROWSER"},
+	PrometheusTools: {"ENTENTE_PROMETHEUS"},
 }
 
 var found struct {
@@ -44,7 +47,7 @@ var found struct {
 	values map[string]string // by variable
 }
 
-// Tools finds the programs of the named servers, those of all servers (and no browser) if none is named. Programs that the environment does not name are
+// Tools finds the programs of the named servers, those of kube, vault and postgres if none is named. Programs that the environment does not name are
 // found, or built and cached, by hack/tools/servers.sh. A first build takes minutes, which is longer than `go test` allows a
 // package by default: `make servers` builds them beforehand.
 func Tools(ctx context.Context, servers ...string) (Paths, error) {
@@ -60,7 +63,7 @@ func Tools(ctx context.Context, servers ...string) (Paths, error) {
 	for _, s := range servers {
 		names, ok := variables[s]
 		if !ok {
-			return Paths{}, fmt.Errorf("testenv: unknown server %q: choose of %s, %s, %s, %s", s, KubeTools, VaultTools, PostgresTools, BrowserTools)
+			return Paths{}, fmt.Errorf("testenv: unknown server %q: choose of %s, %s, %s, %s, %s", s, KubeTools, VaultTools, PostgresTools, BrowserTools, PrometheusTools)
 		}
 		if _, ok := found.values[names[0]]; !ok && !fromEnvironment(names) {
 			missing = append(missing, s)
@@ -88,6 +91,7 @@ func Tools(ctx context.Context, servers ...string) (Paths, error) {
 		VaultPlugins: v(VaultTools, "ENTENTE_VAULT_PLUGIN_DIR"),
 		PostgresBin:  v(PostgresTools, "ENTENTE_POSTGRES_BIN"),
 		Browser:      v(BrowserTools, "ENTENTE_BROWSER"),
+		Prometheus:   v(PrometheusTools, "ENTENTE_PROMETHEUS"),
 	}, nil
 }
 

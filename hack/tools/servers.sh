@@ -2,7 +2,7 @@
 # Makes the real servers of the tests and of `make demo-kubernetes` available:
 # kube-apiserver, etcd and kubectl, Vault, PostgreSQL.
 #
-#   hack/tools/servers.sh [kube] [vault] [postgres] [browser]     (default: the three servers)
+#   hack/tools/servers.sh [kube] [vault] [postgres] [browser] [prometheus]     (default: the three servers)
 #
 # What the machine has is used, and only what is missing is built, from the
 # nested Go modules beside this script, into a cache outside the work tree:
@@ -11,6 +11,7 @@
 #   vault     $ENTENTE_VAULT, a full `vault` of at least 1.15 on PATH, or built (about 5 minutes)
 #   postgres  $ENTENTE_POSTGRES_BIN, the distribution's server, or installed with apt-get
 #   browser   $ENTENTE_BROWSER, Chromium or Chrome on PATH, or installed with apt-get; for tests of pages
+#   prometheus  $ENTENTE_PROMETHEUS, `prometheus` on PATH, or Debian's package, unpacked into the cache; for tests of alerts and dashboards
 #
 # Standard output is a list of `export NAME='value'` lines, which are also kept
 # in servers.env in the cache; progress goes to standard error. Safe to run
@@ -286,6 +287,43 @@ browser() {
   export_line ENTENTE_BROWSER "$program"
 }
 
+## Prometheus
+
+find_prometheus() {
+  type -P prometheus && return 0
+  [[ -x $cache/prometheus/usr/bin/prometheus ]] && echo "$cache/prometheus/usr/bin/prometheus"
+}
+
+# unpack_prometheus: Debian's package would start a server of its own when it is installed. Unpacking it needs no root.
+unpack_prometheus() {
+  find_prometheus >/dev/null && return 0
+  say "unpacking Prometheus from Debian's package (about 1 minute)"
+  local dir rc=0
+  dir=$(mktemp -d "$cache/prometheus.XXXXXX")
+  build_log=$(mktemp "${TMPDIR:-/tmp}/entente-apt.XXXXXX")
+  (cd "$dir" && { apt-get download -q prometheus || { "${sudo[@]}" apt-get update -q && apt-get download -q prometheus; }; } &&
+    dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) >"$build_log" 2>&1 9>&- || rc=$?
+  (( rc == 0 )) || { tail -n 30 "$build_log" >&2; rm -rf "$dir"; die "Debian's package prometheus could not be unpacked (status $rc): install Prometheus by hand, or set ENTENTE_PROMETHEUS"; }
+  rm -f "$build_log"; build_log=''
+  rm -rf "$cache/prometheus"
+  mv "$dir" "$cache/prometheus"
+}
+
+prometheus() {
+  local program=''
+  if [[ -n ${ENTENTE_PROMETHEUS:-} ]]; then
+    [[ -x $ENTENTE_PROMETHEUS ]] || die "ENTENTE_PROMETHEUS=$ENTENTE_PROMETHEUS is not a program"
+    program=$ENTENTE_PROMETHEUS
+  elif ! program=$(find_prometheus); then
+    local sudo=()
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die "no Prometheus found: install it with your package manager, or set ENTENTE_PROMETHEUS to it"
+    (( $(id -u) == 0 )) || sudo=(sudo -n)
+    locked "$cache/prometheus.lock" unpack_prometheus
+    program=$(find_prometheus) || die "Prometheus was unpacked, but is not in $cache/prometheus"
+  fi
+  export_line ENTENTE_PROMETHEUS "$program"
+}
+
 ## the list
 
 exports=''
@@ -295,9 +333,9 @@ wanted=("$@")
 (( $# > 0 )) || wanted=(kube vault postgres)
 for name in "${wanted[@]}"; do
   case $name in
-    kube | vault | postgres | browser) ;;
+    kube | vault | postgres | browser | prometheus) ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) die "unknown server '$name': choose of kube, vault, postgres, browser" ;;
+    *) die "unknown server '$name': choose of kube, vault, postgres, browser, prometheus" ;;
   esac
 done
 for name in "${wanted[@]}"; do "$name"; done

@@ -88,7 +88,7 @@ entente.dev/agency: {{ $root.Values.agency.name | quote }}
 {{- if $missing }}
 {{- fail (printf "these values are required:\n  %s\n" (join "\n  " $missing)) }}
 {{- end }}
-{{- range $name, $ref := dict "vault.ca" .Values.vault.ca "gateway.clientCA" .Values.gateway.clientCA "gateway.oidc.ca" .Values.gateway.oidc.ca }}
+{{- range $name, $ref := dict "vault.ca" .Values.vault.ca "gateway.clientCA" .Values.gateway.clientCA "gateway.oidc.ca" .Values.gateway.oidc.ca "gateway.witnesses.ca" .Values.gateway.witnesses.ca "tracing.ca" .Values.tracing.ca }}
 {{- if and $ref.configMap $ref.secret }}
 {{- fail (printf "%s: give configMap or secret, not both" $name) }}
 {{- end }}
@@ -101,6 +101,23 @@ entente.dev/agency: {{ $root.Values.agency.name | quote }}
 {{- end }}
 {{- if and .Values.gateway.oidc.clientID (not .Values.gateway.oidc.issuerURL) }}
 {{- fail "gateway.oidc.issuerURL is required with gateway.oidc.clientID: without it no token is taken" }}
+{{- end }}
+{{- with .Values.gateway.witnesses }}
+{{- if and .list .policy }}
+{{- fail "gateway.witnesses: give list with quorum, or policy, not both" }}
+{{- end }}
+{{- if and .list (lt (int .quorum) 1) }}
+{{- fail "gateway.witnesses.quorum is required with gateway.witnesses.list: how many of them are enough" }}
+{{- end }}
+{{- if gt (int .quorum) (len .list) }}
+{{- fail (printf "gateway.witnesses.quorum is %d, and gateway.witnesses.list has %d" (int .quorum) (len .list)) }}
+{{- end }}
+{{- if and (or .required .interval .ca.configMap .ca.secret) (not (or .list .policy)) }}
+{{- fail "gateway.witnesses.required, .interval and .ca need gateway.witnesses.list or .policy: who the witnesses are" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.gateway.witness.logs (not .Values.gateway.witness.enabled) }}
+{{- fail "gateway.witness.logs needs gateway.witness.enabled: nothing would be witnessed" }}
 {{- end }}
 {{- if and .Values.gateway.autoscaling.enabled (gt (int .Values.gateway.autoscaling.minReplicas) (int .Values.gateway.autoscaling.maxReplicas)) }}
 {{- fail "gateway.autoscaling.minReplicas is greater than gateway.autoscaling.maxReplicas" }}
@@ -155,6 +172,20 @@ seccompProfile:
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .ratio | quote }}
+{{- if or .ca.configMap .ca.secret }}
+- name: OTEL_EXPORTER_OTLP_CERTIFICATE
+  value: /etc/entente/tracing-ca/{{ .ca.key }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "entente.commonVolumeMounts" -}}
@@ -164,6 +195,11 @@ seccompProfile:
 {{- if or .Values.vault.ca.configMap .Values.vault.ca.secret }}
 - name: vault-ca
   mountPath: /etc/entente/vault-ca
+  readOnly: true
+{{- end }}
+{{- if or .Values.tracing.ca.configMap .Values.tracing.ca.secret }}
+- name: tracing-ca
+  mountPath: /etc/entente/tracing-ca
   readOnly: true
 {{- end }}
 {{- end }}
@@ -177,6 +213,7 @@ seccompProfile:
           expirationSeconds: {{ int .Values.vault.tokenExpirationSeconds }}
           path: vault-token
 {{- include "entente.authorityVolume" (list "vault-ca" .Values.vault.ca) }}
+{{- include "entente.authorityVolume" (list "tracing-ca" .Values.tracing.ca) }}
 {{- end }}
 
 {{/* A volume of PEM certificates: (list "name" {configMap, secret, key}); nothing when neither is given. */}}
@@ -252,6 +289,22 @@ externalTrafficPolicy: {{ . }}
 {{ $service }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
 {{- range .Values.gateway.names }}
 {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Who witnesses the logs, as C2SP tlog-policy; nothing when nobody does. */}}
+{{- define "entente.witnessPolicy" -}}
+{{- with .Values.gateway.witnesses }}
+{{- if .policy }}{{ .policy | trim }}
+{{- else if .list }}
+{{- $names := list }}
+{{- range .list }}
+{{- $names = append $names .name -}}
+witness {{ .name }} {{ .key }} {{ .url }}
+{{ end -}}
+group enough {{ int .quorum }} {{ join " " $names }}
+quorum enough
+{{- end }}
 {{- end }}
 {{- end }}
 

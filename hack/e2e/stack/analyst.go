@@ -129,6 +129,24 @@ func (p *Analyst) Close() {
 	_ = p.grpc.Close()
 }
 
+// Get reads what the gateway serves at a path.
+func (p *Analyst) Get(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.agency.Addresses.REST+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.200s", path, resp.Status, text)
+	}
+	return string(text), err
+}
+
 // Ask asks over REST.
 func (p *Analyst) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return p.AskAt(ctx, p.agency.Addresses.REST, q)
