@@ -214,7 +214,7 @@ func (v *witnessView) ask(ctx context.Context, c Checkpoint) (string, error) {
 		if v.size > c.Size {
 			return "", v.conflict(ctx, fmt.Sprintf("it has cosigned %d entries, the log has %d", v.size, c.Size))
 		}
-		hashes, err := Consistency(ctx, v.log.reader, v.size, c.Size)
+		hashes, err := Consistency(ctx, fetcher(v.log.treeDir()), v.size, c.Size)
 		if err != nil {
 			return "", fmt.Errorf("consistency proof: %w", err)
 		}
@@ -310,7 +310,7 @@ func (l *Log) confront(ctx context.Context, kept Checkpoint) error {
 		if kept.Size > integrated {
 			return nil // it will be compared when the tree has grown
 		}
-		if root, err := treeRoot(ctx, l.reader, kept.Size); err != nil || bytes.Equal(root, kept.Root) {
+		if root, err := treeRoot(ctx, fetcher(l.treeDir()), kept.Size); err != nil || bytes.Equal(root, kept.Root) {
 			return err
 		}
 	}

@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 
@@ -24,12 +21,14 @@ type follower struct {
 	out   []Checkpoint
 	chain *audit.Chain
 	tree  *compact.Range // what the tree must be at chain.At()
-	dirty bool           // it may not be
+	files *tree
+	dirty bool // chain, tree and files may not be at one size
 }
 
 // run integrates whenever there is something, until the log is closed, and what there is then.
 func (f *follower) run() {
 	defer func() { f.chain.Close() }()
+	f.report(f.integrate())
 	for {
 		select {
 		case <-f.work:
@@ -58,10 +57,11 @@ func (f *follower) report(err error) {
 // resume finds out where the tree ends, checks that it is the chain's, and goes on from there.
 func (f *follower) resume() error {
 	ctx := f.ctx
-	size, err := f.reader.IntegratedSize(ctx)
+	state, err := f.readState()
 	if err != nil {
 		return err
 	}
+	size, reader := state.Size, fetcher(f.treeDir())
 	if head, _ := f.audit.Head(); size > head {
 		return fmt.Errorf("%w: the tree has %d entries, the write-ahead log %d: it was cut or rolled back. This log has ended; start another in an empty folder",
 			ErrMismatch, size, head)
@@ -72,7 +72,7 @@ func (f *follower) resume() error {
 				ErrMismatch, c.Size, head)
 		}
 	}
-	hashes, err := client.FetchRangeNodes(ctx, size, f.reader.ReadTile)
+	hashes, err := client.FetchRangeNodes(ctx, size, reader.ReadTile)
 	if err != nil {
 		return fmt.Errorf("read the tree: %w", err)
 	}
@@ -80,10 +80,15 @@ func (f *follower) resume() error {
 	if err != nil {
 		return fmt.Errorf("read the tree: %w", err)
 	}
-	root, err := tree.GetRootHash(nil)
+	root, err := rootOf(tree)
 	if err != nil {
 		return err
 	}
+	written, err := loadTree(ctx, f.treeDir(), size, f.doubt.Load() || f.files != nil && f.files.rewrite)
+	if err != nil {
+		return fmt.Errorf("read the tree: %w", err)
+	}
+	f.doubt.Store(false)
 	chain, err := f.compare(ctx, size)
 	if err != nil {
 		return err
@@ -98,10 +103,10 @@ func (f *follower) resume() error {
 	if f.chain != nil {
 		f.chain.Close()
 	}
-	f.chain, f.tree, f.dirty = chain, tree, false
+	f.chain, f.tree, f.files, f.dirty = chain, tree, written, false
 	f.allow(size, root)
 	f.mu.Lock()
-	f.integrated = size
+	f.integrated, f.root = size, root
 	f.mu.Unlock()
 	return nil
 }
@@ -127,11 +132,11 @@ func (f *follower) compare(ctx context.Context, size uint64) (_ *audit.Chain, er
 	if size > 0 {
 		index := (size - 1) / layout.EntryBundleWidth
 		first = index * layout.EntryBundleWidth
-		b, err := client.GetEntryBundle(ctx, f.reader.ReadEntryBundle, index, size)
+		b, err := client.GetEntryBundle(ctx, fetcher(f.treeDir()).ReadEntryBundle, index, size)
 		if err != nil {
 			return nil, fmt.Errorf("read the tree: %w", err)
 		}
-		if leaves, err = client.FetchLeafHashes(ctx, f.reader.ReadTile, first, size-first, size); err != nil {
+		if leaves, err = client.FetchLeafHashes(ctx, fetcher(f.treeDir()).ReadTile, first, size-first, size); err != nil {
 			return nil, fmt.Errorf("read the tree: %w", err)
 		}
 		if bundle = b.Entries; uint64(len(bundle)) < size-first || uint64(len(leaves)) < size-first {
@@ -158,7 +163,7 @@ func (f *follower) compare(ctx context.Context, size uint64) (_ *audit.Chain, er
 
 // compareRoot checks that the tree has the root of a checkpoint at its size.
 func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
-	root, err := treeRoot(ctx, f.reader, c.Size)
+	root, err := treeRoot(ctx, fetcher(f.treeDir()), c.Size)
 	if err != nil {
 		return err
 	}
@@ -168,20 +173,25 @@ func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
 	return nil
 }
 
-// integrate hands over all that is durable.
+// integrate takes in all that is durable.
 func (f *follower) integrate() error {
 	for f.ctx.Err() == nil {
-		if f.dirty {
+		if f.dirty || f.doubt.Load() {
 			if err := f.resume(); err != nil {
 				return err
 			}
 		}
 		head, _ := f.audit.Head()
 		if head <= f.chain.At() {
-			return nil
+			err := f.publish()
+			f.dirty = err != nil
+			return err
 		}
 		f.dirty = true // until the batch is through
 		if err := f.batch(min(head, f.chain.At()+batchSize)); err != nil {
+			return err
+		}
+		if err := f.publish(); err != nil {
 			return err
 		}
 		f.dirty = false
@@ -189,8 +199,7 @@ func (f *follower) integrate() error {
 	return f.ctx.Err()
 }
 
-// batch hands over the entries up to one, or fewer. One batch is through before the next begins: entries of a batch that
-// failed must not be followed by later ones.
+// batch takes in the entries up to one, or fewer.
 func (f *follower) batch(upTo uint64) error {
 	var known *Checkpoint
 	for i, c := range f.out {
@@ -198,20 +207,13 @@ func (f *follower) batch(upTo uint64) error {
 			upTo, known = c.Size, &f.out[i]
 		}
 	}
-	if err := f.writable(); err != nil {
-		return err
-	}
-	entries := make([]*tessera.Entry, 0, upTo-f.chain.At())
-	leaves := make([][]byte, 0, cap(entries))
-	base, err := ranges.NewRange(0, f.tree.End(), append([][]byte(nil), f.tree.Hashes()...))
-	if err != nil {
-		return err
-	}
-	err = f.chain.Next(upTo, func(e audit.ChainEntry) error {
-		entry := tessera.NewEntry(EncodeLeaf(e))
-		entries = append(entries, entry)
-		leaves = append(leaves, entry.LeafHash())
-		return f.tree.Append(entry.LeafHash(), nil)
+	err := f.chain.Next(upTo, func(e audit.ChainEntry) error {
+		leaf := EncodeLeaf(e)
+		hash := leafHash(leaf)
+		if err := f.tree.Append(hash, nil); err != nil {
+			return err
+		}
+		return f.files.leaf(leaf, hash)
 	})
 	if err != nil {
 		return err
@@ -223,73 +225,49 @@ func (f *follower) batch(upTo uint64) error {
 	if known != nil && !bytes.Equal(root, known.Root) {
 		return fmt.Errorf("%w: a checkpoint of %d entries is out that is not of this chain: the log was rolled back. It has ended; start another in an empty folder", ErrMismatch, upTo)
 	}
-	f.allow(upTo, root)
-	f.guard.handOver(base, leaves)
-	var last tessera.IndexFuture
-	for _, e := range entries {
-		last = f.add(f.ctx, e)
-	}
-	index, err := f.await(last)
-	if err != nil {
+	if err := f.files.flush(); err != nil {
 		return fmt.Errorf("write the tree: %w", err)
 	}
-	if index != upTo-1 {
-		return f.mismatch("entry %d came to be leaf %d of the tree", upTo, index)
-	}
-	f.mu.Lock()
-	f.integrated = upTo
-	f.mu.Unlock()
-	return nil
-}
-
-// await waits for the last entry of a batch, or until Tessera was told to end and may never say.
-func (f *follower) await(last tessera.IndexFuture) (uint64, error) {
-	type result struct {
-		index tessera.Index
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		i, err := last()
-		done <- result{i, err}
-	}()
-	select {
-	case r := <-done:
-		return r.index.Index, r.err
-	case <-f.ctx.Done():
-		return 0, f.ctx.Err()
-	}
-}
-
-// writable looks whether the tree can be written. Tessera panics when it cannot open its lock file, which it does on a
-// volume that went read-only.
-func (f *follower) writable() error {
-	lock, err := os.OpenFile(filepath.Join(f.treeDir(), ".state", "treeState.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	written, err := f.files.root()
 	if err != nil {
 		return err
 	}
-	return lock.Close()
+	f.allow(upTo, root)
+	f.mu.Lock()
+	f.integrated, f.root = upTo, written
+	f.stale = append(f.stale, f.files.stale...)
+	f.mu.Unlock()
+	f.files.stale, f.files.again = nil, f.files.again && upTo < f.left.Size
+	return nil
+}
+
+// settleNowAndThen makes the tree durable beside those who wait for nothing of it.
+func (l *Log) settleNowAndThen() {
+	tick := time.NewTicker(settleInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+			if err := l.settle(); err != nil {
+				l.o.Logger.Error("the transparency log is not durable", "error", err)
+			}
+		}
+	}
 }
 
 // watch looks for new entries and new checkpoints, and holds the log when they are too far apart.
 func (l *Log) watch() {
-	tick := time.NewTicker(glance)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	held := false
-	var last time.Time
 	for {
 		select {
 		case <-l.stop:
 			return
 		case now := <-tick.C:
-			full := now.Sub(last) >= interval
-			if s := l.Status(); !full && s.Published >= s.Integrated {
-				continue
-			}
-			if full {
-				last = now
-			}
-			l.look(now, full)
+			l.look(now)
 			err := l.Healthy()
 			if held != (err != nil) {
 				held = err != nil
@@ -307,8 +285,8 @@ func (l *Log) watch() {
 // maxMarks bounds the memory of a log that lags for long.
 const maxMarks = 1024
 
-// look takes in the checkpoint, and, in full, has new entries integrated.
-func (l *Log) look(now time.Time, full bool) {
+// look has new entries integrated, and sees how long the oldest without a checkpoint has waited.
+func (l *Log) look(now time.Time) {
 	head, _ := l.audit.Head()
 	l.mu.Lock()
 	published, integrated := l.published.Size, l.integrated
@@ -316,18 +294,14 @@ func (l *Log) look(now time.Time, full bool) {
 	if published == head && l.Latest().Raw != nil {
 		return
 	}
-	if full && head > integrated {
+	if head > integrated || published < integrated {
 		select {
 		case l.work <- struct{}{}:
 		default: // it works
 		}
 	}
-	c, changed := l.readCheckpoint(now, integrated)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if changed {
-		l.published = c
-	}
 	if last := len(l.marks) - 1; last < 0 || l.marks[last].seq < head {
 		if len(l.marks) < maxMarks {
 			l.marks = append(l.marks, mark{head, now})
@@ -342,26 +316,6 @@ func (l *Log) look(now time.Time, full bool) {
 	if len(l.marks) > 0 {
 		l.lag = now.Sub(l.marks[0].at)
 	}
-}
-
-// readCheckpoint reads the checkpoint that Tessera published, if it is another one.
-func (l *Log) readCheckpoint(now time.Time, integrated uint64) (Checkpoint, bool) {
-	name := filepath.Join(l.treeDir(), layout.CheckpointPath)
-	raw, err := os.ReadFile(name)
-	if err != nil || bytes.Equal(raw, l.Latest().Raw) {
-		// Tessera goes by the file's age: when the clock was put back it would wait until the old time comes again.
-		if st, err := os.Stat(name); err == nil && l.Latest().Size < integrated && st.ModTime().After(now.Add(time.Second)) {
-			_ = os.Chtimes(name, now, now)
-		}
-		return Checkpoint{}, false
-	}
-	c, err := ParseCheckpoint(raw, l.check)
-	if err != nil {
-		l.o.Logger.Error("the published checkpoint cannot be read", "error", err)
-		return Checkpoint{}, false
-	}
-	l.guard.published(c.Size)
-	return c, true
 }
 
 // ErrLag is wrapped by the reason of a log that refuses because its checkpoints lag.

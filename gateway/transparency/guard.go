@@ -2,6 +2,7 @@ package transparency
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"sync"
@@ -12,7 +13,17 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-var ranges = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+var ranges = &compact.RangeFactory{Hash: hashChildren}
+
+// hashChildren is rfc6962.DefaultHasher.HashChildren, with one allocation.
+func hashChildren(l, r []byte) []byte {
+	var b [1 + 2*sha256.Size]byte
+	b[0] = rfc6962.RFC6962NodeHashPrefix
+	n := 1 + copy(b[1:], l)
+	n += copy(b[n:], r)
+	sum := sha256.Sum256(b[:n])
+	return sum[:]
+}
 
 // guard is the signer of checkpoints. It signs a root only when it was told that the chain has it at that size: what the
 // tree on disk says is not enough.
@@ -21,10 +32,6 @@ type guard struct {
 	mu sync.Mutex
 	// roots that the chain has, by size
 	roots map[uint64][]byte
-	// base and leaves are the batch that is being integrated: the tree before it, and its leaf hashes. Tessera may take it
-	// in parts, so that the tree ends for a moment anywhere in it.
-	base   *compact.Range
-	leaves [][]byte
 	// floor is the size of the largest checkpoint that is known to be out: nothing smaller is signed again, but for the
 	// empty tree, which says nothing.
 	floor uint64
@@ -41,37 +48,11 @@ func (g *guard) allow(size uint64, root []byte) {
 	g.roots[size] = root
 }
 
-// handOver tells it a batch, whose leaves come behind the tree that base is; base does not change any more.
-func (g *guard) handOver(base *compact.Range, leaves [][]byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.base, g.leaves = base, leaves
-}
-
 // root of the chain at a size; nil: it was never told.
 func (g *guard) root(size uint64) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if root := g.roots[size]; root != nil {
-		return root
-	}
-	if g.base == nil || size <= g.base.End() || size-g.base.End() > uint64(len(g.leaves)) {
-		return nil
-	}
-	tree, err := ranges.NewRange(0, g.base.End(), append([][]byte(nil), g.base.Hashes()...))
-	for _, h := range g.leaves[:size-g.base.End()] {
-		if err == nil {
-			err = tree.Append(h, nil)
-		}
-	}
-	if err != nil {
-		return nil
-	}
-	root, err := tree.GetRootHash(nil)
-	if err != nil {
-		return nil
-	}
-	return root
+	return g.roots[size]
 }
 
 // published forgets the roots of smaller trees.
@@ -84,6 +65,13 @@ func (g *guard) published(size uint64) {
 		}
 	}
 	g.floor = max(g.floor, size)
+}
+
+// least is the size of the smallest checkpoint that may follow.
+func (g *guard) least() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.floor
 }
 
 // end has it sign nothing more.

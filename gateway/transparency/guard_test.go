@@ -9,7 +9,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// TestGuard: a checkpoint is signed for what was handed over, at every size on the way, and for nothing else.
+// TestGuard: a checkpoint is signed for a root that was told, and for nothing else.
 func TestGuard(t *testing.T) {
 	secret, _, err := note.GenerateKey(rand.Reader, "police.example/log/x")
 	if err != nil {
@@ -37,17 +37,9 @@ func TestGuard(t *testing.T) {
 		_, err := g.Sign(flog.Checkpoint{Origin: "police.example/log/x", Size: uint64(size), Hash: root}.Marshal())
 		return err
 	}
-	base := ranges.NewEmptyRange(0)
-	var batch [][]byte
-	for i := range 20 {
-		if i < 5 {
-			_ = base.Append(leaf(i), nil)
-		} else {
-			batch = append(batch, leaf(i))
-		}
+	for i := 4; i < 20; i++ {
+		g.allow(uint64(i+1), roots[i])
 	}
-	g.allow(5, roots[4])
-	g.handOver(base, batch)
 	for size := 1; size <= 20; size++ {
 		err := sign(size, roots[size-1])
 		if known := size >= 5; known != (err == nil) {
@@ -58,7 +50,7 @@ func TestGuard(t *testing.T) {
 		}
 	}
 	if sign(21, roots[0]) == nil {
-		t.Error("more than was handed over was signed")
+		t.Error("a size that was not told was signed")
 	}
 	g.published(12)
 	if sign(11, roots[10]) == nil || sign(12, roots[11]) != nil {

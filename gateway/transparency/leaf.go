@@ -1,6 +1,7 @@
 package transparency
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -42,7 +43,12 @@ func DecodeLeaf(b []byte) (audit.ChainEntry, error) {
 	return e, nil
 }
 
-func leafHash(leaf []byte) []byte { return rfc6962.DefaultHasher.HashLeaf(leaf) }
+func leafHash(leaf []byte) []byte {
+	var b [1 + leafSize]byte
+	b[0] = rfc6962.RFC6962LeafHashPrefix
+	sum := sha256.Sum256(append(b[:1], leaf...))
+	return sum[:]
+}
 
 // Origin is the name of the transparency log of a write-ahead log.
 func Origin(id audit.Identity) string {

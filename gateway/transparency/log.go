@@ -13,11 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	flog "github.com/transparency-dev/formats/log"
-	"github.com/transparency-dev/tessera"
-	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/entente-dev/entente/gateway/audit"
@@ -40,17 +39,12 @@ const DefaultMergeDelay = time.Minute
 
 const (
 	// interval is how often new entries are looked for. It keeps a checkpoint well within a second of an entry
-	// (BenchmarkCheckpointDelay); each integration costs some ten syncs of small files, which those who wait for the
-	// write-ahead log's own feel (BenchmarkIntegration).
+	// (BenchmarkCheckpointDelay).
 	interval = 400 * time.Millisecond
-	// glance is how often a checkpoint is looked for that is about to come.
-	glance = 50 * time.Millisecond
-	// checkpointInterval is the least that Tessera allows: one for each integration.
-	checkpointInterval = 100 * time.Millisecond
 	// batchSize is the most entries of one integration.
 	batchSize = 4096
-	// batchAge is when Tessera takes a batch that is not full. Entries are handed over together, so it need not wait.
-	batchAge = 10 * time.Millisecond
+	// settleInterval is how often the tree is made durable: what is written of it since is written again after a crash.
+	settleInterval = 10 * time.Second
 )
 
 // ErrMismatch is wrapped by errors that say that tree and chain do not belong together. Nothing is signed then.
@@ -65,13 +59,12 @@ type Log struct {
 	guard *guard
 	check note.Verifier // of key
 
-	reader   tessera.LogReader
-	add      tessera.AddFn
-	shutdown func(context.Context) error
-	ctx      context.Context // of Tessera's goroutines
-	cancel   context.CancelFunc
+	folder *os.File        // the tree's
+	ctx    context.Context // of what runs in the background
+	cancel context.CancelFunc
 
-	follow *follower // the integrating goroutine's own
+	left   Checkpoint // that was there at the start
+	follow *follower  // the integrating goroutine's own
 
 	stop chan struct{}
 	work chan struct{}
@@ -79,6 +72,8 @@ type Log struct {
 
 	mu         sync.Mutex
 	integrated uint64
+	root       []byte   // of the tree at that size
+	stale      []string // folders of partial tiles whose full ones are in the tree at that size
 	published  Checkpoint
 	marks      []mark // heads that no checkpoint covers yet, oldest first
 	lag        time.Duration
@@ -88,6 +83,10 @@ type Log struct {
 	cosigned   Checkpoint
 	witnessed  WitnessStatus
 	closed     bool
+
+	settling sync.Mutex
+	settled  uint64      // guarded by settling
+	doubt    atomic.Bool // what was written may be lost
 }
 
 // mark is when the log was first seen to have an entry.
@@ -148,6 +147,9 @@ func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	defer func() {
 		if err != nil {
 			l.cancel()
+			if l.folder != nil {
+				_ = l.folder.Close()
+			}
 		}
 	}()
 	if err := l.openTree(); err != nil {
@@ -159,6 +161,7 @@ func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	}
 	l.wg.Go(l.watch)
 	l.wg.Go(l.follow.run)
+	l.wg.Go(l.settleNowAndThen)
 	if l.o.Witnesses != nil {
 		l.wg.Go(l.witness)
 	}
@@ -204,32 +207,14 @@ func (l *Log) openKey(origin string) (out []Checkpoint, err error) {
 		}
 		out = append(out, c)
 		l.guard.published(c.Size)
-		if name == l.cosignedFile() {
+		switch name {
+		case filepath.Join(l.treeDir(), "checkpoint"):
+			l.left = c
+		case l.cosignedFile():
 			l.cosigned, l.witnessed.Cosigned = c, c.Size
 		}
 	}
 	return out, nil
-}
-
-// openTree starts Tessera. It panics where it cannot lock its files.
-func (l *Log) openTree() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("open the tree: %v", p)
-		}
-	}()
-	driver, err := posix.New(l.ctx, posix.Config{Path: l.treeDir()})
-	if err != nil {
-		return err
-	}
-	appender, shutdown, reader, err := tessera.NewAppender(l.ctx, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(l.guard).WithCheckpointInterval(checkpointInterval).WithCheckpointRepublishInterval(0).
-		WithBatching(batchSize, batchAge))
-	if err != nil {
-		return err
-	}
-	l.add, l.shutdown, l.reader = appender.Add, shutdown, reader
-	return nil
 }
 
 // ParseCheckpoint reads a checkpoint that v's key signed. Other signatures on it are kept and not judged.
@@ -264,12 +249,13 @@ func (l *Log) Close(ctx context.Context) error {
 		err = cmp.Or(l.ended, l.fault)
 		l.mu.Unlock()
 		if err == nil {
-			err = l.shutdown(ctx)
+			err = l.settle()
 		}
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	l.cancel()
+	_ = l.folder.Close()
 	if err != nil {
 		return fmt.Errorf("transparency: the last entries wait for the next start: %w", err)
 	}

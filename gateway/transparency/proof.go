@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 )
@@ -23,8 +25,10 @@ type Tree interface {
 
 // files is the tree in a log's folder, as anyone may read it who may read the files.
 func files(dir string) client.FileFetcher {
-	return client.FileFetcher{Root: filepath.Join(dir, "tlog", "tree")}
+	return fetcher(filepath.Join(dir, "tlog", "tree"))
 }
+
+func fetcher(dir string) client.FileFetcher { return client.FileFetcher{Root: dir} }
 
 // Inclusion is the proof (RFC 6962, section 2.1.1) that entry seq is in the tree of a size, and its leaf.
 func Inclusion(ctx context.Context, t Tree, seq, size uint64) (leaf []byte, hashes [][]byte, err error) {
@@ -72,6 +76,14 @@ func treeRoot(ctx context.Context, t Tree, size uint64) ([]byte, error) {
 	r, err := ranges.NewRange(0, size, hashes)
 	if err != nil {
 		return nil, fmt.Errorf("read the tree: %w", err)
+	}
+	return rootOf(r)
+}
+
+// rootOf is the root of a tree, also of an empty one.
+func rootOf(r *compact.Range) ([]byte, error) {
+	if r.End() == 0 {
+		return rfc6962.DefaultHasher.EmptyRoot(), nil
 	}
 	return r.GetRootHash(nil)
 }

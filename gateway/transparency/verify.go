@@ -3,14 +3,12 @@ package transparency
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/transparency-dev/tessera/api/layout"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/entente-dev/entente/gateway/audit"
@@ -77,7 +75,8 @@ func VerifyTree(ctx context.Context, dir string, progress func(done, total uint6
 		return f, err
 	}
 	defer chain.Close()
-	c := comparison{ctx: ctx, tree: f.Tree, size: f.Latest.Size}
+	c := comparison{ctx: ctx, tree: f.Tree}
+	c.full = func(n int) error { return c.compare(n, 0) }
 	err = chain.Next(f.Latest.Size, func(e audit.ChainEntry) error {
 		if e.Seq%1024 == 1 {
 			if progress != nil {
@@ -87,11 +86,12 @@ func VerifyTree(ctx context.Context, dir string, progress func(done, total uint6
 				return err
 			}
 		}
-		if err := c.leaf(EncodeLeaf(e)); err != nil {
+		leaf := EncodeLeaf(e)
+		if err := c.leaf(leaf, leafHash(leaf)); err != nil {
 			return err
 		}
 		if e.Seq == f.Cosigned.Size {
-			return c.root(f.Cosigned)
+			return c.compareRoot(f.Cosigned)
 		}
 		return nil
 	})
@@ -99,7 +99,7 @@ func VerifyTree(ctx context.Context, dir string, progress func(done, total uint6
 		err = c.rest()
 	}
 	if err == nil && f.Latest.Size > 0 {
-		err = c.root(f.Latest)
+		err = c.compareRoot(f.Latest)
 	}
 	if err == nil && f.Cosigned.Size > f.Latest.Size {
 		err = fmt.Errorf("%w: the cosigned checkpoint is of %d entries, the latest of %d", ErrMismatch, f.Cosigned.Size, f.Latest.Size)
@@ -109,45 +109,9 @@ func VerifyTree(ctx context.Context, dir string, progress func(done, total uint6
 
 // comparison makes the tiles of a tree from its leaves and compares them with those that are there.
 type comparison struct {
-	ctx    context.Context
-	tree   Tree
-	size   uint64
-	bundle []byte
-	levels []level
-}
-
-// level is the tile that is being filled at one level.
-type level struct {
-	index uint64
-	tile  []byte
-}
-
-func (c *comparison) leaf(leaf []byte) error {
-	c.bundle = binary.BigEndian.AppendUint16(c.bundle, uint16(len(leaf)))
-	c.bundle = append(c.bundle, leaf...)
-	return c.hash(0, leafHash(leaf))
-}
-
-// hash adds a hash at a level. A tile that is full is compared, and its root goes one level up.
-func (c *comparison) hash(n int, h []byte) error {
-	if n == len(c.levels) {
-		c.levels = append(c.levels, level{})
-	}
-	l := &c.levels[n]
-	l.tile = append(l.tile, h...)
-	if len(l.tile) < layout.TileWidth*len(h) {
-		return nil
-	}
-	if err := c.compare(n, 0); err != nil {
-		return err
-	}
-	root, err := subtreeRoot(l.tile)
-	if err != nil {
-		return err
-	}
-	l.index++
-	l.tile = l.tile[:0]
-	return c.hash(n+1, root)
+	tiles
+	ctx  context.Context
+	tree Tree
 }
 
 // compare compares the tile at a level, and at the lowest the entries under it.
@@ -170,15 +134,14 @@ func (c *comparison) compare(n int, partial uint8) error {
 	if err != nil {
 		return fmt.Errorf("%w: entries of tile %d: %w", ErrMismatch, l.index, err)
 	}
-	c.bundle = c.bundle[:0]
 	return nil
 }
 
 // rest compares the partial tiles.
 func (c *comparison) rest() error {
-	for n, l := range c.levels {
-		if len(l.tile) > 0 {
-			if err := c.compare(n, uint8(len(l.tile)/32)); err != nil {
+	for n := range c.levels {
+		if p := c.partial(n); p > 0 {
+			if err := c.compare(n, p); err != nil {
 				return err
 			}
 		}
@@ -186,22 +149,9 @@ func (c *comparison) rest() error {
 	return nil
 }
 
-// root compares the root of what came so far with a checkpoint's.
-func (c *comparison) root(want Checkpoint) error {
-	all := ranges.NewEmptyRange(0)
-	for n := len(c.levels) - 1; n >= 0; n-- {
-		for i := 0; i < len(c.levels[n].tile); i += 32 {
-			// A hash at level n stands for 256^n entries: appended in order, as a range of that many.
-			sub, err := ranges.NewRange(all.End(), all.End()+1<<(layout.TileHeight*n), [][]byte{c.levels[n].tile[i : i+32]})
-			if err != nil {
-				return err
-			}
-			if err := all.AppendRange(sub, nil); err != nil {
-				return err
-			}
-		}
-	}
-	root, err := all.GetRootHash(nil)
+// compareRoot compares the root of what came so far with a checkpoint's.
+func (c *comparison) compareRoot(want Checkpoint) error {
+	root, err := c.root()
 	if err != nil {
 		return err
 	}
@@ -209,14 +159,4 @@ func (c *comparison) root(want Checkpoint) error {
 		return fmt.Errorf("%w: the checkpoint of %d entries has another root than the chain", ErrMismatch, want.Size)
 	}
 	return nil
-}
-
-func subtreeRoot(tile []byte) ([]byte, error) {
-	r := ranges.NewEmptyRange(0)
-	for i := 0; i < len(tile); i += 32 {
-		if err := r.Append(tile[i:i+32:i+32], nil); err != nil {
-			return nil, err
-		}
-	}
-	return r.GetRootHash(nil)
 }
