@@ -10,6 +10,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/compile/profile"
+	"github.com/entente-dev/entente/controllers/openapi"
 )
 
 // gatherer collects from the cache what compile needs to know of one agreement.
@@ -19,6 +20,8 @@ type gatherer struct {
 	self      string
 	// profiles that were compiled before.
 	profiles *profile.Cache
+	// apis whose documents were read before.
+	apis *openapi.Cache
 }
 
 // agreement gathers all versions of the agreement, what their terms name, and this agency's decisions on them.
@@ -103,7 +106,7 @@ func (g *gatherer) empty() *compile.Index {
 		Profiles:   map[string]*v1alpha1.AgreementProfile{},
 		TaskForces: map[string]*v1alpha1.TaskForce{},
 
-		ProfileCache: g.profiles,
+		ProfileCache: g.profiles, APIs: g.apis.Operation,
 	}
 }
 

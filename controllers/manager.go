@@ -29,6 +29,7 @@ import (
 	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/exchange"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/openapi"
 	"github.com/entente-dev/entente/controllers/reconciliation"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/kube"
@@ -151,7 +152,7 @@ func orNone(address string) string {
 func assemble(m manager.Manager, o Options) error {
 	c := m.GetClient()
 	now := o.Now
-	gather := &gatherer{reader: c, namespace: o.Namespace, self: o.Agency, profiles: profile.NewCache()}
+	gather := &gatherer{reader: c, namespace: o.Namespace, self: o.Agency, profiles: profile.NewCache(), apis: openapi.NewCache()}
 	verify := &routeKeys{holder: o.Keys}
 	p := newPlans()
 	compileDoor := &doorbell{}

@@ -55,9 +55,12 @@ func (r *probes) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	want := v1alpha1.DatasetStatus{Columns: d.Status.Columns, ColumnsGeneration: d.Status.ColumnsGeneration}
 	again := probeEvery + rand.N(probeEvery/10)
 	o := observation{kind: v1alpha1.ConditionSourceReachable, status: metav1.ConditionUnknown, reason: v1alpha1.ReasonPending}
-	if d.Spec.Source.PostgreSQL == nil {
+	switch {
+	case d.Spec.Source.SQLite != nil:
 		o.message, again = "only the gateway sees the file of an SQLite source: its columns are not checked here", 0
-	} else {
+	case d.Spec.Source.PostgreSQL == nil:
+		o.message, again = "only the gateway, which has its secret, asks an HTTP service", 0
+	default:
 		asked, cancel := context.WithTimeout(ctx, probeTimeout)
 		columns, err := r.catalogue.Columns(asked, d)
 		cancel()

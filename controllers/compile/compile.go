@@ -41,6 +41,8 @@ type compiler struct {
 	profiles map[string]*framework
 	// taskForces of this compilation by object name.
 	taskForces map[string]*taskForce
+	// apis of this compilation by dataset.
+	apis map[string]apiFound
 	// datasets of the local agency in the order of their names.
 	datasets []*v1alpha1.Dataset
 }
@@ -53,6 +55,7 @@ func newCompiler(index *Index, now time.Time) *compiler {
 		schemas:  map[string]*schema{},
 		peers:    map[string]error{},
 		profiles: map[string]*framework{},
+		apis:     map[string]apiFound{},
 
 		taskForces: map[string]*taskForce{},
 	}

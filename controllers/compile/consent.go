@@ -21,6 +21,9 @@ func consentRuleFits(d *v1alpha1.Dataset, s *schema) string {
 	if d.Spec.SubjectKey == "" {
 		return "consent: set subjectKey: it says whose consent a row is"
 	}
+	if !s.has(d.Spec.SubjectKey) {
+		return fmt.Sprintf("subjectKey: schema %q has no field %q", s.object.Name, d.Spec.SubjectKey)
+	}
 	typed := func(member, field string, types ...v1alpha1.FieldType) string {
 		if field == "" {
 			return ""
@@ -49,7 +52,7 @@ func consentRuleFits(d *v1alpha1.Dataset, s *schema) string {
 	if _, err := enforce.ConsentCondition(routeConsent(d, s), "entente:any", "any", time.Unix(0, 0)); err != nil {
 		return fmt.Sprintf("consent: %v", err)
 	}
-	if field := unmapped(d, consentFields(d, s)); field != "" {
+	if field := unmapped(d, consentFields(d, s)); field != "" && d.Spec.Source.ConsentService == nil {
 		return fmt.Sprintf("consent: field %q is not mapped to a column: add it to fields", field)
 	}
 	return ""
@@ -74,6 +77,11 @@ func consentFields(d *v1alpha1.Dataset, s *schema) []string {
 // routeConsent is how the gateway asks for consents: the columns that it reads, and no others.
 func routeConsent(d *v1alpha1.Dataset, s *schema) *route.Consent {
 	k := d.Spec.Consent
+	if svc := d.Spec.Source.ConsentService; svc != nil {
+		return &route.Consent{Service: &route.ConsentService{
+			Name: d.Name, URL: svc.URL, HTTPAccess: access(svc.Authentication, svc.CABundle, cmp.Or(svc.TimeoutSeconds, defaultConsentTimeout)), MaxAgeSeconds: svc.MaxAgeSeconds,
+		}}
+	}
 	out := &route.Consent{
 		Relation: d.Spec.Relation, Subject: d.Spec.SubjectKey, Columns: map[string]string{},
 		Rule: k.Rule, Purpose: k.Purpose, Recipient: k.Recipient, NotBefore: k.NotBefore, NotAfter: k.NotAfter,
@@ -160,6 +168,10 @@ func (c *compiler) joins(cl *clause, records, consents *v1alpha1.Dataset) string
 		return fmt.Sprintf("Dataset %q does not say whom a record is about: set its subjectKey", records.Name)
 	case typeOf(cl.schema, a) != typeOf(s, b):
 		return fmt.Sprintf("the subject keys of Dataset %q (%s) and of Dataset %q (%s) are of different types", records.Name, a, consents.Name, b)
+	case consents.Spec.Source.ConsentService != nil:
+		return ""
+	case records.Spec.Source.HTTP != nil:
+		return fmt.Sprintf("Dataset %q is an HTTP API, which is not joined with the consents in Dataset %q: bind that to a consent service (source.consentService)", records.Name, consents.Name)
 	case !sameSystem(&records.Spec.Source, &consents.Spec.Source):
 		return fmt.Sprintf("Dataset %q is in another system than the consents in Dataset %q: they are joined in one database (same host, database and vaultConnection, or same file)", records.Name, consents.Name)
 	case records.Spec.Relation == consents.Spec.Relation:

@@ -79,7 +79,7 @@ func (c *compiler) planClause(plan map[string]*Credential, id string, v *version
 // planConsents lets a role read the consents that a clause holds its rows against: the columns that decide, and no others.
 func (c *compiler) planConsents(role *SourceCredential, cl *clause) {
 	d, s := c.consentOf(cl)
-	if d == nil {
+	if d == nil || d.Spec.Source.ConsentService != nil {
 		return
 	}
 	var columns []string

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -41,11 +42,15 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 	if !isName(s.Schema.Name, 40) || s.Schema.Version < 1 {
 		f.add("schema", "name or version missing")
 	}
-	checkSource(&f, &s.Source)
-	if !relationForm.MatchString(s.Relation) {
+	checkSource(&f, s)
+	isDatabase := s.Source.HTTP == nil && s.Source.ConsentService == nil
+	switch {
+	case isDatabase && !relationForm.MatchString(s.Relation):
 		f.add("relation", "%q is not NAME or SCHEMA.NAME", s.Relation)
+	case !isDatabase && s.Relation != "":
+		f.add("relation", "the source is no database, and has none")
 	}
-	if n := len(s.Fields); n < 1 || n > maxFields {
+	if n := len(s.Fields); (n < 1 || n > maxFields) && s.Source.ConsentService == nil {
 		f.add("fields", "%d fields; 1 to %d are possible", n, maxFields)
 	}
 	seen := map[string]bool{}
@@ -54,8 +59,13 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 		if len(m.Field) > 63 || !fieldForm.MatchString(m.Field) {
 			f.add(path+".field", "%q is not the name of a field", m.Field)
 		}
-		if !columnForm.MatchString(m.Column) {
+		switch {
+		case isDatabase && m.Pointer != "":
+			f.add(path+".pointer", "members of answers are mapped for HTTP sources only")
+		case isDatabase && !columnForm.MatchString(m.Column):
 			f.add(path+".column", "%q is not the name of a column", m.Column)
+		case !isDatabase && (m.Column != "" || !pointerFits(m.Pointer)):
+			f.add(path+".pointer", "%q is not the JSON Pointer of a member; there are no columns", m.Pointer)
 		}
 		if seen[m.Field] {
 			f.add(path+".field", "%q is mapped twice", m.Field)
@@ -65,14 +75,27 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 	return f
 }
 
-func checkSource(f *faults, s *v1alpha1.DatasetSource) {
+func checkSource(f *faults, spec *v1alpha1.DatasetSpec) {
+	s := &spec.Source
+	given := 0
+	for _, is := range []bool{s.PostgreSQL != nil, s.SQLite != nil, s.HTTP != nil, s.ConsentService != nil} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		f.add("source", "exactly one of postgresql, sqlite, http and consentService is given")
+		return
+	}
 	switch pg := s.PostgreSQL; {
-	case (pg == nil) == (s.SQLite == nil):
-		f.add("source", "exactly one of postgresql and sqlite is given")
-	case pg == nil:
+	case s.SQLite != nil:
 		if s.SQLite.Path == "" {
 			f.add("source.sqlite.path", "missing")
 		}
+	case s.HTTP != nil:
+		checkHTTP(f, s.HTTP)
+	case s.ConsentService != nil:
+		checkConsentService(f, spec)
 	default:
 		if pg.Host == "" || pg.Database == "" {
 			f.add("source.postgresql", "host or database missing")
@@ -112,6 +135,14 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 	if problem := consentRuleFits(d, s); problem != "" {
 		return v1alpha1.ReasonInvalid, problem + ": correct the dataset", true
 	}
+	if d.Spec.Source.HTTP != nil {
+		if _, problem := c.api(d, s); problem != "" {
+			return v1alpha1.ReasonInvalid, problem + ": correct the dataset or its document", true
+		}
+	}
+	if d.Spec.Source.ConsentService != nil {
+		return "", "", false
+	}
 	uses := slices.Concat(d.Spec.Selectors...)
 	if d.Spec.SubjectKey != "" {
 		uses = append(uses, d.Spec.SubjectKey)
@@ -125,11 +156,11 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 	return "", "", false
 }
 
-// columnOf is the column that a field is mapped to; empty: none.
+// columnOf is the column, or the member of an answer, that a field is mapped to; empty: none.
 func columnOf(d *v1alpha1.Dataset, field string) string {
 	for _, m := range d.Spec.Fields {
 		if m.Field == field {
-			return m.Column
+			return cmp.Or(m.Column, m.Pointer)
 		}
 	}
 	return ""

@@ -30,6 +30,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/openapi"
 	"github.com/entente-dev/entente/controllers/signature"
 )
 
@@ -247,7 +248,7 @@ func (f *fixture) index(now time.Time) *Index {
 	ix := &Index{
 		Self: f.Self, Agencies: f.agencies, Schemas: f.schemas, Datasets: f.datasets,
 		Agreements: map[string][]*v1alpha1.SharingAgreement{}, Decisions: map[string][]*v1alpha1.AgreementDecision{},
-		Profiles: f.profiles, ProfileCache: profiles, TaskForces: f.taskForces,
+		Profiles: f.profiles, ProfileCache: profiles, TaskForces: f.taskForces, APIs: apis.Operation,
 	}
 	for _, a := range f.agreements {
 		if existsAt(a, now) {
@@ -350,6 +351,9 @@ func sign(agency, key, digest string, now time.Time) string {
 
 // profiles are compiled once for all tests.
 var profiles = profile.NewCache()
+
+// apis are read once for all tests.
+var apis = openapi.NewCache()
 
 var bundles sync.Map
 

@@ -130,7 +130,7 @@ func DatasetConditions(index *Index, d *v1alpha1.Dataset, prior []metav1.Conditi
 		accepted = verdict{false, reason, message}
 	}
 	resolved := verdict{true, v1alpha1.ReasonResolved, "its schema is known and its fields fit"}
-	if !columnsObserved(d) {
+	if d.Spec.Source.HTTP == nil && d.Spec.Source.ConsentService == nil && !columnsObserved(d) {
 		resolved.message += "; its columns were not read yet, so they are not checked"
 	}
 	if reason, message, failed := c.datasetResolved(d); failed {

@@ -27,6 +27,7 @@ var resolution = []check{
 	datasetsKnown,
 	fieldsMapped,
 	columnsKnown,
+	apisTakeRowFilters,
 	consentsKnown,
 	routeFits,
 }
@@ -112,7 +113,8 @@ func (cl *clause) countsPersons() bool {
 func (c *compiler) offering(cl *v1alpha1.Clause) []*v1alpha1.Dataset {
 	var out []*v1alpha1.Dataset
 	for _, d := range c.datasets {
-		if d.Spec.Schema.Name == cl.Schema.Name && d.Spec.Schema.Version == cl.Schema.Version && (cl.Dataset == "" || cl.Dataset == d.Name) {
+		if d.Spec.Schema.Name == cl.Schema.Name && d.Spec.Schema.Version == cl.Schema.Version && (cl.Dataset == "" || cl.Dataset == d.Name) &&
+			d.Spec.Source.ConsentService == nil {
 			out = append(out, d)
 		}
 	}

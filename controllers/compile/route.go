@@ -255,6 +255,9 @@ func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Datase
 			TrigramSchema: pg.TrigramSchema,
 		}
 	}
+	if d.Spec.Source.HTTP != nil {
+		out.HTTP, _ = c.api(d, cl.schema) // a problem is ResolvedRefs' to tell
+	}
 	if lite := d.Spec.Source.SQLite; lite != nil {
 		out.SQLite = &route.SQLite{Path: lite.Path}
 	}

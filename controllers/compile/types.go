@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/controllers/compile/apidoc"
 	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -32,6 +33,8 @@ type Index struct {
 	Profiles map[string]*v1alpha1.AgreementProfile
 	// TaskForces by object name, <name>.v<version>.
 	TaskForces map[string]*v1alpha1.TaskForce
+	// APIs reads the OpenAPI documents of HTTP sources; nil: datasets with such sources do not resolve.
+	APIs apidoc.Reader `json:"-"`
 	// ProfileCache remembers compiled profiles from one call to the next; nil: nothing is remembered.
 	ProfileCache *profile.Cache
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/compile/profile"
+	"github.com/entente-dev/entente/controllers/openapi"
 )
 
 // Rules of findings that no condition has.
@@ -152,7 +153,7 @@ func index(all []resource, profiles []*v1alpha1.AgreementProfile) *compile.Index
 	x := &compile.Index{
 		Agencies: map[string]*v1alpha1.Agency{}, Schemas: map[string]*v1alpha1.ExchangeSchema{}, Datasets: map[string]*v1alpha1.Dataset{},
 		TaskForces: map[string]*v1alpha1.TaskForce{},
-		Profiles:   map[string]*v1alpha1.AgreementProfile{}, ProfileCache: profile.NewCache(),
+		Profiles:   map[string]*v1alpha1.AgreementProfile{}, ProfileCache: profile.NewCache(), APIs: openapi.Read,
 		Agreements: map[string][]*v1alpha1.SharingAgreement{},
 	}
 	for _, p := range profiles {

@@ -14,6 +14,7 @@ import (
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/compile/profile"
 	"github.com/entente-dev/entente/controllers/keys"
+	"github.com/entente-dev/entente/controllers/openapi"
 	"github.com/entente-dev/entente/controllers/signature"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -34,6 +35,8 @@ type engine struct {
 	columns columns
 	// profiles that were compiled before.
 	profiles *profile.Cache
+	// apis whose documents were read before.
+	apis *openapi.Cache
 	// serve hands a verified route to the gateway; gathered hears what each step knows, for the exchange.
 	serve    func(*route.Route) error
 	gathered func(*compile.Index)
@@ -50,7 +53,7 @@ type engine struct {
 func newEngine(configDir string, s *state, self string, keys keyHolder, log *slog.Logger) *engine {
 	e := &engine{
 		folder: newFolder(configDir), state: s, self: self, keys: keys, log: log, now: time.Now,
-		columns: columns{}, profiles: profile.NewCache(), served: map[string]int64{}, conditions: map[string][]metav1.Condition{},
+		columns: columns{}, profiles: profile.NewCache(), apis: openapi.NewCache(), served: map[string]int64{}, conditions: map[string][]metav1.Condition{},
 	}
 	for name, a := range s.agreements {
 		e.conditions["SharingAgreement/"+name] = a.Status.Conditions

@@ -71,7 +71,7 @@ func (e *engine) gather(ctx context.Context, c *contents) (*compile.Index, error
 		Profiles:   map[string]*v1alpha1.AgreementProfile{},
 		TaskForces: map[string]*v1alpha1.TaskForce{},
 
-		ProfileCache: e.profiles,
+		ProfileCache: e.profiles, APIs: e.apis.Operation,
 	}
 	for _, d := range c.documents {
 		switch o := d.object.(type) {
