@@ -212,7 +212,16 @@ func (r *agreements) ofAgency(ctx context.Context, o client.Object) []reconcile.
 }
 
 func (r *agreements) ofSchema(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.naming(ctx, schemaRef(o.GetName()))
+	out := r.naming(ctx, schemaRef(o.GetName()))
+	// Terms do not name the schema of consents: their dataset does.
+	var datasets v1alpha1.DatasetList
+	if err := r.gather.list(ctx, &datasets, datasetBySchema, o.GetName(), client.UnsafeDisableDeepCopy); err != nil {
+		panic(err) // as in naming
+	}
+	for i := range datasets.Items {
+		out = append(out, r.naming(ctx, datasetRef(datasets.Items[i].Name))...)
+	}
+	return out
 }
 
 func (r *agreements) ofProfile(ctx context.Context, o client.Object) []reconcile.Request {

@@ -83,16 +83,45 @@ func (g *gatherer) terms(ctx context.Context, x *compile.Index, t *v1alpha1.Agre
 		if err := g.datasets(ctx, x, name); err != nil {
 			return err
 		}
-		if c.Dataset != "" && x.Datasets[c.Dataset] == nil {
-			d := &v1alpha1.Dataset{}
-			if found, err := g.get(ctx, c.Dataset, d); err != nil {
-				return err
-			} else if found {
-				x.Datasets[c.Dataset] = d
-			}
+		if err := g.dataset(ctx, x, c.Dataset); err != nil {
+			return err
+		}
+		if err := g.consents(ctx, x, c); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// consents gathers the dataset that records the consents which a clause asks for, with its schema.
+func (g *gatherer) consents(ctx context.Context, x *compile.Index, c *v1alpha1.Clause) error {
+	if c.Conditions == nil || c.Conditions.Consent == nil {
+		return nil
+	}
+	if err := g.dataset(ctx, x, c.Conditions.Consent.Dataset); err != nil {
+		return err
+	}
+	d := x.Datasets[c.Conditions.Consent.Dataset]
+	if d == nil {
+		return nil
+	}
+	if name := schemaName(d.Spec.Schema); x.Schemas[name] == nil {
+		return g.schema(ctx, x, name)
+	}
+	return nil
+}
+
+// dataset gathers the dataset of that name, if there is one.
+func (g *gatherer) dataset(ctx context.Context, x *compile.Index, name string) error {
+	if name == "" || x.Datasets[name] != nil {
+		return nil
+	}
+	d := &v1alpha1.Dataset{}
+	found, err := g.get(ctx, name, d)
+	if found {
+		x.Datasets[name] = d
+	}
+	return err
 }
 
 func (g *gatherer) empty() *compile.Index {

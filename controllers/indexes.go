@@ -90,6 +90,9 @@ func references(t *v1alpha1.AgreementTerms) []string {
 		if c.Dataset != "" {
 			out = append(out, datasetRef(c.Dataset))
 		}
+		if c.Conditions != nil && c.Conditions.Consent != nil {
+			out = append(out, datasetRef(c.Conditions.Consent.Dataset))
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

@@ -485,6 +485,37 @@ func TestUnknownMembers(t *testing.T) {
 	})
 }
 
+// Terms name the consents' dataset, and that its schema: whichever comes last, the agreement hears of it.
+func TestConsentResolves(t *testing.T) {
+	s := newScene(t, "consent")
+	s.describe(t)
+	s.apply(t, s.agreementYAML(t, 1, "        conditions: {consent: {dataset: consents}}\n"))
+	s.condition(t, agreement, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonUnknownDataset)
+	s.apply(t, `
+apiVersion: entente.dev/v1alpha1
+kind: Dataset
+metadata: {name: consents}
+spec:
+  schema: {name: consent, version: 1}
+  source:
+    consentService: {url: "https://consent.example.gov/v1/check"}
+  subjectKey: person
+  consent: {}
+`)
+	s.condition(t, agreement, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonUnknownSchema)
+	s.apply(t, `
+apiVersion: entente.dev/v1alpha1
+kind: ExchangeSchema
+metadata: {name: consent.v1}
+spec:
+  name: consent
+  version: 1
+  fields:
+  - {name: person, type: string}
+`)
+	s.condition(t, agreement, v1alpha1.ConditionResolvedRefs, metav1.ConditionTrue, v1alpha1.ReasonResolved)
+}
+
 // The catalogue is read, and a mapping to a column that is not there is named on the dataset and on the agreement.
 func TestUnknownColumn(t *testing.T) {
 	s := newScene(t, "columns")
