@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -489,6 +490,10 @@ func TestUnknownMembers(t *testing.T) {
 func TestConsentResolves(t *testing.T) {
 	s := newScene(t, "consent")
 	s.describe(t)
+	people := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: s.agency.Name}}
+	if err := s.Patch(t.Context(), people, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"subjectKey":"number"}}`))); err != nil {
+		t.Fatal(err)
+	}
 	s.apply(t, s.agreementYAML(t, 1, "        conditions: {consent: {dataset: consents}}\n"))
 	s.condition(t, agreement, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonUnknownDataset)
 	s.apply(t, `
