@@ -256,6 +256,7 @@ type Dataset struct {
 
 	PostgreSQL *PostgreSQL `json:"postgresql,omitempty"`
 	SQLite     *SQLite     `json:"sqlite,omitempty"`
+	Trino      *Trino      `json:"trino,omitempty"`
 	// HTTP API: Columns are then JSON Pointers into its items, and there is no Relation.
 	HTTP *HTTP `json:"http,omitempty"`
 }
@@ -290,6 +291,19 @@ type PostgreSQL struct {
 	Role string `json:"role"`
 	// TrigramSchema is the schema of the extension pg_trgm; empty: similarity is not to be had.
 	TrigramSchema string `json:"trigramSchema,omitempty"`
+}
+
+// Trino is a catalog of a Trino cluster. The dataset's relation has its schema.
+type Trino struct {
+	Host    string `json:"host"`
+	Port    int32  `json:"port"`
+	Catalog string `json:"catalog"`
+	// User that the gateway's login asks to be; empty: itself.
+	User string `json:"user,omitempty"`
+	// Role of the catalog; empty: whatever the user has.
+	Role string `json:"role,omitempty"`
+
+	HTTPAccess
 }
 
 // Has says whether the source has a function of filters that not every source has.

@@ -11,7 +11,7 @@ import (
 // Mux is the Source of all datasets: it hands each query to the source of its dataset's kind. A nil source means that this
 // gateway does not read that kind.
 type Mux struct {
-	PostgreSQL, SQLite, HTTP Source
+	PostgreSQL, SQLite, HTTP, Trino Source
 }
 
 var _ Source = Mux{}
@@ -25,7 +25,7 @@ func (m Mux) of(q Query) (Source, error) {
 	for _, s := range []struct {
 		bound  bool
 		source Source
-	}{{q.Dataset.PostgreSQL != nil, m.PostgreSQL}, {q.Dataset.SQLite != nil, m.SQLite}, {q.Dataset.HTTP != nil, m.HTTP}} {
+	}{{q.Dataset.PostgreSQL != nil, m.PostgreSQL}, {q.Dataset.SQLite != nil, m.SQLite}, {q.Dataset.HTTP != nil, m.HTTP}, {q.Dataset.Trino != nil, m.Trino}} {
 		if s.bound {
 			found = append(found, s.source)
 		}
@@ -71,7 +71,7 @@ func (m Mux) Exists(ctx context.Context, q Query) (bool, error) {
 
 // Revoke revokes in every source: an agreement may have datasets of several kinds.
 func (m Mux) Revoke(agreement string) {
-	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP} {
+	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP, m.Trino} {
 		if s != nil {
 			s.Revoke(agreement)
 		}
@@ -81,7 +81,7 @@ func (m Mux) Revoke(agreement string) {
 // Close closes every source.
 func (m Mux) Close() error {
 	var errs []error
-	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP} {
+	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP, m.Trino} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

@@ -26,8 +26,11 @@ type Request struct {
 	// URL with https.
 	URL    string
 	Method string
-	// Body is JSON; nil: none.
+	// Body is JSON, or plain text; nil: none.
 	Body []byte
+	Text bool
+	// Header has more members of the header; none is a secret.
+	Header map[string]string
 	// MaxBytes of the answer.
 	MaxBytes int64
 	// EmptyOnNotFound: 404 is an answer without records and no error.
@@ -94,6 +97,9 @@ func newClient(access route.HTTPAccess, secret Secret) (*client, error) {
 // errCut is the cause of requests that end because their agreement did.
 var errCut = errors.New("its connections were closed, because the agreement ended or this gateway stops")
 
+// ErrBusy: the service answers with 502, 503 or 504, and may be asked again.
+var ErrBusy = errors.New("it cannot answer now")
+
 // errUnauthorized: the service does not take the secret.
 var errUnauthorized = errors.New("it does not take this gateway's secret")
 
@@ -115,6 +121,12 @@ func (c *client) do(ctx context.Context, r Request) (*Answer, error) {
 	req.Header.Set("User-Agent", "entente")
 	if r.Body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		if r.Text {
+			req.Header.Set("Content-Type", "text/plain; charset=utf-8")
+		}
+	}
+	for name, value := range r.Header {
+		req.Header.Set(name, value)
 	}
 	switch {
 	case c.secret.token != "":
@@ -129,12 +141,16 @@ func (c *client) do(ctx context.Context, r Request) (*Answer, error) {
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusOK:
+	case r.Method == http.MethodDelete && resp.StatusCode == http.StatusNoContent:
+		return &Answer{}, nil
 	case resp.StatusCode == http.StatusNotFound && r.EmptyOnNotFound:
 		return &Answer{NotFound: true}, nil
 	case resp.StatusCode == http.StatusUnauthorized:
 		return nil, unavailable(errUnauthorized)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, fmt.Errorf("it answers with a redirect (status %d), which is not followed", resp.StatusCode)
+	case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout:
+		return nil, unavailable(fmt.Errorf("%w: status %d", ErrBusy, resp.StatusCode))
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusForbidden:
 		return nil, unavailable(fmt.Errorf("it answers with status %d", resp.StatusCode))
 	default:
