@@ -318,6 +318,7 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 	var bad *errAnswer
 	var gone *sendError
 	var logged *errLog
+	var open *peer.OpenError
 	switch {
 	case err == nil:
 		return a.fromSource(s)
@@ -337,6 +338,12 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 		return set(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "the user went away")
 	case timedOut || status.Code(err) == codes.DeadlineExceeded:
 		return set(gatewayv1.Outcome_OUTCOME_TIMEOUT, ReasonDeadline, "the source did not answer in time: narrow the filter, or allow more time")
+	case errors.As(err, &open):
+		again := "that is being tried now"
+		if open.Until.After(a.q.core.Now()) {
+			again = "it is tried again at " + open.Until.UTC().Format("15:04:05") + " UTC"
+		}
+		return set(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonCircuitOpen, "the source's gateway did not answer the last times and is not asked for now: "+again)
 	case errors.Is(err, peer.ErrCredential):
 		a.q.core.Logger.Warn("no agreement credential", "agency", a.ch.agency, "agreement", a.ch.agreement, "error", err)
 		if c := status.Code(err); c == codes.PermissionDenied || c == codes.NotFound {

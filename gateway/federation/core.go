@@ -109,6 +109,8 @@ const (
 	ReasonAuditLog = "AuditLog"
 	// ReasonUnreachable: the source's gateway cannot be reached, or the connection broke.
 	ReasonUnreachable = "Unreachable"
+	// ReasonCircuitOpen: the source's gateway did not answer the last times, and is not asked for a while.
+	ReasonCircuitOpen = "CircuitOpen"
 	// ReasonCredential: the source's exchange issued no agreement credential.
 	ReasonCredential = "Credential"
 	// ReasonDeadline: the source did not answer in time.

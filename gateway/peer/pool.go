@@ -52,6 +52,8 @@ type Pool struct {
 	mu     sync.Mutex // guards all below, and every field of a link but its connection
 	links  map[key]*link
 	closed bool
+
+	circuits circuits
 }
 
 type key struct{ trustDomain, agreement string }
@@ -83,16 +85,23 @@ func NewPool(self route.Party, issuer Issuer, trace *tracing.Tracer) *Pool {
 }
 
 // Retrieve sends one request to the source under the agreement and calls each for every frame of the answer. Errors are
-// gRPC statuses of the call, or wrap ErrCredential or ErrBusy, or are what each returned.
-func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string, req *gatewayv1.RetrieveRequest, each func(*gatewayv1.RetrieveResponse) error) error {
+// gRPC statuses of the call, or wrap ErrCredential or ErrBusy, or are an *OpenError, or what each returned.
+func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string, req *gatewayv1.RetrieveRequest, each func(*gatewayv1.RetrieveResponse) error) (err error) {
 	l, err := p.acquire(ctx, source, agreement)
 	if err != nil {
 		return err
 	}
 	defer p.release(l)
-	ctx, cancel := context.WithCancel(ctx)
+	// After the credential: that a source's exchange issues none any more is not hidden by a gateway that does not answer.
+	line := source.TrustDomain + " " + source.Gateway
+	if err := p.circuits.admit(line, time.Now()); err != nil {
+		return err
+	}
+	began, heard := time.Now(), false
+	defer func() { p.circuits.learn(line, endingOf(ctx, err, heard, time.Since(began)), time.Now()) }()
+	asking, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream when each fails
-	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(p.trace.ToCall(ctx), req)
+	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(p.trace.ToCall(asking), req)
 	if err != nil {
 		p.suspect(source, agreement, err)
 		return err
@@ -106,6 +115,7 @@ func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string
 			p.suspect(source, agreement, err)
 			return err
 		}
+		heard = true
 		if err := each(frame); err != nil {
 			return err
 		}
@@ -358,7 +368,7 @@ func (p *Pool) forget(k key, l *link) {
 	delete(p.links, k)
 }
 
-// dial makes a connection that opens on its first call. The name is resolved at each attempt, by the system.
+// dial makes a connection that opens on its first call, to the replicas that the name stands for.
 func dial(source route.Peer, certificate *tls.Certificate) (*grpc.ClientConn, error) {
 	bundle, err := identity.Bundle(source.TrustDomain, source.TrustBundle)
 	if err != nil {
@@ -366,9 +376,10 @@ func dial(source route.Peer, certificate *tls.Certificate) (*grpc.ClientConn, er
 	}
 	config := identity.ClientConfig(identity.GatewayID(source.TrustDomain), bundle,
 		func(context.Context) (*tls.Certificate, error) { return certificate, nil })
-	return grpc.NewClient("passthrough:///"+source.Gateway,
+	return grpc.NewClient("dns:///"+source.Gateway,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableServiceConfig(), // that the name service might give
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"`+balancerName+`":{}}]}`),
 		grpc.WithIdleTimeout(idleTransport),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
