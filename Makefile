@@ -85,6 +85,10 @@ generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 verify: ## Check formatting, vet, staticcheck, generated code
 	hack/verify.sh
 
+.PHONY: docs
+docs: ## Make a site of docs/ into dist/docs, and fail when a link leads nowhere
+	go run ./hack/docs --out dist/docs
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (default 30s)
 	hack/fuzz.sh $(or $(FUZZTIME),30s)

@@ -52,14 +52,20 @@ func dashboards(t *testing.T) map[string][]panel {
 	return out
 }
 
-// TestDashboardsHaveData: every expression of every panel, and every metric of every alert, on the metrics of real operators and
-// gateways with real traffic, in a real Prometheus.
-func TestDashboardsHaveData(t *testing.T) {
+// TestObserved looks at three real agencies, as those do who watch over them.
+func TestObserved(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real servers: run without -short")
 	}
 	needHelm(t)
 	s := startStack(t)
+	t.Run("dashboards", func(t *testing.T) { checkDashboards(t, s) })
+	t.Run("GitOps", func(t *testing.T) { checkGitOps(t, s) })
+}
+
+// checkDashboards: every expression of every panel, and every metric of every alert, on the metrics of real operators and gateways with
+// real traffic, in a real Prometheus.
+func checkDashboards(t *testing.T, s *stack.Stack) {
 	police := s.Agency(stack.Police)
 	overseer := witnessed(t, s, police)
 	// An operator compares clocks when it calls its peers: at its start, if there are agreements, and then every ten minutes.

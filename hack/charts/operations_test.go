@@ -43,43 +43,6 @@ func TestEveryAlertHasAPage(t *testing.T) {
 	}
 }
 
-// Links between the pages of docs lead somewhere.
-func TestDocsLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#: ]+)(#[^)]*)?\)`)
-	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "*.md"} {
-		files, err := filepath.Glob(filepath.Join(root(t), pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			for _, m := range link.FindAllStringSubmatch(read(t, f), -1) {
-				target := filepath.Join(filepath.Dir(f), m[1])
-				if matches, err := filepath.Glob(target); err != nil || len(matches) == 0 {
-					t.Errorf("%s: there is no %s", f, m[1])
-					continue
-				}
-				if m[2] == "" || filepath.Ext(target) != ".md" {
-					continue
-				}
-				anchors := map[string]bool{}
-				for _, h := range heading.FindAllStringSubmatch(read(t, target), -1) {
-					anchors["#"+anchor(h[1])] = true
-				}
-				if !anchors[m[2]] {
-					t.Errorf("%s: %s has no heading %s", f, m[1], m[2])
-				}
-			}
-		}
-	}
-}
-
-// anchor of a heading, as Git hosts make it.
-func anchor(heading string) string {
-	keep := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	return strings.ReplaceAll(strings.ToLower(keep.ReplaceAllString(heading, "")), " ", "-")
-}
-
 // What docs/operations/backup.md says of agreements, word by word: everything that people wrote but decisions comes back, as it was.
 func TestBackupPage(t *testing.T) {
 	if _, err := exec.LookPath("jq"); err != nil {
