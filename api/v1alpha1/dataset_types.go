@@ -45,8 +45,16 @@ type DatasetSpec struct {
 	// +optional
 	Relation string `json:"relation,omitempty"`
 
-	// Fields map the schema's fields to columns, or to members of the answers of an HTTP API. A field that is not mapped is not
-	// offered. A consent service has none.
+	// Columns declare the types of columns that expressions read, and of those that codes or a format translate and that are no
+	// text. A column that is read as it stands needs none.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Columns []SourceColumn `json:"columns,omitempty"`
+
+	// Fields map the schema's fields to columns, to what is computed of them, or to members of the answers of an HTTP API. A field
+	// that is not mapped is not offered. A consent service has none.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=map
 	// +listMapKey=field
@@ -58,7 +66,7 @@ type DatasetSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinItems=1
 	// +kubebuilder:validation:items:MaxItems=16
-	// +kubebuilder:validation:items:items:MaxLength=63
+	// +kubebuilder:validation:items:items:MaxLength=127
 	// +optional
 	Selectors [][]string `json:"selectors,omitempty"`
 
@@ -187,11 +195,91 @@ type SQLiteSource struct {
 	Path string `json:"path"`
 }
 
-// FieldMapping maps a field of the schema to a column of the relation, or to a member of the items that an HTTP API answers with.
+// SourceColumn is a column of the relation with the type that its values have there.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
+type SourceColumn struct {
+	// Name of the column.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
+	Name string `json:"name"`
+	// Type of its values: string, int, decimal, bool, date or timestamp.
+	// +kubebuilder:validation:Enum=string;int;decimal;bool;date;timestamp
+	Type string `json:"type"`
+}
+
+// FieldMapping says where the values of a field of the schema come from: a column, an expression over columns, a member of the items
+// that an HTTP API answers with or, for a record, its members.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="[has(self.column), has(self.expression), has(self.members), has(self.pointer)].exists_one(x, x)",message="exactly one of column, expression, members and pointer is given"
+// +kubebuilder:validation:XValidation:rule="!has(self.members) || !(has(self.codes) || has(self.format) || has(self.delimiter) || has(self.unknownCode))",message="codes, format, delimiter and unknownCode stand with each of the members"
 type FieldMapping struct {
 	// Field of the exchange schema.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
+	Field string `json:"field"`
+
+	// Column of the relation. A repeated field is in an array (PostgreSQL) or in JSON text (SQLite), a record that is one column in
+	// JSON.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
+	// +optional
+	Column string `json:"column,omitempty"`
+
+	// Pointer is the JSON Pointer (RFC 6901) of the member of an item: /employer/ein. HTTP sources only.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +optional
+	Pointer string `json:"pointer,omitempty"`
+
+	// Expression computes the value of columns: wage_cents / 100. docs/datasets.md has the language.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1000
+	// +optional
+	Expression string `json:"expression,omitempty"`
+
+	// Codes translate the values of the source to codes of the schema, or to true and false.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=value
+	// +optional
+	Codes []CodeTranslation `json:"codes,omitempty"`
+
+	// Format of dates that the source keeps as text, of YYYY, MM and DD: DD.MM.YYYY.
+	// +kubebuilder:validation:MaxLength=10
+	// +kubebuilder:validation:Pattern=`^(YYYY|MM|DD)[./-]?(YYYY|MM|DD)[./-]?(YYYY|MM|DD)$`
+	// +optional
+	Format string `json:"format,omitempty"`
+
+	// Delimiter that divides text into the values of a repeated field.
+	// +kubebuilder:validation:Enum=";";",";"|";"/"
+	// +optional
+	Delimiter string `json:"delimiter,omitempty"`
+
+	// UnknownCode says what becomes of a value of the source that cannot be translated: Refuse (the default) or AsNull.
+	// +optional
+	UnknownCode UnknownCode `json:"unknownCode,omitempty"`
+
+	// Members of a record, each from a column or an expression of its own.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=field
+	// +optional
+	Members []MemberMapping `json:"members,omitempty"`
+}
+
+// MemberMapping says where the values of a member of a record come from, as FieldMapping does for a field.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="has(self.column) != has(self.expression)",message="exactly one of column and expression is given"
+type MemberMapping struct {
+	// Field is the name of the member.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
@@ -201,12 +289,53 @@ type FieldMapping struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_$]*$`
 	// +optional
 	Column string `json:"column,omitempty"`
-	// Pointer is the JSON Pointer (RFC 6901) of the member of an item: /employer/ein. HTTP sources only.
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// Expression computes the value of columns.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1000
 	// +optional
-	Pointer string `json:"pointer,omitempty"`
+	Expression string `json:"expression,omitempty"`
+	// Codes translate the values of the source.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=value
+	// +optional
+	Codes []CodeTranslation `json:"codes,omitempty"`
+	// Format of dates that the source keeps as text.
+	// +kubebuilder:validation:MaxLength=10
+	// +kubebuilder:validation:Pattern=`^(YYYY|MM|DD)[./-]?(YYYY|MM|DD)[./-]?(YYYY|MM|DD)$`
+	// +optional
+	Format string `json:"format,omitempty"`
+	// UnknownCode says what becomes of a value of the source that cannot be translated.
+	// +optional
+	UnknownCode UnknownCode `json:"unknownCode,omitempty"`
 }
+
+// CodeTranslation is what one value of the source means. Several values may mean the same.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type CodeTranslation struct {
+	// Value of the source, as text.
+	// +kubebuilder:validation:MaxLength=64
+	Value string `json:"value"`
+	// Code of the schema; for a field of type bool: true or false.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code"`
+}
+
+// UnknownCode says what becomes of a value of the source that cannot be translated: a code that is not listed, text that is no date
+// in the format, or no number. Under Refuse a query that would disclose it fails, without the value, and no filter that reads the
+// field lets its row through; AsNull makes it null.
+//
+// +kubebuilder:validation:Enum=Refuse;AsNull
+type UnknownCode string
+
+// What becomes of a value that cannot be translated.
+const (
+	UnknownRefuse UnknownCode = "Refuse"
+	UnknownAsNull UnknownCode = "AsNull"
+)
 
 // DatasetStatus is what the operator observed of the source.
 type DatasetStatus struct {

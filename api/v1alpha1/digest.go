@@ -23,6 +23,9 @@ func (s *ExchangeSchemaSpec) Digest() (string, error) {
 	c := s.DeepCopy()
 	for i := range c.Fields {
 		slices.Sort(c.Fields[i].Codes)
+		for j := range c.Fields[i].Fields {
+			slices.Sort(c.Fields[i].Fields[j].Codes)
+		}
 	}
 	return digestOf(c)
 }

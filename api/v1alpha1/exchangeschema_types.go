@@ -56,11 +56,11 @@ type ExchangeSchemaSpec struct {
 }
 
 // FieldType is the type of a field's values.
-// +kubebuilder:validation:Enum=string;int;decimal;bool;date;timestamp;code
+// +kubebuilder:validation:Enum=string;int;decimal;bool;date;timestamp;code;record
 type FieldType string
 
 // The types of field values. A decimal is exact, a date has no time zone, a timestamp is an instant, a code is one of a
-// list.
+// list, a record has members of its own.
 const (
 	TypeString    FieldType = "string"
 	TypeInt       FieldType = "int"
@@ -69,12 +69,14 @@ const (
 	TypeDate      FieldType = "date"
 	TypeTimestamp FieldType = "timestamp"
 	TypeCode      FieldType = "code"
+	TypeRecord    FieldType = "record"
 )
 
 // SchemaField is one field of a record.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="self.type == 'code' ? has(self.codes) : !has(self.codes)",message="codes are given for type code, and only for it"
+// +kubebuilder:validation:XValidation:rule="self.type == 'record' ? has(self.fields) : !has(self.fields)",message="fields are given for type record, and only for it"
 type SchemaField struct {
 	// Name of the field in queries and answers: lower-case letters, digits and underscores.
 	// +kubebuilder:validation:MinLength=1
@@ -101,6 +103,61 @@ type SchemaField struct {
 	SemanticTerm string `json:"semanticTerm,omitempty"`
 
 	// Codes are the values that a field of type code may have.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +listType=set
+	// +optional
+	Codes []string `json:"codes,omitempty"`
+
+	// Repeated: the field has a list of values of its type, in the source's order; none is an empty list.
+	// +optional
+	Repeated bool `json:"repeated,omitempty"`
+
+	// Fields are the members of a field of type record. Agreements and queries name one as <field>.<member>: address.city.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Fields []SchemaMember `json:"fields,omitempty"`
+}
+
+// MemberType is the type of a member of a record: records do not nest further.
+// +kubebuilder:validation:Enum=string;int;decimal;bool;date;timestamp;code
+type MemberType string
+
+// SchemaMember is one member of a record inside a record. It has one value.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="self.type == 'code' ? has(self.codes) : !has(self.codes)",message="codes are given for type code, and only for it"
+type SchemaMember struct {
+	// Name of the member: lower-case letters, digits and underscores.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
+	Name string `json:"name"`
+
+	// Type of the member's values.
+	Type MemberType `json:"type"`
+
+	// Description says what the member means.
+	// +kubebuilder:validation:MaxLength=1000
+	// +optional
+	Description string `json:"description,omitempty"`
+
+	// Sensitivity labels the member, as it does a field.
+	// +kubebuilder:validation:Enum=Public;Personal;Sensitive;Identifier
+	// +optional
+	Sensitivity string `json:"sensitivity,omitempty"`
+
+	// SemanticTerm is an IRI that says what the member means beyond this schema.
+	// +kubebuilder:validation:MaxLength=500
+	// +optional
+	SemanticTerm string `json:"semanticTerm,omitempty"`
+
+	// Codes are the values that a member of type code may have.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MinLength=1

@@ -328,10 +328,10 @@ type Clause struct {
 	// Granularity is the most that may be disclosed: Existence, Count or Records.
 	Granularity Granularity `json:"granularity"`
 
-	// Fields that may be disclosed.
+	// Fields that may be disclosed. address.city is one member of a record; address is all of them.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:MaxLength=127
 	// +listType=set
 	// +optional
 	Fields []string `json:"fields,omitempty"`
@@ -339,7 +339,7 @@ type Clause struct {
 	// FilterFields are the fields that a query may filter on; empty: fields and those of requireSelectors.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:MaxLength=127
 	// +listType=set
 	// +optional
 	FilterFields []string `json:"filterFields,omitempty"`
@@ -437,7 +437,7 @@ type Conditions struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinItems=1
 	// +kubebuilder:validation:items:MaxItems=16
-	// +kubebuilder:validation:items:items:MaxLength=63
+	// +kubebuilder:validation:items:items:MaxLength=127
 	// +listType=atomic
 	// +optional
 	RequireSelectors [][]string `json:"requireSelectors,omitempty"`

@@ -115,24 +115,37 @@ func (d *Response) Record(dataset string, r *gatewayv1.Record) {
 func appendValues(b []byte, values []*gatewayv1.Value) []byte {
 	b = binary.AppendUvarint(b, uint64(len(values)))
 	for _, v := range values {
-		switch k := v.GetKind().(type) {
-		case *gatewayv1.Value_Text:
-			b = append(b, kindText)
-			b = appendText(b, k.Text)
-		case *gatewayv1.Value_Integer:
-			b = append(b, kindInteger)
-			b = binary.AppendVarint(b, k.Integer)
-		case *gatewayv1.Value_Boolean:
-			if k.Boolean {
-				b = append(b, kindTrue)
-			} else {
-				b = append(b, kindFalse)
-			}
-		default:
-			b = append(b, kindNull)
-		}
+		b = appendValue(b, v)
 	}
 	return b
+}
+
+// appendValue writes a value. How deep a hostile peer's can be, protobuf bounds.
+func appendValue(b []byte, v *gatewayv1.Value) []byte {
+	switch k := v.GetKind().(type) {
+	case *gatewayv1.Value_Text:
+		return appendText(append(b, kindText), k.Text)
+	case *gatewayv1.Value_Integer:
+		return binary.AppendVarint(append(b, kindInteger), k.Integer)
+	case *gatewayv1.Value_Boolean:
+		if k.Boolean {
+			return append(b, kindTrue)
+		}
+		return append(b, kindFalse)
+	case *gatewayv1.Value_List:
+		b = binary.AppendUvarint(append(b, kindList), uint64(len(k.List.GetValues())))
+		for _, e := range k.List.GetValues() {
+			b = appendValue(b, e)
+		}
+		return b
+	case *gatewayv1.Value_Nested:
+		b = binary.AppendUvarint(append(b, kindRecord), uint64(len(k.Nested.GetValues())))
+		for _, e := range k.Nested.GetValues() {
+			b = appendValue(b, e)
+		}
+		return b
+	}
+	return append(b, kindNull)
 }
 
 // Sum ends the digest with the result: what it says exists, or how many there are.
@@ -157,11 +170,12 @@ func (d *Response) Sum(result *gatewayv1.SourceStatus) string {
 	return text(d.h.Sum(nil))
 }
 
-// Further kinds of a value of a claim.
+// Further kinds of a value: of a claim, lists of both, and a record inside a record.
 const (
 	kindNumber = iota + kindTrue + 1
 	kindList
 	kindObject
+	kindRecord
 )
 
 // appendObject writes the members by their names.

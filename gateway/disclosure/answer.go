@@ -17,6 +17,7 @@ import (
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/quota"
@@ -35,6 +36,7 @@ type disclosure struct {
 	id      string
 	route   *route.Route
 	plan    *enforce.Plan // nil until decided
+	shape   shape.Shape   // of the plan's fields
 	subject string
 	// subjects are the tokens of the records in the batch.
 	subjects []string

@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/enforce"
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/page"
 	"github.com/entente-dev/entente/gateway/route"
@@ -134,7 +135,7 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 	if refusal != nil {
 		return d.deny(ctx, send, refusal)
 	}
-	d.plan = plan
+	d.plan, d.shape = plan, shape.Of(&plan.Clause.Schema, plan.Fields)
 	if m := plan.Clause.Maintenance; m.Underway(now) {
 		return d.unavailable(ctx, send, ReasonMaintenance, m.Notice(plan.Clause.Source.Agency))
 	}

@@ -43,7 +43,10 @@ type sendError struct{ err error }
 
 func (e *sendError) Error() string { return e.err.Error() }
 
-var errRecordTooLarge = errors.New("a record is larger than 2 MiB")
+var (
+	errRecordTooLarge = errors.New("a record is larger than 2 MiB")
+	errShape          = errors.New("the source's system gave a record with other values than the fields have")
+)
 
 // inOrder gives the clause's datasets by name: the order in which they answer.
 func inOrder(c *route.Clause) []*route.Dataset {
@@ -189,6 +192,9 @@ func (d *disclosure) records(ctx context.Context, result *gatewayv1.SourceStatus
 
 // add puts a record into the batch and releases the batch before if it is full.
 func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Record, subject string, send func(*gatewayv1.RetrieveResponse) error) error {
+	if !d.shape.Fits(r) {
+		return errShape
+	}
 	size := proto.Size(r)
 	if size > maxRecordBytes {
 		return errRecordTooLarge
@@ -248,7 +254,8 @@ func (d *disclosure) frame() *gatewayv1.RecordBatch {
 			Agency: d.core.Table.Self().Agency, Dataset: d.batch.dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
 			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
 		},
-		Fields:  d.plan.Fields,
+		Fields:  d.shape.Fields,
+		Members: d.shape.Members,
 		Records: d.batch.records,
 	}
 	if d.page != nil {

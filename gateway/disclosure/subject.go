@@ -71,9 +71,9 @@ func (d *disclosure) subjectOf(q *source.Query) func(*gatewayv1.Record) string {
 	if key == "" {
 		return func(*gatewayv1.Record) string { return "" }
 	}
-	at, extra := slices.Index(q.Fields, key), false
+	at, extra := slices.Index(d.shape.Fields, key), false
 	if at < 0 {
-		at, extra = len(q.Fields), true
+		at, extra = len(d.shape.Fields), true
 		q.Fields = append(slices.Clone(q.Fields), key)
 	}
 	return func(r *gatewayv1.Record) string {

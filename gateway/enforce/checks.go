@@ -256,15 +256,18 @@ func checkGranularity(s *state) *Refusal {
 func checkFields(s *state) *Refusal {
 	c := s.plan.Clause
 	for i, f := range s.Asked.Fields {
-		if !slices.ContainsFunc(c.Schema.Fields, func(sf route.Field) bool { return sf.Name == f }) {
+		if !c.Schema.Has(f) {
 			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version)}
 		}
 		if slices.Contains(s.Asked.Fields[:i], f) {
 			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is asked for twice", f)}
 		}
-		if !slices.Contains(c.Fields, f) {
+		if !c.Schema.Covers(c.Fields, f) {
 			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields))}
 		}
+	}
+	if twice := route.Overlap(s.Asked.Fields); twice != "" {
+		return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is asked for twice: it is part of a record that is asked for, too", twice)}
 	}
 	if s.plan.Granularity != "Records" {
 		return nil // fewer rungs disclose no fields
@@ -315,7 +318,7 @@ func checkFilterFields(s *state) *Refusal {
 	}
 	c := s.plan.Clause
 	for _, f := range s.plan.Filter.Fields() {
-		if !slices.Contains(c.FilterFields, f) {
+		if !c.Schema.Covers(c.FilterFields, f) {
 			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("the filter names field %q, which queries may not filter on; the clause permits %s", f, listOrNone(c.FilterFields))}
 		}
 	}

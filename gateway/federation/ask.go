@@ -15,6 +15,7 @@ import (
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/digest"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/order"
@@ -31,6 +32,7 @@ type asking struct {
 	query  string // digest
 	intent *audit.Receipt
 	digest *digest.Response
+	shape  shape.Shape
 	// pending is the last batch that came; it is released when the next one comes, or with the outcome.
 	pending  *gatewayv1.RecordBatch
 	result   *gatewayv1.SourceStatus // the source's own; nil until its last frame
@@ -70,6 +72,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	plan := ch.plan
 	span.Clause(ch.agreement, ch.clause)
 	span.Disclosure(ch.disclosure)
+	a.shape = shape.Of(&plan.Clause.Schema, plan.Fields)
 	a.req = &gatewayv1.RetrieveRequest{
 		DisclosureId: ch.disclosure, Agreement: ch.agreement, Version: plan.Version.Version, Clause: ch.clause,
 		Schema: versioned(plan.Clause.Schema.Name, plan.Clause.Schema.Version), Filter: q.req.GetFilter(), Fields: q.req.GetFields(),
@@ -220,7 +223,7 @@ func (a *asking) check(b *gatewayv1.RecordBatch) error {
 	switch {
 	case plan.Granularity != "Records":
 		return &errAnswer{"the source sent records; none were asked for"}
-	case !slices.Equal(b.GetFields(), plan.Fields):
+	case !a.shape.Named(b):
 		return &errAnswer{"the source sent other fields than were asked for"}
 	case a.received+int64(len(b.GetRecords())) > plan.Limit, a.req.GetAfter() != nil && a.received+int64(len(b.GetRecords())) > a.req.GetAfter().GetSize():
 		return &errAnswer{"the source sent more records than the clause permits"}
@@ -228,8 +231,8 @@ func (a *asking) check(b *gatewayv1.RecordBatch) error {
 		return &errAnswer{"the source sent a dataset's name that is none"}
 	}
 	for _, r := range b.GetRecords() {
-		if len(r.GetValues()) != len(plan.Fields) {
-			return &errAnswer{"the source sent a record with another number of values than fields"}
+		if !a.shape.Fits(r) {
+			return &errAnswer{"the source sent a record with other values than the fields have"}
 		}
 		if len(r.GetAlso()) > 0 || (len(r.GetPosition()) > 0) != (a.req.GetAfter() != nil) || len(r.GetPosition()) > maxPosition {
 			return &errAnswer{"the source sent positions otherwise than it was asked for, or speaks for others"}

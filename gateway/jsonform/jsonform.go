@@ -139,20 +139,37 @@ func provenanceOf(p *gatewayv1.Provenance) provenance {
 type Batch struct {
 	prefix string   // up to the record's first member
 	names  []string // "name":
+	// members of those fields that are records, as names.
+	members [][]string
 }
 
 // NewBatch prepares what the records of a batch have in common.
 func NewBatch(b *gatewayv1.RecordBatch) *Batch {
 	source, _ := json.Marshal(provenanceOf(b.GetProvenance()))
 	e := &Batch{prefix: `{"source":` + string(source) + `,"record":{`}
+	e.names = memberNames(b.GetFields())
 	for i, f := range b.GetFields() {
+		if set := b.GetMembers()[f]; set != nil {
+			if e.members == nil {
+				e.members = make([][]string, len(e.names))
+			}
+			e.members[i] = memberNames(set.GetFields())
+		}
+	}
+	return e
+}
+
+// memberNames writes the names of an object's members as they stand before its values.
+func memberNames(fields []string) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
 		name := appendString(nil, f)
 		if i > 0 {
 			name = append([]byte{','}, name...)
 		}
-		e.names = append(e.names, string(name)+":")
+		out[i] = string(name) + ":"
 	}
-	return e
+	return out
 }
 
 // Append appends one record.
@@ -163,16 +180,11 @@ func (e *Batch) Append(to []byte, r *gatewayv1.Record) []byte {
 			break // the core has seen to it that there are as many
 		}
 		to = append(to, e.names[i]...)
-		switch k := v.GetKind().(type) {
-		case *gatewayv1.Value_Text:
-			to = appendString(to, k.Text)
-		case *gatewayv1.Value_Integer:
-			to = strconv.AppendInt(to, k.Integer, 10)
-		case *gatewayv1.Value_Boolean:
-			to = strconv.AppendBool(to, k.Boolean)
-		default:
-			to = append(to, "null"...)
+		var members []string
+		if e.members != nil {
+			members = e.members[i]
 		}
+		to = appendValue(to, v, members)
 	}
 	to = append(to, '}')
 	if len(r.GetAlso()) > 0 {
@@ -184,6 +196,38 @@ func (e *Batch) Append(to []byte, r *gatewayv1.Record) []byte {
 		to = append(append(to, `,"also":`...), b...)
 	}
 	return append(to, '}')
+}
+
+// appendValue writes a value: a repeated field as an array, a record as an object with the members.
+func appendValue(to []byte, v *gatewayv1.Value, members []string) []byte {
+	switch k := v.GetKind().(type) {
+	case *gatewayv1.Value_Text:
+		return appendString(to, k.Text)
+	case *gatewayv1.Value_Integer:
+		return strconv.AppendInt(to, k.Integer, 10)
+	case *gatewayv1.Value_Boolean:
+		return strconv.AppendBool(to, k.Boolean)
+	case *gatewayv1.Value_List:
+		to = append(to, '[')
+		for i, e := range k.List.GetValues() {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendValue(to, e, members)
+		}
+		return append(to, ']')
+	case *gatewayv1.Value_Nested:
+		to = append(to, '{')
+		for i, e := range k.Nested.GetValues() {
+			if i == len(members) {
+				break // the core has seen to it that there are as many
+			}
+			to = append(to, members[i]...)
+			to = appendValue(to, e, nil)
+		}
+		return append(to, '}')
+	}
+	return append(to, "null"...)
 }
 
 // appendString writes a JSON string. Plain text, which is nearly all of it, is copied.

@@ -236,9 +236,13 @@ type Schema struct {
 // Field is a field of a schema.
 type Field struct {
 	Name string `json:"name"`
-	// Type: string, int, decimal, bool, date, timestamp or code.
+	// Type: string, int, decimal, bool, date, timestamp, code or record.
 	Type  string   `json:"type"`
 	Codes []string `json:"codes,omitempty"`
+	// Repeated: a list of values.
+	Repeated bool `json:"repeated,omitempty"`
+	// Fields are the members of a record, which has no records inside.
+	Fields []Field `json:"fields,omitempty"`
 }
 
 // Dataset is how this agency's gateway reads the records.

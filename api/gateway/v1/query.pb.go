@@ -508,7 +508,9 @@ type RecordBatch struct {
 	// The records.
 	Records []*Record `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
 	// Between gateways, for an answer in pages: the key of the records' positions, wrapped by the source for itself.
-	PositionKey   []byte `protobuf:"bytes,4,opt,name=position_key,json=positionKey,proto3" json:"position_key,omitempty"`
+	PositionKey []byte `protobuf:"bytes,4,opt,name=position_key,json=positionKey,proto3" json:"position_key,omitempty"`
+	// Members of those fields that are records themselves, in the order of their values.
+	Members       map[string]*FieldSet `protobuf:"bytes,5,rep,name=members,proto3" json:"members,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -567,6 +569,13 @@ func (x *RecordBatch) GetRecords() []*Record {
 func (x *RecordBatch) GetPositionKey() []byte {
 	if x != nil {
 		return x.PositionKey
+	}
+	return nil
+}
+
+func (x *RecordBatch) GetMembers() map[string]*FieldSet {
+	if x != nil {
+		return x.Members
 	}
 	return nil
 }
@@ -709,6 +718,8 @@ type Value struct {
 	//	*Value_Text
 	//	*Value_Integer
 	//	*Value_Boolean
+	//	*Value_List
+	//	*Value_Nested
 	Kind          isValue_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -778,6 +789,24 @@ func (x *Value) GetBoolean() bool {
 	return false
 }
 
+func (x *Value) GetList() *ValueList {
+	if x != nil {
+		if x, ok := x.Kind.(*Value_List); ok {
+			return x.List
+		}
+	}
+	return nil
+}
+
+func (x *Value) GetNested() *Record {
+	if x != nil {
+		if x, ok := x.Kind.(*Value_Nested); ok {
+			return x.Nested
+		}
+	}
+	return nil
+}
+
 type isValue_Kind interface {
 	isValue_Kind()
 }
@@ -794,11 +823,71 @@ type Value_Boolean struct {
 	Boolean bool `protobuf:"varint,3,opt,name=boolean,proto3,oneof"`
 }
 
+type Value_List struct {
+	// Values of a repeated field.
+	List *ValueList `protobuf:"bytes,4,opt,name=list,proto3,oneof"`
+}
+
+type Value_Nested struct {
+	// Values of a record's members, in the order of the batch's members.
+	Nested *Record `protobuf:"bytes,5,opt,name=nested,proto3,oneof"`
+}
+
 func (*Value_Text) isValue_Kind() {}
 
 func (*Value_Integer) isValue_Kind() {}
 
 func (*Value_Boolean) isValue_Kind() {}
+
+func (*Value_List) isValue_Kind() {}
+
+func (*Value_Nested) isValue_Kind() {}
+
+// ValueList is the values of a repeated field, in the source's order; none is null.
+type ValueList struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The values.
+	Values        []*Value `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValueList) Reset() {
+	*x = ValueList{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValueList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValueList) ProtoMessage() {}
+
+func (x *ValueList) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValueList.ProtoReflect.Descriptor instead.
+func (*ValueList) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ValueList) GetValues() []*Value {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
 
 // Provenance says where records come from and under which permission.
 type Provenance struct {
@@ -821,7 +910,7 @@ type Provenance struct {
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +922,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[8]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +935,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{8}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Provenance) GetAgency() string {
@@ -911,7 +1000,7 @@ type Obligations struct {
 
 func (x *Obligations) Reset() {
 	*x = Obligations{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1012,7 @@ func (x *Obligations) String() string {
 func (*Obligations) ProtoMessage() {}
 
 func (x *Obligations) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[9]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1025,7 @@ func (x *Obligations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obligations.ProtoReflect.Descriptor instead.
 func (*Obligations) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Obligations) GetRetentionDays() int64 {
@@ -1017,7 +1106,7 @@ type SourceStatus struct {
 
 func (x *SourceStatus) Reset() {
 	*x = SourceStatus{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1118,7 @@ func (x *SourceStatus) String() string {
 func (*SourceStatus) ProtoMessage() {}
 
 func (x *SourceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[10]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1131,7 @@ func (x *SourceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceStatus.ProtoReflect.Descriptor instead.
 func (*SourceStatus) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{10}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SourceStatus) GetAgency() string {
@@ -1179,7 +1268,7 @@ type QuotaLeft struct {
 
 func (x *QuotaLeft) Reset() {
 	*x = QuotaLeft{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1280,7 @@ func (x *QuotaLeft) String() string {
 func (*QuotaLeft) ProtoMessage() {}
 
 func (x *QuotaLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[11]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1293,7 @@ func (x *QuotaLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotaLeft.ProtoReflect.Descriptor instead.
 func (*QuotaLeft) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{11}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *QuotaLeft) GetDay() string {
@@ -1253,7 +1342,7 @@ type QuerySummary struct {
 
 func (x *QuerySummary) Reset() {
 	*x = QuerySummary{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1354,7 @@ func (x *QuerySummary) String() string {
 func (*QuerySummary) ProtoMessage() {}
 
 func (x *QuerySummary) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[12]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1367,7 @@ func (x *QuerySummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuerySummary.ProtoReflect.Descriptor instead.
 func (*QuerySummary) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{12}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QuerySummary) GetQueryId() string {
@@ -1348,7 +1437,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1449,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[13]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1462,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{13}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainRequest) GetQuery() *QueryRequest {
@@ -1394,7 +1483,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1495,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[14]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1508,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExplainResponse) GetClauses() []*ClauseExplanation {
@@ -1450,7 +1539,7 @@ type ClauseExplanation struct {
 
 func (x *ClauseExplanation) Reset() {
 	*x = ClauseExplanation{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1551,7 @@ func (x *ClauseExplanation) String() string {
 func (*ClauseExplanation) ProtoMessage() {}
 
 func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[15]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1564,7 @@ func (x *ClauseExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClauseExplanation.ProtoReflect.Descriptor instead.
 func (*ClauseExplanation) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClauseExplanation) GetAgency() string {
@@ -1535,7 +1624,7 @@ type Maintenance struct {
 
 func (x *Maintenance) Reset() {
 	*x = Maintenance{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1636,7 @@ func (x *Maintenance) String() string {
 func (*Maintenance) ProtoMessage() {}
 
 func (x *Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[16]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1649,7 @@ func (x *Maintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
 func (*Maintenance) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Maintenance) GetFrom() *timestamppb.Timestamp {
@@ -1601,7 +1690,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1702,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1715,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckResult) GetName() string {
@@ -1674,7 +1763,7 @@ type ListDatasetsRequest struct {
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1775,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1788,7 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListDatasetsRequest) GetSchema() string {
@@ -1743,7 +1832,7 @@ type ListDatasetsResponse struct {
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1844,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1857,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
@@ -1814,7 +1903,7 @@ type OfferedDataset struct {
 
 func (x *OfferedDataset) Reset() {
 	*x = OfferedDataset{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1915,7 @@ func (x *OfferedDataset) String() string {
 func (*OfferedDataset) ProtoMessage() {}
 
 func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1928,7 @@ func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferedDataset.ProtoReflect.Descriptor instead.
 func (*OfferedDataset) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OfferedDataset) GetAgency() string {
@@ -1923,7 +2012,7 @@ type FieldSet struct {
 
 func (x *FieldSet) Reset() {
 	*x = FieldSet{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2024,7 @@ func (x *FieldSet) String() string {
 func (*FieldSet) ProtoMessage() {}
 
 func (x *FieldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2037,7 @@ func (x *FieldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSet.ProtoReflect.Descriptor instead.
 func (*FieldSet) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FieldSet) GetFields() []string {
@@ -1998,7 +2087,7 @@ type RetrieveRequest struct {
 
 func (x *RetrieveRequest) Reset() {
 	*x = RetrieveRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2099,7 @@ func (x *RetrieveRequest) String() string {
 func (*RetrieveRequest) ProtoMessage() {}
 
 func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2112,7 @@ func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveRequest.ProtoReflect.Descriptor instead.
 func (*RetrieveRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{22}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RetrieveRequest) GetDisclosureId() string {
@@ -2151,7 +2240,7 @@ type After struct {
 
 func (x *After) Reset() {
 	*x = After{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2252,7 @@ func (x *After) String() string {
 func (*After) ProtoMessage() {}
 
 func (x *After) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2265,7 @@ func (x *After) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use After.ProtoReflect.Descriptor instead.
 func (*After) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{23}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *After) GetSize() int64 {
@@ -2235,7 +2324,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2336,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2349,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{24}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -2312,14 +2401,18 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\rQueryResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
 	"\x06source\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06source\x12:\n" +
-	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\"\xbe\x01\n" +
+	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\"\xe0\x02\n" +
 	"\vRecordBatch\x12>\n" +
 	"\n" +
 	"provenance\x18\x01 \x01(\v2\x1e.entente.gateway.v1.ProvenanceR\n" +
 	"provenance\x12\x16\n" +
 	"\x06fields\x18\x02 \x03(\tR\x06fields\x124\n" +
 	"\arecords\x18\x03 \x03(\v2\x1a.entente.gateway.v1.RecordR\arecords\x12!\n" +
-	"\fposition_key\x18\x04 \x01(\fR\vpositionKey\"\x88\x01\n" +
+	"\fposition_key\x18\x04 \x01(\fR\vpositionKey\x12F\n" +
+	"\amembers\x18\x05 \x03(\v2,.entente.gateway.v1.RecordBatch.MembersEntryR\amembers\x1aX\n" +
+	"\fMembersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.entente.gateway.v1.FieldSetR\x05value:\x028\x01\"\x88\x01\n" +
 	"\x06Record\x121\n" +
 	"\x06values\x18\x01 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\fR\bposition\x12/\n" +
@@ -2329,12 +2422,16 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"provenance\x18\x01 \x01(\v2\x1e.entente.gateway.v1.ProvenanceR\n" +
 	"provenance\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x03R\arecords\x12\x18\n" +
-	"\adiffers\x18\x03 \x03(\tR\adiffers\"]\n" +
+	"\adiffers\x18\x03 \x03(\tR\adiffers\"\xc8\x01\n" +
 	"\x05Value\x12\x14\n" +
 	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x12\x1a\n" +
 	"\ainteger\x18\x02 \x01(\x03H\x00R\ainteger\x12\x1a\n" +
-	"\aboolean\x18\x03 \x01(\bH\x00R\abooleanB\x06\n" +
-	"\x04kind\"\xdc\x01\n" +
+	"\aboolean\x18\x03 \x01(\bH\x00R\aboolean\x123\n" +
+	"\x04list\x18\x04 \x01(\v2\x1d.entente.gateway.v1.ValueListH\x00R\x04list\x124\n" +
+	"\x06nested\x18\x05 \x01(\v2\x1a.entente.gateway.v1.RecordH\x00R\x06nestedB\x06\n" +
+	"\x04kind\">\n" +
+	"\tValueList\x121\n" +
+	"\x06values\x18\x01 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\"\xdc\x01\n" +
 	"\n" +
 	"Provenance\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x12\x18\n" +
@@ -2499,7 +2596,7 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
@@ -2511,74 +2608,81 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*Record)(nil),                // 7: entente.gateway.v1.Record
 	(*Holding)(nil),               // 8: entente.gateway.v1.Holding
 	(*Value)(nil),                 // 9: entente.gateway.v1.Value
-	(*Provenance)(nil),            // 10: entente.gateway.v1.Provenance
-	(*Obligations)(nil),           // 11: entente.gateway.v1.Obligations
-	(*SourceStatus)(nil),          // 12: entente.gateway.v1.SourceStatus
-	(*QuotaLeft)(nil),             // 13: entente.gateway.v1.QuotaLeft
-	(*QuerySummary)(nil),          // 14: entente.gateway.v1.QuerySummary
-	(*ExplainRequest)(nil),        // 15: entente.gateway.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 16: entente.gateway.v1.ExplainResponse
-	(*ClauseExplanation)(nil),     // 17: entente.gateway.v1.ClauseExplanation
-	(*Maintenance)(nil),           // 18: entente.gateway.v1.Maintenance
-	(*CheckResult)(nil),           // 19: entente.gateway.v1.CheckResult
-	(*ListDatasetsRequest)(nil),   // 20: entente.gateway.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),  // 21: entente.gateway.v1.ListDatasetsResponse
-	(*OfferedDataset)(nil),        // 22: entente.gateway.v1.OfferedDataset
-	(*FieldSet)(nil),              // 23: entente.gateway.v1.FieldSet
-	(*RetrieveRequest)(nil),       // 24: entente.gateway.v1.RetrieveRequest
-	(*After)(nil),                 // 25: entente.gateway.v1.After
-	(*RetrieveResponse)(nil),      // 26: entente.gateway.v1.RetrieveResponse
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 28: google.protobuf.Struct
+	(*ValueList)(nil),             // 10: entente.gateway.v1.ValueList
+	(*Provenance)(nil),            // 11: entente.gateway.v1.Provenance
+	(*Obligations)(nil),           // 12: entente.gateway.v1.Obligations
+	(*SourceStatus)(nil),          // 13: entente.gateway.v1.SourceStatus
+	(*QuotaLeft)(nil),             // 14: entente.gateway.v1.QuotaLeft
+	(*QuerySummary)(nil),          // 15: entente.gateway.v1.QuerySummary
+	(*ExplainRequest)(nil),        // 16: entente.gateway.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 17: entente.gateway.v1.ExplainResponse
+	(*ClauseExplanation)(nil),     // 18: entente.gateway.v1.ClauseExplanation
+	(*Maintenance)(nil),           // 19: entente.gateway.v1.Maintenance
+	(*CheckResult)(nil),           // 20: entente.gateway.v1.CheckResult
+	(*ListDatasetsRequest)(nil),   // 21: entente.gateway.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),  // 22: entente.gateway.v1.ListDatasetsResponse
+	(*OfferedDataset)(nil),        // 23: entente.gateway.v1.OfferedDataset
+	(*FieldSet)(nil),              // 24: entente.gateway.v1.FieldSet
+	(*RetrieveRequest)(nil),       // 25: entente.gateway.v1.RetrieveRequest
+	(*After)(nil),                 // 26: entente.gateway.v1.After
+	(*RetrieveResponse)(nil),      // 27: entente.gateway.v1.RetrieveResponse
+	nil,                           // 28: entente.gateway.v1.RecordBatch.MembersEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 30: google.protobuf.Struct
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
 	2,  // 1: entente.gateway.v1.QueryRequest.justification:type_name -> entente.gateway.v1.Justification
 	4,  // 2: entente.gateway.v1.QueryRequest.order:type_name -> entente.gateway.v1.OrderBy
 	6,  // 3: entente.gateway.v1.QueryResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	12, // 4: entente.gateway.v1.QueryResponse.source:type_name -> entente.gateway.v1.SourceStatus
-	14, // 5: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
-	10, // 6: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
+	13, // 4: entente.gateway.v1.QueryResponse.source:type_name -> entente.gateway.v1.SourceStatus
+	15, // 5: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
+	11, // 6: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
 	7,  // 7: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
-	9,  // 8: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
-	8,  // 9: entente.gateway.v1.Record.also:type_name -> entente.gateway.v1.Holding
-	10, // 10: entente.gateway.v1.Holding.provenance:type_name -> entente.gateway.v1.Provenance
-	11, // 11: entente.gateway.v1.Provenance.obligations:type_name -> entente.gateway.v1.Obligations
-	1,  // 12: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
-	0,  // 13: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
-	11, // 14: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
-	13, // 15: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
-	3,  // 16: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	17, // 17: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	19, // 18: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	18, // 19: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
-	27, // 20: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	27, // 21: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
-	22, // 22: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 23: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	23, // 24: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	27, // 25: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 26: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 27: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	28, // 28: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	4,  // 29: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
-	25, // 30: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
-	9,  // 31: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
-	6,  // 32: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	12, // 33: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	3,  // 34: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	15, // 35: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	20, // 36: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	24, // 37: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	5,  // 38: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	16, // 39: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	21, // 40: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	26, // 41: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	38, // [38:42] is the sub-list for method output_type
-	34, // [34:38] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	28, // 8: entente.gateway.v1.RecordBatch.members:type_name -> entente.gateway.v1.RecordBatch.MembersEntry
+	9,  // 9: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
+	8,  // 10: entente.gateway.v1.Record.also:type_name -> entente.gateway.v1.Holding
+	11, // 11: entente.gateway.v1.Holding.provenance:type_name -> entente.gateway.v1.Provenance
+	10, // 12: entente.gateway.v1.Value.list:type_name -> entente.gateway.v1.ValueList
+	7,  // 13: entente.gateway.v1.Value.nested:type_name -> entente.gateway.v1.Record
+	9,  // 14: entente.gateway.v1.ValueList.values:type_name -> entente.gateway.v1.Value
+	12, // 15: entente.gateway.v1.Provenance.obligations:type_name -> entente.gateway.v1.Obligations
+	1,  // 16: entente.gateway.v1.SourceStatus.outcome:type_name -> entente.gateway.v1.Outcome
+	0,  // 17: entente.gateway.v1.SourceStatus.granularity:type_name -> entente.gateway.v1.Granularity
+	12, // 18: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
+	14, // 19: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
+	3,  // 20: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
+	18, // 21: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
+	20, // 22: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	19, // 23: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
+	29, // 24: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	29, // 25: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	23, // 26: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 27: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	24, // 28: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	29, // 29: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 30: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 31: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	30, // 32: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	4,  // 33: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
+	26, // 34: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
+	9,  // 35: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
+	6,  // 36: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	13, // 37: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	24, // 38: entente.gateway.v1.RecordBatch.MembersEntry.value:type_name -> entente.gateway.v1.FieldSet
+	3,  // 39: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	16, // 40: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	21, // 41: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	25, // 42: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	5,  // 43: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	17, // 44: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	22, // 45: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	27, // 46: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	43, // [43:47] is the sub-list for method output_type
+	39, // [39:43] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2590,17 +2694,19 @@ func file_api_gateway_v1_query_proto_init() {
 		(*Value_Text)(nil),
 		(*Value_Integer)(nil),
 		(*Value_Boolean)(nil),
+		(*Value_List)(nil),
+		(*Value_Nested)(nil),
 	}
-	file_api_gateway_v1_query_proto_msgTypes[9].OneofWrappers = []any{}
 	file_api_gateway_v1_query_proto_msgTypes[10].OneofWrappers = []any{}
 	file_api_gateway_v1_query_proto_msgTypes[11].OneofWrappers = []any{}
+	file_api_gateway_v1_query_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
