@@ -152,6 +152,29 @@ var crdCases = []crdCase{
 	{name: "schema: unknown sensitivity", base: "exchangeschema", edit: func(o object) {
 		o.at(0, func(f object) { f.set("Secret", "sensitivity") }, "spec", "fields")
 	}, want: "sensitivity"},
+	{name: "schema: lists and records", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "aliases", "type": "string", "repeated": true}, "spec", "fields")
+		o.add(map[string]any{"name": "address", "type": "record", "fields": []any{
+			map[string]any{"name": "city", "type": "string"}, map[string]any{"name": "kind", "type": "code", "codes": []any{"home", "work"}},
+		}}, "spec", "fields")
+	}},
+	{name: "schema: record without fields", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "address", "type": "record"}, "spec", "fields")
+	}, want: "fields are given for type record"},
+	{name: "schema: fields without record", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "address", "type": "string", "fields": []any{map[string]any{"name": "city", "type": "string"}}}, "spec", "fields")
+	}, want: "fields are given for type record"},
+	{name: "schema: a record in a record", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "address", "type": "record", "fields": []any{map[string]any{"name": "city", "type": "record"}}}, "spec", "fields")
+	}, want: "type"},
+	{name: "schema: member code without codes", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "address", "type": "record", "fields": []any{map[string]any{"name": "kind", "type": "code"}}}, "spec", "fields")
+	}, want: "codes are given for type code"},
+	{name: "schema: 33 members", base: "exchangeschema", edit: func(o object) {
+		o.add(map[string]any{"name": "address", "type": "record", "fields": many(33, func(i int) any {
+			return map[string]any{"name": fmt.Sprintf("f%d", i), "type": "string"}
+		})}, "spec", "fields")
+	}, want: "fields"},
 
 	// Dataset.
 	{name: "dataset: accepted", base: "dataset"},
@@ -169,6 +192,36 @@ var crdCases = []crdCase{
 	{name: "dataset: plaintext to the database", base: "dataset", edit: spec("disable", "source", "postgresql", "sslMode"), want: "sslMode"},
 	{name: "dataset: port out of range", base: "dataset", edit: spec(int64(70000), "source", "postgresql", "port"), want: "port"},
 	{name: "dataset: no Vault connection", base: "dataset", edit: unspec("source", "postgresql", "vaultConnection"), want: "vaultConnection"},
+	{name: "dataset: translated", base: "dataset", edit: func(o object) {
+		o.set([]any{map[string]any{"name": "wage_cents", "type": "int"}}, "spec", "columns")
+		o.add(map[string]any{"field": "wage", "expression": "wage_cents / 100"}, "spec", "fields")
+		o.add(map[string]any{"field": "sex", "column": "g", "codes": []any{map[string]any{"value": "1", "code": "F"}}, "unknownCode": "AsNull"}, "spec", "fields")
+		o.add(map[string]any{"field": "entry", "column": "e", "format": "DD.MM.YYYY"}, "spec", "fields")
+		o.add(map[string]any{"field": "aliases", "column": "a", "delimiter": ";"}, "spec", "fields")
+		o.add(map[string]any{"field": "address", "members": []any{map[string]any{"field": "city", "column": "ort"}}}, "spec", "fields")
+	}},
+	{name: "dataset: field of column and expression", base: "dataset", edit: func(o object) {
+		o.at(0, func(f object) { f.set("a", "expression") }, "spec", "fields")
+	}, want: "exactly one of column, expression and members"},
+	{name: "dataset: field of nothing", base: "dataset", edit: func(o object) {
+		o.at(0, func(f object) { f.del("column") }, "spec", "fields")
+	}, want: "exactly one of column, expression and members"},
+	{name: "dataset: codes of a record", base: "dataset", edit: func(o object) {
+		o.add(map[string]any{"field": "address", "members": []any{map[string]any{"field": "city", "column": "ort"}}, "unknownCode": "AsNull"}, "spec", "fields")
+	}, want: "stand with each of the members"},
+	{name: "dataset: member of column and expression", base: "dataset", edit: func(o object) {
+		o.add(map[string]any{"field": "address", "members": []any{map[string]any{"field": "city", "column": "ort", "expression": "ort"}}}, "spec", "fields")
+	}, want: "exactly one of column and expression"},
+	{name: "dataset: a value translated twice", base: "dataset", edit: func(o object) {
+		code := map[string]any{"value": "1", "code": "F"}
+		o.at(0, func(f object) { f.set([]any{code, code}, "codes") }, "spec", "fields")
+	}, want: "Duplicate"},
+	{name: "dataset: unknown word for unknown codes", base: "dataset", edit: func(o object) {
+		o.at(0, func(f object) { f.set("Drop", "unknownCode") }, "spec", "fields")
+	}, want: "unknownCode"},
+	{name: "dataset: format with a quote", base: "dataset", edit: func(o object) {
+		o.at(0, func(f object) { f.set("DD'MM.YYYY", "format") }, "spec", "fields")
+	}, want: "format"},
 	{name: "dataset: relation changed", base: "dataset", update: spec("public.other", "relation")},
 
 	// SharingAgreement.

@@ -34,6 +34,66 @@ func TestDigestVector(t *testing.T) {
 	}
 }
 
+// TestSchemaDigestVector: agreements pin schemas; a schema without lists and records has the digest that it always had.
+func TestSchemaDigestVector(t *testing.T) {
+	digest := func(o object) string {
+		data, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s v1alpha1.ExchangeSchema
+		if err := json.Unmarshal(data, &s); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Spec.Digest()
+		if err != nil || len(s.Spec.UnknownFields) > 0 {
+			t.Fatal(err, s.Spec.UnknownFields)
+		}
+		return got
+	}
+	o := load(t, "exchangeschema")
+	if got, want := digest(o), "sha256:pZ12TspjCFalRfYx7buFdHMHM-OqdIOOI_NMB8Rc_bM"; got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+	seen := map[string]string{digest(o): "as it was"}
+	for what, edit := range map[string]func(object){
+		"a list": func(f object) { f.set(true, "repeated") },
+		"a record": func(f object) {
+			f.set("record", "type")
+			f.set([]any{map[string]any{"name": "a", "type": "string"}}, "fields")
+		},
+		"a list of records": func(f object) {
+			f.set("record", "type")
+			f.set(true, "repeated")
+			f.set([]any{map[string]any{"name": "a", "type": "string"}}, "fields")
+		},
+		"another member": func(f object) {
+			f.set("record", "type")
+			f.set([]any{map[string]any{"name": "b", "type": "string"}}, "fields")
+		},
+		"a member of a code": func(f object) {
+			f.set("record", "type")
+			f.set([]any{map[string]any{"name": "a", "type": "code", "codes": []any{"x", "y"}}}, "fields")
+		},
+	} {
+		o := load(t, "exchangeschema")
+		o.at(0, edit, "spec", "fields")
+		d := digest(o)
+		if other := seen[d]; other != "" {
+			t.Errorf("%s and %s have one digest", what, other)
+		}
+		seen[d] = what
+	}
+	codes := load(t, "exchangeschema")
+	codes.at(0, func(f object) {
+		f.set("record", "type")
+		f.set([]any{map[string]any{"name": "a", "type": "code", "codes": []any{"y", "x"}}}, "fields")
+	}, "spec", "fields")
+	if seen[digest(codes)] != "a member of a code" {
+		t.Error("the order of a member's codes changes the digest")
+	}
+}
+
 func TestDigestSpelling(t *testing.T) {
 	want := digestOfTerms(t, load(t, "sharingagreement"))
 	same := map[string]func(object){

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -175,8 +176,12 @@ func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
 	}
 	for _, r := range b.GetRecords() {
 		cells := []string{b.GetProvenance().GetAgency()}
-		for _, v := range r.GetValues() {
-			cells = append(cells, printable(v))
+		for i, v := range r.GetValues() {
+			var members []string
+			if i < len(b.GetFields()) {
+				members = b.GetMembers()[b.GetFields()[i]].GetFields()
+			}
+			cells = append(cells, cell(v, members))
 		}
 		if p.also {
 			cells = append(cells, sanitize(alsoHeld(r)))
@@ -258,6 +263,26 @@ func marks(o *gatewayv1.Obligations) string {
 }
 
 // printable is a value in one cell of a terminal's table.
+// cell writes a value as a cell of a table: a list as "a; b", a record as "city=Bonn zip=53111", and neither's nulls.
+func cell(v *gatewayv1.Value, members []string) string {
+	var parts []string
+	switch k := v.GetKind().(type) {
+	case *gatewayv1.Value_List:
+		for _, e := range k.List.GetValues() {
+			parts = append(parts, cell(e, members))
+		}
+		return cmp.Or(strings.Join(parts, "; "), "-")
+	case *gatewayv1.Value_Nested:
+		for i, e := range k.Nested.GetValues() {
+			if i < len(members) && e.GetKind() != nil {
+				parts = append(parts, sanitize(members[i])+"="+printable(e))
+			}
+		}
+		return cmp.Or(strings.Join(parts, " "), "-")
+	}
+	return printable(v)
+}
+
 func printable(v *gatewayv1.Value) string {
 	switch k := v.GetKind().(type) {
 	case *gatewayv1.Value_Text:

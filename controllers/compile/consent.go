@@ -29,7 +29,7 @@ func consentRuleFits(d *v1alpha1.Dataset, s *schema) string {
 			return ""
 		}
 		for _, f := range s.object.Spec.Fields {
-			if f.Name == field && slices.Contains(types, f.Type) {
+			if f.Name == field && slices.Contains(types, f.Type) && !f.Repeated {
 				return ""
 			}
 		}
@@ -71,7 +71,7 @@ func consentFields(d *v1alpha1.Dataset, s *schema) []string {
 	k := d.Spec.Consent
 	rule, _ := s.rowFilterFields(k.Rule)
 	named := slices.DeleteFunc([]string{d.Spec.SubjectKey, k.Purpose, k.Recipient, k.NotBefore, k.NotAfter}, func(f string) bool { return f == "" })
-	return s.sorted(named, rule)
+	return s.read(named, rule)
 }
 
 // routeConsent is how the gateway asks for consents: the columns that it reads, and no others.
@@ -89,9 +89,13 @@ func routeConsent(d *v1alpha1.Dataset, s *schema) *route.Consent {
 	}
 	fields := consentFields(d, s)
 	for _, f := range s.route.Fields {
-		if slices.Contains(fields, f.Name) {
+		if slices.ContainsFunc(fields, func(path string) bool { name, _, _ := strings.Cut(path, "."); return name == f.Name }) {
 			out.Schema.Fields = append(out.Schema.Fields, f)
-			out.Columns[f.Name] = columnOf(d, f.Name)
+		}
+	}
+	for _, path := range fields {
+		if r := readOf(d, path); r != nil {
+			out.Columns[path] = r.column
 		}
 	}
 	return out

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -62,9 +61,9 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 		switch {
 		case isDatabase && m.Pointer != "":
 			f.add(path+".pointer", "members of answers are mapped for HTTP sources only")
-		case isDatabase && !columnForm.MatchString(m.Column):
-			f.add(path+".column", "%q is not the name of a column", m.Column)
-		case !isDatabase && (m.Column != "" || !pointerFits(m.Pointer)):
+		case isDatabase:
+			checkMapping(&f, path, &m)
+		case m.Column != "" || computed(&m) || len(m.Members) > 0 || !pointerFits(m.Pointer):
 			f.add(path+".pointer", "%q is not the JSON Pointer of a member; there are no columns", m.Pointer)
 		}
 		if seen[m.Field] {
@@ -125,11 +124,23 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 	if s.problem != "" {
 		return v1alpha1.ReasonUnknownSchema, fmt.Sprintf("schema: ExchangeSchema %q is not accepted: %s", name, s.problem), true
 	}
-	fields := make([]string, len(d.Spec.Fields))
+	var fields []string
 	for i, m := range d.Spec.Fields {
-		fields[i] = m.Field
 		if !s.has(m.Field) {
 			return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("fields[%d].field: schema %q has no field %q: correct or remove the mapping", i, name, m.Field), true
+		}
+		for _, member := range m.Members {
+			if path := m.Field + "." + member.Field; !s.has(path) {
+				return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("fields[%s].members: schema %q has no %q: correct or remove the mapping", m.Field, name, path), true
+			}
+		}
+		for _, path := range s.read([]string{m.Field}) {
+			if readOf(d, path) != nil {
+				fields = append(fields, path)
+			}
+		}
+		if problem := mappingFits(&m, s); problem != "" {
+			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: %s: correct the mapping", m.Field, problem), true
 		}
 	}
 	if problem := consentRuleFits(d, s); problem != "" {
@@ -144,8 +155,16 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 		return "", "", false
 	}
 	uses := slices.Concat(d.Spec.Selectors...)
-	if d.Spec.SubjectKey != "" {
-		uses = append(uses, d.Spec.SubjectKey)
+	for _, path := range uses {
+		if !s.single(path) {
+			return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("selectors: schema %q has no field %q with one value: correct the selectors", name, path), true
+		}
+	}
+	if key := d.Spec.SubjectKey; key != "" {
+		if !s.identifies(key) {
+			return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("subjectKey: schema %q has no field %q with one value: correct the subjectKey", name, key), true
+		}
+		uses = append(uses, key)
 	}
 	if field := unmapped(d, uses); field != "" {
 		return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("selectors and subjectKey: field %q is not mapped to a column: add it to fields", field), true
@@ -156,35 +175,27 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 	return "", "", false
 }
 
-// columnOf is the column, or the member of an answer, that a field is mapped to; empty: none.
-func columnOf(d *v1alpha1.Dataset, field string) string {
-	for _, m := range d.Spec.Fields {
-		if m.Field == field {
-			return cmp.Or(m.Column, m.Pointer)
+// unmapped is the first of the paths that the dataset does not map; empty: it maps them all.
+func unmapped(d *v1alpha1.Dataset, paths []string) string {
+	for _, path := range paths {
+		if readOf(d, path) == nil {
+			return path
 		}
 	}
 	return ""
 }
 
-// unmapped is the first of the fields that the dataset does not map; empty: it maps them all.
-func unmapped(d *v1alpha1.Dataset, fields []string) string {
-	for _, f := range fields {
-		if columnOf(d, f) == "" {
-			return f
-		}
-	}
-	return ""
-}
-
-// unknownColumn is the first of the fields whose column the relation does not have, as far as its columns were observed
+// unknownColumn is the first of the paths that reads a column that the relation does not have, as far as its columns were observed
 // for the dataset as it stands.
-func unknownColumn(d *v1alpha1.Dataset, fields []string) (field, column string) {
+func unknownColumn(d *v1alpha1.Dataset, paths []string) (path, column string) {
 	if !columnsObserved(d) {
 		return "", ""
 	}
-	for _, f := range fields {
-		if column := columnOf(d, f); !slices.Contains(d.Status.Columns, column) {
-			return f, column
+	for _, path := range paths {
+		for _, column := range columnsOf(d, path) {
+			if !slices.Contains(d.Status.Columns, column) {
+				return path, column
+			}
 		}
 	}
 	return "", ""

@@ -69,7 +69,11 @@ func SchemaConditions(s *v1alpha1.ExchangeSchema, prior []metav1.Condition, now 
 
 var fieldTypes = []v1alpha1.FieldType{
 	v1alpha1.TypeString, v1alpha1.TypeInt, v1alpha1.TypeDecimal, v1alpha1.TypeBool, v1alpha1.TypeDate, v1alpha1.TypeTimestamp, v1alpha1.TypeCode,
+	v1alpha1.TypeRecord,
 }
+
+// maxMembers of a record.
+const maxMembers = 32
 
 // schemaAccepted decides whether a schema is well formed.
 func schemaAccepted(s *v1alpha1.ExchangeSchema) (reason, message string, failed bool) {
@@ -112,13 +116,38 @@ func checkSchemaField(f *faults, path string, field *v1alpha1.SchemaField, seen 
 	if !slices.Contains(fieldTypes, field.Type) {
 		f.add(path+".type", "%q is not a type", field.Type)
 	}
-	if (field.Type == v1alpha1.TypeCode) != (len(field.Codes) > 0) {
-		f.add(path+".codes", "codes are given for type code, and only for it")
+	checkCodes(f, path+".codes", field.Type, field.Codes)
+	if (field.Type == v1alpha1.TypeRecord) != (len(field.Fields) > 0) {
+		f.add(path+".fields", "fields are given for type record, and only for it")
 	}
-	if len(field.Codes) > 256 {
-		f.add(path+".codes", "%d codes; at most 256 are possible", len(field.Codes))
+	if n := len(field.Fields); n > maxMembers {
+		f.add(path+".fields", "%d members; at most %d are possible", n, maxMembers)
 	}
-	checkUnique(f, path+".codes", field.Codes)
+	members := map[string]bool{}
+	for i := range field.Fields {
+		m, at := &field.Fields[i], fmt.Sprintf("%s.fields[%d]", path, i)
+		if len(m.Name) > 63 || !fieldForm.MatchString(m.Name) {
+			f.add(at+".name", "%q is not the name of a member", m.Name)
+		}
+		if members[m.Name] {
+			f.add(at+".name", "%q stands twice", m.Name)
+		}
+		members[m.Name] = true
+		if t := v1alpha1.FieldType(m.Type); t == v1alpha1.TypeRecord || !slices.Contains(fieldTypes, t) {
+			f.add(at+".type", "%q is not a type of a member: records do not nest further", m.Type)
+		}
+		checkCodes(f, at+".codes", v1alpha1.FieldType(m.Type), m.Codes)
+	}
+}
+
+func checkCodes(f *faults, path string, of v1alpha1.FieldType, codes []string) {
+	if (of == v1alpha1.TypeCode) != (len(codes) > 0) {
+		f.add(path, "codes are given for type code, and only for it")
+	}
+	if len(codes) > 256 {
+		f.add(path, "%d codes; at most 256 are possible", len(codes))
+	}
+	checkUnique(f, path, codes)
 }
 
 // DatasetConditions decides Accepted and ResolvedRefs of a Dataset. (SourceReachable is observed.)

@@ -43,8 +43,8 @@ type clause struct {
 	recipients []recipient
 	// inbound: we are the source; outbound: we are a recipient.
 	inbound, outbound bool
-	// filterFields with the default filled in, and needs, all the fields that the clause's queries read; both in the
-	// schema's order.
+	// filterFields with the default filled in, and needs, all the fields that the clause's queries read, members of records one by
+	// one; both in the schema's order.
 	filterFields, needs []string
 	// datasets of ours that answer; inbound only.
 	datasets []*v1alpha1.Dataset
@@ -81,7 +81,7 @@ func (c *compiler) clause(terms *v1alpha1.Clause) clause {
 		cl.filterFields = cl.schema.sorted(terms.Fields, selectors)
 	}
 	rowFields, _ := cl.schema.rowFilterFields(terms.RowFilter) // an error is Accepted's to tell
-	cl.needs = cl.schema.sorted(cl.disclosed(), cl.filterFields, selectors, rowFields)
+	cl.needs = cl.schema.read(cl.disclosed(), cl.filterFields, selectors, rowFields)
 	return cl
 }
 
@@ -213,14 +213,24 @@ func schemaFieldsKnown(_ *compiler, v *version) (reason, message string, failed 
 			}
 			return at >= 0
 		}
-		if unknown("fields", cl.terms.Fields) || unknown("filterFields", cl.terms.FilterFields) {
+		// What stands in a list, and a record as a whole, is not equal to anything.
+		unfit := func(path string, fields []string, fits func(string) bool, why string) bool {
+			at := slices.IndexFunc(fields, func(f string) bool { return !fits(f) })
+			if at >= 0 {
+				message = fmt.Sprintf("clauses[%s].%s: field %q of schema %q %s: correct it in a new version", cl.terms.Name, path, fields[at], cl.schema.object.Name, why)
+			}
+			return at >= 0
+		}
+		if unknown("fields", cl.terms.Fields) || unknown("filterFields", cl.terms.FilterFields) ||
+			unfit("filterFields", cl.terms.FilterFields, cl.schema.filterable, "is a list that filters do not look into") {
 			return v1alpha1.ReasonUnknownSchemaField, message, true
 		}
 		if cl.terms.Conditions == nil {
 			continue
 		}
 		for j, set := range cl.terms.Conditions.RequireSelectors {
-			if unknown(fmt.Sprintf("conditions.requireSelectors[%d]", j), set) {
+			at := fmt.Sprintf("conditions.requireSelectors[%d]", j)
+			if unknown(at, set) || unfit(at, set, cl.schema.single, "is a list or a record, which no filter fixes by equality") {
 				return v1alpha1.ReasonUnknownSchemaField, message, true
 			}
 		}
@@ -270,8 +280,8 @@ func fieldsMapped(_ *compiler, v *version) (reason, message string, failed bool)
 				return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("clauses[%s].limits.minimumCount: persons are counted, and Dataset %q does not say what identifies one: set its subjectKey",
 					cl.terms.Name, d.Name), true
 			}
-			if key := d.Spec.SubjectKey; key != "" && !cl.schema.has(key) {
-				return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("clauses[%s]: the subjectKey %q of Dataset %q is no field of schema %q: correct the dataset",
+			if key := d.Spec.SubjectKey; key != "" && !cl.schema.identifies(key) {
+				return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("clauses[%s]: the subjectKey %q of Dataset %q is no field with one value of schema %q: correct the dataset",
 					cl.terms.Name, key, d.Name, cl.schema.object.Name), true
 			}
 			if field := unmapped(d, cl.needsOf(d)); field != "" {
@@ -307,13 +317,13 @@ func (cl *clause) needsOf(d *v1alpha1.Dataset) []string {
 // useOf names the member of the clause that asks for a field.
 func (cl *clause) useOf(field string) string {
 	switch {
-	case slices.Contains(cl.disclosed(), field):
+	case cl.schema.route.Covers(cl.disclosed(), field):
 		return "fields"
-	case slices.Contains(cl.terms.FilterFields, field):
+	case cl.schema.route.Covers(cl.terms.FilterFields, field):
 		return "filterFields"
 	case cl.terms.Conditions != nil && slices.ContainsFunc(cl.terms.Conditions.RequireSelectors, func(set []string) bool { return slices.Contains(set, field) }):
 		return "conditions.requireSelectors"
-	case slices.Contains(cl.terms.Fields, field):
+	case cl.schema.route.Covers(cl.terms.Fields, field):
 		return "fields"
 	case slices.Contains(cl.needs, field):
 		return "rowFilter"

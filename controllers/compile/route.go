@@ -235,7 +235,7 @@ func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Datase
 	fields := cl.needsOf(d)
 	out := route.Dataset{Name: d.Name, Relation: d.Spec.Relation, Columns: make(map[string]string, len(fields))}
 	for _, f := range fields {
-		out.Columns[f] = columnOf(d, f)
+		out.Columns[f] = readOf(d, f).column
 	}
 	if _, reads := out.Columns[d.Spec.SubjectKey]; reads {
 		out.SubjectKey = d.Spec.SubjectKey

@@ -18,6 +18,7 @@ var (
 	trustDomainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)
 	digestForm      = regexp.MustCompile(`^sha256:[A-Za-z0-9_-]{43}$`)
 	fieldForm       = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	pathForm        = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?$`)
 )
 
 var agreementTypes = []string{

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
 	"github.com/entente-dev/entente/gateway/claims"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 var (
@@ -117,11 +119,14 @@ func checkFieldSet(f *faults, path string, fields []string) {
 		f.add(path, "%d fields; at most %d are possible", len(fields), maxFields)
 	}
 	for _, name := range fields {
-		if len(name) > 63 || !fieldForm.MatchString(name) {
+		if !pathForm.MatchString(name) {
 			f.add(path, "%q is not the name of a field", name)
 		}
 	}
 	checkUnique(f, path, fields)
+	if twice := route.Overlap(fields); twice != "" {
+		f.add(path, "%q is part of a record that is listed, too", twice)
+	}
 }
 
 func checkUnique(f *faults, path string, items []string) {
@@ -207,7 +212,7 @@ func checkSelectors(f *faults, path string, cl *v1alpha1.Clause) {
 		}
 		checkFieldSet(f, at, set)
 		for _, name := range set {
-			if len(cl.FilterFields) > 0 && !slices.Contains(cl.FilterFields, name) {
+			if of, _, _ := strings.Cut(name, "."); len(cl.FilterFields) > 0 && !slices.Contains(cl.FilterFields, name) && !slices.Contains(cl.FilterFields, of) {
 				f.add(at, "no query can fix %q, which filterFields does not list", name)
 			}
 		}

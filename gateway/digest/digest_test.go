@@ -48,6 +48,35 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
+// TestListsAndRecords: values that differ in nothing but how they are put together.
+func TestListsAndRecords(t *testing.T) {
+	a, b := &gatewayv1.Value{Kind: &gatewayv1.Value_Text{Text: "a"}}, &gatewayv1.Value{Kind: &gatewayv1.Value_Text{Text: "b"}}
+	list := func(v ...*gatewayv1.Value) *gatewayv1.Value {
+		return &gatewayv1.Value{Kind: &gatewayv1.Value_List{List: &gatewayv1.ValueList{Values: v}}}
+	}
+	nested := func(v ...*gatewayv1.Value) *gatewayv1.Value {
+		return &gatewayv1.Value{Kind: &gatewayv1.Value_Nested{Nested: &gatewayv1.Record{Values: v}}}
+	}
+	seen := map[string]int{}
+	for i, r := range [][]*gatewayv1.Value{
+		{a, b}, {list(a, b)}, {list(b, a)}, {nested(a, b)}, {list(a), b}, {list(a), list(b)}, {list(list(a, b))}, {list(nested(a), nested(b))}, {list(nested(a, b))},
+		{list()}, {nested()}, {{}}, {list(&gatewayv1.Value{})},
+	} {
+		d := NewResponse()
+		d.Record("people", &gatewayv1.Record{Values: r})
+		sum := d.Sum(&gatewayv1.SourceStatus{})
+		if j, ok := seen[sum]; ok {
+			t.Errorf("answers %d and %d have one digest", i, j)
+		}
+		seen[sum] = i
+	}
+	d := NewResponse()
+	d.Record("people", &gatewayv1.Record{Values: []*gatewayv1.Value{list(a, b), nested(a, &gatewayv1.Value{})}})
+	if got, want := d.Sum(&gatewayv1.SourceStatus{}), "sha256:PvSZGa_DCL6uDEX3NOt4Hg719OGmns1Isgnh-Ygvs5Q"; got != want {
+		t.Errorf("%s, want %s, which must never change", got, want)
+	}
+}
+
 // claims is a request with claims of the user: what a decision rested on is compared as what was asked is.
 func claims(t *testing.T, c map[string]any) *gatewayv1.RetrieveRequest {
 	t.Helper()

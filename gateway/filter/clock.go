@@ -125,6 +125,10 @@ func (f *Filter) nodeAt(n node, now time.Time, places map[node]place) (node, boo
 		c := *n
 		c.value, ok = n.value.at(now)
 		out = &c
+	case *holds:
+		c := *n
+		c.value, ok = n.value.at(now)
+		out = &c
 	case *in:
 		c := *n
 		c.values = make([]value, 0, len(n.values))
@@ -151,6 +155,8 @@ func isClocked(n node) bool {
 			}
 		}
 	case *compare:
+		return n.value.clock != nil
+	case *holds:
 		return n.value.clock != nil
 	case *in:
 		for _, v := range n.values {
@@ -333,7 +339,7 @@ func (l *lowering) yearIn(e ast.Expr, not bool) (node, error) {
 
 func (l *lowering) yearField(e ast.Expr) (*route.Field, error) {
 	c := e.AsCall()
-	if !c.IsMemberFunction() || c.Target().Kind() != ast.IdentKind || len(c.Args()) != 0 {
+	if !c.IsMemberFunction() || !isPath(c.Target()) || len(c.Args()) != 0 {
 		return nil, l.fail(e, "write field.getFullYear(), which is of UTC")
 	}
 	f, err := l.field(c.Target())

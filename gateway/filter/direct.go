@@ -60,7 +60,7 @@ func directTerm(schema *route.Schema, text string) (c *compare, rest string) {
 		return nil, ""
 	}
 	i := slices.IndexFunc(schema.Fields, func(f route.Field) bool { return f.Name == name })
-	if i < 0 {
+	if i < 0 || schema.Fields[i].Repeated {
 		return nil, ""
 	}
 	f := &schema.Fields[i]

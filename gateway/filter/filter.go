@@ -5,9 +5,11 @@
 //
 //	a == b   a != b   a < b   a <= b   a > b   a >= b     of a field and a literal, or two fields of one type
 //	field in [literal, …]                                 at most MaxListElements
+//	literal in field                                      of a repeated field, a list of values
 //	field == null   field != null
 //	field.startsWith("…")   field.contains("…")           of strings and codes
 //	field                                                 of type bool
+//	record.member                                         is a field like any other, unless the record stands in a list
 //	field.getFullYear() == 1980                           of dates and timestamps (UTC); also != < <= > >= and in
 //	normal(field) == normal("…")                          of strings, as are identifier(…), !=, in, startsWith and contains
 //	normal(a) == normal(b)                                of two string fields, and !=
@@ -31,7 +33,7 @@
 // # Meaning
 //
 // A filter is true or false of a record, never unknown. A null field equals only null: field == literal, <, <=, >, >=, in,
-// startsWith, contains and a bare bool field are false for it, field != literal is true, two null fields are equal, and
+// literal in field, startsWith, contains and a bare bool field are false for it, field != literal is true, two null fields are equal, and
 // ! is plain negation, so !(field < 5) is true for null. Strings and codes are ordered by code point, false before true
 // has no order, decimals compare by their exact value, timestamps as instants. The SQL of every dialect means exactly
 // this.

@@ -15,7 +15,7 @@ func functionOf(e ast.Expr) string {
 	c := e.AsCall()
 	switch name := c.FunctionName(); name {
 	case "normal", "identifier":
-		if !c.IsMemberFunction() && len(c.Args()) == 1 && c.Args()[0].Kind() == ast.IdentKind {
+		if !c.IsMemberFunction() && len(c.Args()) == 1 && isPath(c.Args()[0]) {
 			return name
 		}
 	case "similarity", "getFullYear":
@@ -79,7 +79,7 @@ const MinSimilarity = "0.3"
 // similarity lowers similarity(field, "…") >= 0.5.
 func (l *lowering) similarity(e, a ast.Expr, o op, b ast.Expr, not bool) (node, error) {
 	c := a.AsCall()
-	if c.IsMemberFunction() || len(c.Args()) != 2 || c.Args()[0].Kind() != ast.IdentKind {
+	if c.IsMemberFunction() || len(c.Args()) != 2 || !isPath(c.Args()[0]) {
 		return nil, l.fail(a, "write similarity(field, \"…\") >= 0.5")
 	}
 	f, err := l.fieldFor("similarity", c.Args()[0])

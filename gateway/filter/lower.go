@@ -89,7 +89,10 @@ func (l *lowering) leaf(e ast.Expr, not bool) (node, error) {
 	switch e.Kind() {
 	case ast.CallKind:
 		return l.call(e, not)
-	case ast.IdentKind:
+	case ast.IdentKind, ast.SelectKind:
+		if !isPath(e) {
+			return nil, l.unsupported(e)
+		}
 		f, err := l.field(e)
 		if err != nil {
 			return nil, err
@@ -133,7 +136,7 @@ func (l *lowering) call(e ast.Expr, not bool) (node, error) {
 // comparison lowers a op b.
 func (l *lowering) comparison(e ast.Expr, o op, not bool) (node, error) {
 	a, b := e.AsCall().Args()[0], e.AsCall().Args()[1]
-	if functionOf(a) == "" && functionOf(b) != "" || a.Kind() != ast.IdentKind && functionOf(a) == "" && b.Kind() == ast.IdentKind {
+	if functionOf(a) == "" && functionOf(b) != "" || !isPath(a) && functionOf(a) == "" && isPath(b) {
 		a, b, o = b, a, o.mirrored()
 	}
 	switch function := functionOf(a); function {
@@ -144,7 +147,7 @@ func (l *lowering) comparison(e ast.Expr, o op, not bool) (node, error) {
 	case "getFullYear":
 		return l.year(e, a, o, b, not)
 	}
-	if a.Kind() != ast.IdentKind {
+	if !isPath(a) {
 		if l.isLiteral(a) && l.isLiteral(b) {
 			return nil, l.fail(e, "a comparison needs a field of the schema")
 		}
@@ -157,7 +160,7 @@ func (l *lowering) comparison(e ast.Expr, o op, not bool) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Kind() == ast.IdentKind {
+	if isPath(b) {
 		g, err := l.field(b)
 		if err != nil {
 			return nil, err
@@ -198,16 +201,19 @@ func (l *lowering) ordered(e ast.Expr, f *route.Field, o op) error {
 	return nil
 }
 
-// membership lowers field in [literals].
+// membership lowers field in [literals], and literal in field.
 func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
 	args := e.AsCall().Args()
+	if isPath(args[1]) && !isPath(args[0]) && functionOf(args[0]) == "" {
+		return l.holds(e, not)
+	}
 	subject, form := args[0], functionOf(args[0])
 	switch {
 	case form == "getFullYear":
 		return l.yearIn(e, not)
 	case form == "normal" || form == "identifier":
 		subject = args[0].AsCall().Args()[0]
-	case args[0].Kind() != ast.IdentKind:
+	case !isPath(args[0]):
 		return nil, l.fail(e, "the left side of in is a field of the schema")
 	}
 	f, err := l.fieldFor(form, subject)
@@ -243,6 +249,32 @@ func (l *lowering) membership(e ast.Expr, not bool) (node, error) {
 	return &in{field: f, form: form, values: values, not: not}, nil
 }
 
+// holds lowers literal in field, of a repeated field.
+func (l *lowering) holds(e ast.Expr, not bool) (node, error) {
+	literal, of := e.AsCall().Args()[0], e.AsCall().Args()[1]
+	f := l.declared(of)
+	switch {
+	case f == nil || of.Kind() != ast.IdentKind:
+		_, err := l.field(of)
+		if err == nil {
+			err = l.fail(e, "field '%s' has one value: write %s == …", pathOf(of), pathOf(of))
+		}
+		return nil, err
+	case f.Type == "record":
+		_, err := l.single(of, f)
+		return nil, err
+	case !f.Repeated:
+		return nil, l.fail(e, "field '%s' has one value: write %s == …", f.Name, f.Name)
+	case f.Type == "bool":
+		return nil, l.fail(of, "field '%s' is a list of true and false, which filters do not look into", f.Name)
+	}
+	v, err := l.literal(f, literal)
+	if err != nil {
+		return nil, err
+	}
+	return &holds{field: f, value: v, not: not}, nil
+}
+
 // match lowers field.startsWith("…") and field.contains("…").
 func (l *lowering) match(e ast.Expr, not bool) (node, error) {
 	c := e.AsCall()
@@ -250,7 +282,7 @@ func (l *lowering) match(e ast.Expr, not bool) (node, error) {
 	if c.IsMemberFunction() {
 		form = functionOf(c.Target())
 	}
-	if !c.IsMemberFunction() || c.Target().Kind() != ast.IdentKind && forms[form] == nil || len(c.Args()) != 1 {
+	if !c.IsMemberFunction() || !isPath(c.Target()) && forms[form] == nil || len(c.Args()) != 1 {
 		return nil, l.fail(e, "write field.%s(\"…\")", c.FunctionName())
 	}
 	subject := c.Target()
@@ -278,19 +310,78 @@ func (l *lowering) match(e ast.Expr, not bool) (node, error) {
 	return &match{field: f, contains: c.FunctionName() == "contains", text: s, not: not}, nil
 }
 
-// field resolves an identifier.
-func (l *lowering) field(e ast.Expr) (*route.Field, error) {
-	name := e.AsIdent()
+// isPath says whether e has the form of a field, or of a member of one.
+func isPath(e ast.Expr) bool {
+	if e.Kind() == ast.SelectKind {
+		s := e.AsSelect()
+		return !s.IsTestOnly() && s.Operand().Kind() == ast.IdentKind
+	}
+	return e.Kind() == ast.IdentKind
+}
+
+// pathOf writes a path as schemas do.
+func pathOf(e ast.Expr) string {
+	if e.Kind() == ast.SelectKind {
+		return shorten(e.AsSelect().Operand().AsIdent()) + "." + shorten(e.AsSelect().FieldName())
+	}
+	return shorten(e.AsIdent())
+}
+
+// declared gives the field of the schema that a path begins with; nil: there is none.
+func (l *lowering) declared(e ast.Expr) *route.Field {
+	name := ""
+	if e.Kind() == ast.SelectKind {
+		name = e.AsSelect().Operand().AsIdent()
+	} else {
+		name = e.AsIdent()
+	}
 	for i := range l.schema.Fields {
 		if l.schema.Fields[i].Name == name {
-			return &l.schema.Fields[i], nil
+			return &l.schema.Fields[i]
 		}
+	}
+	return nil
+}
+
+// field resolves a path to what has one value in each record. The name of a member is its path.
+func (l *lowering) field(e ast.Expr) (*route.Field, error) {
+	if f := l.declared(e); f != nil {
+		return l.single(e, f)
 	}
 	names := make([]string, len(l.schema.Fields))
 	for i := range l.schema.Fields {
 		names[i] = l.schema.Fields[i].Name
 	}
-	return nil, l.fail(e, "field '%s' is not in schema %s.v%d; fields are %s", shorten(name), l.schema.Name, l.schema.Version, nameList(names, 32))
+	name, _, _ := strings.Cut(pathOf(e), ".")
+	return nil, l.fail(e, "field '%s' is not in schema %s.v%d; fields are %s", name, l.schema.Name, l.schema.Version, nameList(names, 32))
+}
+
+// single refuses what has no one value to compare: lists, and records as wholes.
+func (l *lowering) single(e ast.Expr, f *route.Field) (*route.Field, error) {
+	members := make([]string, len(f.Fields))
+	for i := range f.Fields {
+		members[i] = f.Name + "." + f.Fields[i].Name
+	}
+	switch nested := e.Kind() == ast.SelectKind; {
+	case f.Type == "record" && f.Repeated:
+		return nil, l.fail(e, "field '%s' is a list of records, which filters do not look into", f.Name)
+	case f.Repeated:
+		return nil, l.fail(e, "field '%s' has many values: write \"…\" in %s", f.Name, f.Name)
+	case f.Type == "record" && !nested:
+		return nil, l.fail(e, "field '%s' is a record: name one of %s", f.Name, nameList(members, 32))
+	case !nested:
+		return f, nil
+	case f.Type != "record":
+		return nil, l.fail(e, "field '%s' is of type %s and has no parts", f.Name, f.Type)
+	}
+	for i := range f.Fields {
+		if f.Fields[i].Name == e.AsSelect().FieldName() {
+			member := f.Fields[i]
+			member.Name = members[i]
+			return &member, nil
+		}
+	}
+	return nil, l.fail(e, "record '%s' has no member '%s'; its members are %s", f.Name, shorten(e.AsSelect().FieldName()), nameList(members, 32))
 }
 
 // unsupported says of an expression outside the language what it is.
@@ -327,7 +418,7 @@ func (l *lowering) unsupported(e ast.Expr) error {
 			return l.fail(e, "function '%s' is not supported in filters; startsWith, contains, getFullYear, normal, identifier, similarity, date, timestamp, decimal, today, now, days, months, years and duration are", shorten(name))
 		}
 	case ast.SelectKind:
-		return l.fail(e, "'.' is not supported in filters: fields have no parts")
+		return l.fail(e, "'.' stands only between a record and one of its members, for example address.city")
 	case ast.ListKind:
 		return l.fail(e, "a list stands only to the right of in")
 	case ast.MapKind, ast.StructKind:

@@ -43,6 +43,13 @@ type in struct {
 	not    bool
 }
 
+// holds is value in field, of a repeated field.
+type holds struct {
+	field *route.Field
+	value value
+	not   bool
+}
+
 // isNull is field == null.
 type isNull struct {
 	field *route.Field
@@ -70,6 +77,7 @@ func (*logic) isNode()         {}
 func (*compare) isNode()       {}
 func (*compareFields) isNode() {}
 func (*in) isNode()            {}
+func (*holds) isNode()         {}
 func (*isNull) isNode()        {}
 func (*match) isNode()         {}
 func (*similar) isNode()       {}
@@ -209,6 +217,8 @@ func writeCanonical(b *strings.Builder, n node) {
 			list[i] = formed(n.form, v.cel())
 		}
 		negate(n.not, formed(n.form, n.field.Name)+" in ["+strings.Join(list, ", ")+"]")
+	case *holds:
+		negate(n.not, n.value.cel()+" in "+n.field.Name)
 	case *isNull:
 		if n.not {
 			b.WriteString(n.field.Name + " != null")
@@ -251,6 +261,8 @@ func fieldsOf(n node) []string {
 		case *compareFields:
 			seen = append(seen, n.a.Name, n.b.Name)
 		case *in:
+			seen = append(seen, n.field.Name)
+		case *holds:
 			seen = append(seen, n.field.Name)
 		case *isNull:
 			seen = append(seen, n.field.Name)

@@ -117,6 +117,12 @@ func (d postgreSQL) in(b *builder, f *route.Field, column string, values []value
 	b.write(d.operand(f, column), " = ANY(", array, ")")
 }
 
+// holds asks whether one array contains another, which a GIN index can serve. It finds nothing in nulls, and is true or false of any
+// array.
+func (d postgreSQL) holds(b *builder, f *route.Field, column string, v value) {
+	b.write(column, "::", castOf(f), "[] @> ARRAY[", d.value(b, f, v), "]")
+}
+
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // match uses LIKE, which indexes with text_pattern_ops and trigrams can serve. Backslash is its escape by default.

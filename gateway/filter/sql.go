@@ -23,6 +23,8 @@ type Dialect interface {
 	compareFields(b *builder, f *route.Field, x string, o op, y string, not bool)
 	// in writes that a column has one of the values; unknown for a null column.
 	in(b *builder, f *route.Field, column string, values []value)
+	// holds writes that a repeated field's column, a list, has the value: unknown for a null column, and only for one.
+	holds(b *builder, f *route.Field, column string, v value)
 	// match writes that a column starts with or contains text; unknown for a null column.
 	match(b *builder, column string, contains bool, text string)
 	// form is normal(operand) or identifier(operand), of a string.
@@ -140,6 +142,9 @@ func (b *builder) node(n node) {
 	case *in:
 		c := b.quoted(n.field)
 		b.complement(n.not, func() { b.dialect.in(b, n.field, b.operand(n.field, n.form, c), n.values) }, c)
+	case *holds:
+		c := b.quoted(n.field)
+		b.complement(n.not, func() { b.dialect.holds(b, n.field, c, n.value) }, c)
 	case *isNull:
 		if n.not {
 			b.write(b.quoted(n.field), " IS NOT NULL")

@@ -14,6 +14,7 @@ import (
 //   - SQLiteTimestampFunction(x): microseconds since 1970 as an integer; null for null;
 //   - SQLiteDecimalFunction(x, y): -1, 0 or 1 as x is less than, equal to, or greater than y; null if one is null;
 //   - SQLiteNormalFunction(x) and SQLiteIdentifierFunction(x): Normal and Identifier; null for null.
+//   - SQLiteListFunction(type, x, y): 1 or 0 as the list x, JSON text with values of a field's type, has the value y; null for null.
 var SQLite Dialect = sqLite{}
 
 // Names of the functions that the SQL of dialect SQLite calls.
@@ -23,6 +24,7 @@ const (
 
 	SQLiteNormalFunction     = "entente_normal"
 	SQLiteIdentifierFunction = "entente_identifier"
+	SQLiteListFunction       = "entente_list_has"
 )
 
 type sqLite struct{}
@@ -115,6 +117,26 @@ func (d sqLite) in(b *builder, f *route.Field, column string, values []value) {
 		b.write(d.value(b, v))
 	}
 	b.write(")")
+}
+
+// holds reads the list as answers do, so that both find the same values.
+func (sqLite) holds(b *builder, f *route.Field, column string, v value) {
+	if v.kind == "int" {
+		b.args = append(b.args, v.integer)
+	} else {
+		b.args = append(b.args, v.text)
+	}
+	b.write(SQLiteListFunction, "('", typeWord(f), "', ", column, ", ?) = 1")
+}
+
+// typeWord is the field's type where it goes into SQL: one of few words.
+func typeWord(f *route.Field) string {
+	switch f.Type {
+	case "int", "decimal", "date", "timestamp":
+		return f.Type
+	default:
+		return "string"
+	}
 }
 
 // match writes a prefix as a range, which an index can serve. LIKE would ignore case.

@@ -11,6 +11,7 @@ const (
 	TermCompare    TermKind = "Compare"    // Field Operator Values[0]
 	TermFields     TermKind = "Fields"     // Field Operator Other
 	TermIn         TermKind = "In"         // Field is one of Values
+	TermHolds      TermKind = "Holds"      // Field, a list, has Values[0]
 	TermNull       TermKind = "Null"       // Field is null
 	TermStartsWith TermKind = "StartsWith" // Field starts with Values[0]
 	TermContains   TermKind = "Contains"   // Field contains Values[0]
@@ -88,6 +89,8 @@ func tree(n node) Term {
 			t.Values[i] = v.plain()
 		}
 		return t
+	case *holds:
+		return Term{Kind: TermHolds, Negated: n.not, Field: n.field.Name, Type: n.field.Type, Values: []string{n.value.plain()}}
 	case *isNull:
 		return Term{Kind: TermNull, Negated: n.not, Field: n.field.Name, Type: n.field.Type}
 	case *match:

@@ -89,6 +89,13 @@ func (d trino) in(b *builder, f *route.Field, column string, values []value) {
 	b.write(")")
 }
 
+// holds: this source does not read lists.
+func (trino) holds(b *builder, f *route.Field, _ string, _ value) {
+	if b.err == nil {
+		b.err = errors.New("filter: the source of field '" + f.Name + "' does not look into lists")
+	}
+}
+
 func (d trino) match(b *builder, column string, contains bool, text string) {
 	b.args = append(b.args, text)
 	if contains {

@@ -91,17 +91,10 @@ func (s *Schema) Covers(permitted []string, path string) bool {
 	return !slices.ContainsFunc(field.Fields, func(m Field) bool { return !slices.Contains(permitted, path+"."+m.Name) })
 }
 
-// Overlap gives the first path that names something that another names, too; "" for none.
+// Overlap gives the first member among the paths whose record is among them, too; "" for none.
 func Overlap(paths []string) string {
-	seen := make(map[string]bool, len(paths))
 	for _, path := range paths {
-		if seen[path] {
-			return path
-		}
-		seen[path] = true
-	}
-	for _, path := range paths {
-		if name, _, nested := strings.Cut(path, "."); nested && seen[name] {
+		if name, _, nested := strings.Cut(path, "."); nested && slices.Contains(paths, name) {
 			return path
 		}
 	}

@@ -11,15 +11,32 @@ import (
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source/internal/statement"
 )
 
 // decoder makes records of rows in PostgreSQL's binary format. It stands on the hot path: a record is a handful of
 // allocations, however many fields it has.
 type decoder struct {
 	dataset string
-	fields  []*route.Field
-	text    []byte // of one record, reused
+	fields  []*route.Field // of the values of a row
+	text    []byte         // of one record, reused
 	ends    []int
+	// columns of a record, when some are lists or records; nil: fields are they.
+	columns []route.Column
+	members map[*route.Field][]*route.Field
+}
+
+func newDecoder(dataset string, columns []route.Column) *decoder {
+	d := &decoder{dataset: dataset, fields: statement.Selected(columns)}
+	for i := range columns {
+		if c := &columns[i]; len(c.Members) > 0 || c.Field.Repeated {
+			if d.members == nil {
+				d.columns, d.members = columns, map[*route.Field][]*route.Field{}
+			}
+			d.members[c.Field] = c.Members
+		}
+	}
+	return d
 }
 
 // row holds a record with its values, in one piece.
@@ -34,6 +51,9 @@ type row struct {
 func (d *decoder) record(raw [][]byte) (*gatewayv1.Record, error) {
 	if len(raw) != len(d.fields) {
 		return nil, fmt.Errorf("postgres: dataset %s: %d columns instead of %d", d.dataset, len(raw), len(d.fields))
+	}
+	if d.columns != nil {
+		return d.shaped(raw)
 	}
 	r := &row{
 		values:   make([]gatewayv1.Value, len(raw)),

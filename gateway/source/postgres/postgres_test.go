@@ -134,6 +134,7 @@ func TestServer(t *testing.T) {
 	t.Run("meaning", s.testMeaning)
 	t.Run("normal", s.testNormal)
 	t.Run("similarity", s.testSimilarity)
+	t.Run("shape", s.testShape)
 	t.Run("grants", s.testGrants)
 	t.Run("consent", s.testConsent)
 	t.Run("injection", s.testInjection)

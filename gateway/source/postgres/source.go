@@ -49,6 +49,9 @@ var dialect = statement.Dialect{
 	Quote:         quote,
 	DefaultSchema: "public", // not whatever the search path of the login says
 	Select: func(f *route.Field, column string) string {
+		if f.Repeated {
+			return list(f, column)
+		}
 		switch f.Type {
 		case "int":
 			return column + "::int8"
@@ -65,8 +68,8 @@ var dialect = statement.Dialect{
 		}
 	},
 	Order: func(f *route.Field, column string) string {
-		switch f.Type {
-		case "string", "code":
+		switch {
+		case f.Type == "string", f.Type == "code", f.Repeated:
 			// Not the database's collation: it differs between servers, and an index in that order would tempt the planner to
 			// walk it instead of the filter's.
 			return column + `::text COLLATE "C"`
@@ -118,6 +121,26 @@ func dialectOf(q source.Query) statement.Dialect {
 	return d
 }
 
+// list reads an array whose elements decode knows, or the JSON text of a list of records.
+func list(f *route.Field, column string) string {
+	switch f.Type {
+	case "record":
+		return column + "::text"
+	case "int":
+		return column + "::int8[]"
+	case "decimal":
+		return column + "::numeric[]::text[]"
+	case "bool":
+		return column + "::boolean[]"
+	case "date":
+		return column + "::date[]"
+	case "timestamp":
+		return column + "::timestamptz[]"
+	default:
+		return column + "::text[]"
+	}
+}
+
 // quote is pgx.Identifier.Sanitize for names that need nothing done, which are all that a dataset may have.
 func quote(name string) string {
 	if strings.ContainsAny(name, "\"\x00") {
@@ -131,7 +154,7 @@ var binaryResults = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
-	sql, args, fields, err := prepared(q, func() (string, []any, []*route.Field, error) { return statement.Records(dialectOf(q), q) })
+	sql, args, columns, err := prepared(q, func() (string, []any, []route.Column, error) { return statement.Records(dialectOf(q), q) })
 	if err != nil {
 		return false, err
 	}
@@ -144,7 +167,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 			return err
 		}
 		defer rows.Close()
-		d := decoder{dataset: q.Dataset.Name, fields: fields}
+		d := newDecoder(q.Dataset.Name, columns)
 		for n := int64(0); rows.Next(); n++ {
 			if n == q.Limit {
 				more = true
@@ -170,7 +193,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 
 // Count implements source.Source.
 func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error) {
-	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
+	sql, args, _, err := prepared(q, func() (string, []any, []route.Column, error) {
 		sql, args, err := statement.Count(dialectOf(q), q)
 		return sql, args, nil, err
 	})
@@ -183,7 +206,7 @@ func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error)
 
 // Exists implements source.Source.
 func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err error) {
-	sql, args, _, err := prepared(q, func() (string, []any, []*route.Field, error) {
+	sql, args, _, err := prepared(q, func() (string, []any, []route.Column, error) {
 		sql, args, err := statement.Exists(dialectOf(q), q)
 		return sql, args, nil, err
 	})
@@ -195,7 +218,7 @@ func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err er
 }
 
 // prepared checks that the query is for this source before its statement is written.
-func prepared(q source.Query, write func() (string, []any, []*route.Field, error)) (string, []any, []*route.Field, error) {
+func prepared(q source.Query, write func() (string, []any, []route.Column, error)) (string, []any, []route.Column, error) {
 	if q.Dataset == nil || q.Schema == nil || q.Dataset.PostgreSQL == nil {
 		return "", nil, nil, errors.New("postgres: the query's dataset is not in PostgreSQL")
 	}

@@ -9,18 +9,26 @@ import (
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source/internal/jsonvalue"
+	"github.com/entente-dev/entente/gateway/source/internal/statement"
 )
 
 // decoder makes records of rows.
 type decoder struct {
 	dataset string
-	fields  []*route.Field
+	columns []route.Column
+	fields  []*route.Field // of the values of a row
+	members map[*route.Field][]*route.Field
 	raw     []any // of the current row
 	targets []any // point to raw
 }
 
-func newDecoder(dataset string, fields []*route.Field) *decoder {
-	d := &decoder{dataset: dataset, fields: fields, raw: make([]any, len(fields)), targets: make([]any, len(fields))}
+func newDecoder(dataset string, columns []route.Column) *decoder {
+	d := &decoder{dataset: dataset, columns: columns, fields: statement.Selected(columns), members: map[*route.Field][]*route.Field{}}
+	for i := range columns {
+		d.members[columns[i].Field] = columns[i].Members
+	}
+	d.raw, d.targets = make([]any, len(d.fields)), make([]any, len(d.fields))
 	for i := range d.raw {
 		d.targets[i] = &d.raw[i]
 	}
@@ -29,17 +37,24 @@ func newDecoder(dataset string, fields []*route.Field) *decoder {
 
 // record makes a record of the row. An error names the field and never the value.
 func (d *decoder) record() (*gatewayv1.Record, error) {
-	r := &gatewayv1.Record{Values: make([]*gatewayv1.Value, len(d.fields))}
+	values := make([]*gatewayv1.Value, len(d.fields))
 	for i, f := range d.fields {
-		r.Values[i] = &gatewayv1.Value{}
-		if d.raw[i] == nil {
-			continue
+		values[i] = &gatewayv1.Value{}
+		var err error
+		switch stored, ok := d.raw[i].(string); {
+		case d.raw[i] == nil:
+		case !f.Repeated:
+			err = set(values[i], f, d.raw[i])
+		case !ok:
+			err = jsonvalue.ErrJSON
+		default:
+			err = jsonvalue.List(values[i], f, d.members[f], []byte(stored))
 		}
-		if err := set(r.Values[i], f, d.raw[i]); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("sqlite: dataset %s: field %s: %w", d.dataset, f.Name, err)
 		}
 	}
-	return r, nil
+	return statement.Nest(d.columns, values), nil
 }
 
 var (

@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/source/internal/jsonvalue"
 )
 
 // register gives the driver, once for the process, the functions that filters call. They are deterministic, so that they
@@ -24,6 +25,7 @@ var register = sync.OnceValue(func() error {
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteNormalFunction, 1, textFunction(filter.Normal)),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteIdentifierFunction, 1, textFunction(filter.Identifier)),
 		sqlite.RegisterDeterministicScalarFunction(decimalKeyFunction, 1, decimalKey),
+		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteListFunction, 3, listFunction),
 	)
 })
 
@@ -109,6 +111,30 @@ func textFunction(f func(string) string) func(*sqlite.FunctionContext, []driver.
 			return nil, errText
 		}
 	}
+}
+
+// listFunction says whether a list has a value: see filter.SQLite.
+func listFunction(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	if args[1] == nil {
+		return nil, nil
+	}
+	kind, kindOK := args[0].(string)
+	list, listOK := args[1].(string)
+	if !kindOK || !listOK {
+		return nil, jsonvalue.ErrJSON
+	}
+	var value string
+	switch v := args[2].(type) {
+	case string:
+		value = v
+	case int64:
+		value = strconv.FormatInt(v, 10)
+	}
+	has, err := jsonvalue.Has([]byte(list), kind, value)
+	if err != nil {
+		return nil, err
+	}
+	return has, nil
 }
 
 // decimalText gives a stored decimal as text that filter.CanonicalDecimal takes: text as it is; a REAL as the shortest

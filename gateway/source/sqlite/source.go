@@ -2,7 +2,7 @@
 // demonstrations: a file has no logins, so the gateway alone keeps to the agreed columns.
 //
 // Fields are stored so: string and code as TEXT; int as INTEGER; bool as INTEGER 0 or 1; date as TEXT YYYY-MM-DD;
-// timestamp as TEXT in RFC 3339, at most microseconds; decimal as TEXT ("12.50"), INTEGER or REAL. A value stored otherwise
+// timestamp as TEXT in RFC 3339, at most microseconds; decimal as TEXT ("12.50"), INTEGER or REAL; a repeated field as TEXT with a JSON array. A value stored otherwise
 // is an error when it is read or compared. Strings compare byte by byte, whatever collation a column was declared with.
 package sqlite
 
@@ -159,7 +159,7 @@ var dialect = statement.Dialect{
 	Select:      func(_ *route.Field, column string) string { return "+" + column },
 	Placeholder: func(int) string { return "?" },
 	Order: func(f *route.Field, column string) string {
-		if f.Type == "string" || f.Type == "code" {
+		if f.Type == "string" || f.Type == "code" || f.Repeated {
 			return column + " COLLATE BINARY"
 		}
 		return column
@@ -195,7 +195,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if err != nil {
 		return false, err
 	}
-	text, args, fields, err := statement.Records(dialect, q)
+	text, args, columns, err := statement.Records(dialect, q)
 	if err != nil {
 		return false, err
 	}
@@ -206,7 +206,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 		return false, explain(inner, q.Dataset.Name, err)
 	}
 	defer func() { _ = rows.Close() }()
-	d := newDecoder(q.Dataset.Name, fields)
+	d := newDecoder(q.Dataset.Name, columns)
 	for n := int64(0); rows.Next(); n++ {
 		if n == q.Limit {
 			return true, nil

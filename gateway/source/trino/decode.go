@@ -20,19 +20,19 @@ var (
 	errFormat  = errors.New("the source gives another type than was asked for")
 )
 
-// decode makes a record of a row. An error names the field and never the value.
-func decode(dataset string, fields []*route.Field, row []any) (*gatewayv1.Record, error) {
-	r := &gatewayv1.Record{Values: make([]*gatewayv1.Value, len(fields))}
+// decode gives the values of a row. An error names the field and never the value.
+func decode(dataset string, fields []*route.Field, row []any) ([]*gatewayv1.Value, error) {
+	values := make([]*gatewayv1.Value, len(fields))
 	for i, f := range fields {
-		r.Values[i] = &gatewayv1.Value{}
+		values[i] = &gatewayv1.Value{}
 		if row[i] == nil {
 			continue
 		}
-		if err := set(r.Values[i], f, row[i]); err != nil {
+		if err := set(values[i], f, row[i]); err != nil {
 			return nil, fmt.Errorf("trino: dataset %s: field %s: %w", dataset, f.Name, err)
 		}
 	}
-	return r, nil
+	return values, nil
 }
 
 func set(v *gatewayv1.Value, f *route.Field, given any) error {

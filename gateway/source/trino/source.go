@@ -115,12 +115,16 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if err := check(q); err != nil {
 		return false, err
 	}
-	sql, args, fields, err := statement.Records(dialect, q)
+	sql, args, columns, err := statement.Records(dialect, q)
 	if err != nil {
 		return false, err
 	}
+	fields := statement.Selected(columns)
 	types := make([]string, len(fields))
 	for i, f := range fields {
+		if f.Repeated {
+			return false, fmt.Errorf("trino: dataset %s: field %s: lists are not read from Trino", q.Dataset.Name, f.Name)
+		}
 		types[i] = typeOf(f)
 	}
 	n := int64(0)
@@ -131,12 +135,12 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 			return errStop
 		}
 		n++
-		record, err := decode(q.Dataset.Name, fields, row)
+		values, err := decode(q.Dataset.Name, fields, row)
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = yield(record)
+			err = yield(statement.Nest(columns, values))
 		}
 		own = err
 		return err

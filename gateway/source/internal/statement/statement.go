@@ -18,7 +18,7 @@ type Dialect struct {
 	Quote func(name string) string
 	// DefaultSchema qualifies a relation that is given without schema; empty: it stays so.
 	DefaultSchema string
-	// Select gives the expression that reads a field from its quoted column.
+	// Select gives the expression that reads a field from its quoted column: a repeated one as a list, of records as JSON text.
 	Select func(f *route.Field, column string) string
 	// Order gives the expression that orders by a field. It has to give the same order on every server.
 	Order func(f *route.Field, column string) string
@@ -40,36 +40,57 @@ type Dialect struct {
 // do not order, since their order would tell of them. Sorting costs little: answers are bounded by the limit, so the
 // database keeps only that many while it reads; fields that a filter fixes are left out.
 //
-// With q.Order the order is that, and nothing else.
-func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route.Field, err error) {
+// A record inside a record is selected member by member, a list as one value. With q.Order the order is that, and nothing else.
+func Records(d Dialect, q source.Query) (sql string, args []any, columns []route.Column, err error) {
 	if len(q.Fields) == 0 || q.Limit < 1 {
 		return "", nil, nil, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
 	}
+	for _, path := range q.Fields {
+		if !q.Schema.Has(path) {
+			return "", nil, nil, fmt.Errorf("source: dataset %s: field %s is not in the schema", q.Dataset.Name, path)
+		}
+	}
+	columns = q.Schema.Layout(q.Fields)
 	var b strings.Builder
 	b.WriteString("SELECT ")
 	b.Grow(64 * len(q.Fields)) // most of what it becomes, so that it grows once or twice
 	order := make([]string, 0, len(q.Fields))
-	fields = make([]*route.Field, 0, len(q.Fields))
-	for i, name := range q.Fields {
-		at := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == name })
-		column, ok := q.Dataset.Columns[name]
-		if at < 0 || !ok {
-			return "", nil, nil, fmt.Errorf("source: dataset %s: field %s has no column", q.Dataset.Name, name)
+	selected := 0
+	read := func(f *route.Field, path string) error {
+		column, ok := q.Dataset.Columns[path]
+		if !ok {
+			return fmt.Errorf("source: dataset %s: field %s has no column", q.Dataset.Name, path)
 		}
-		f := &q.Schema.Fields[at]
-		fields = append(fields, f)
-		if i > 0 {
+		if selected++; selected > 1 {
 			b.WriteString(", ")
 		}
 		quoted := d.Quote(column)
 		b.WriteString(d.Select(f, quoted))
 		switch {
 		case len(q.Order) > 0:
-		case isFixed(q.Filter, name) || isFixed(q.RowFilter, name):
-		case name == q.Dataset.SubjectKey:
+		case isFixed(q.Filter, path) || isFixed(q.RowFilter, path):
+		case path == q.Dataset.SubjectKey:
 			order = slices.Insert(order, 0, d.Order(f, quoted))
 		default:
 			order = append(order, d.Order(f, quoted))
+		}
+		return nil
+	}
+	for _, c := range columns {
+		switch {
+		case len(c.Members) == 0:
+			err = read(c.Field, c.Field.Name)
+		case c.Field.Repeated:
+			err = read(c.Field, c.Field.Name+"."+c.Members[0].Name) // they are in one column
+		default:
+			for _, m := range c.Members {
+				if err = read(m, c.Field.Name+"."+m.Name); err != nil {
+					break
+				}
+			}
+		}
+		if err != nil {
+			return "", nil, nil, err
 		}
 	}
 	args, err = from(&b, d, q)
@@ -92,7 +113,7 @@ func Records(d Dialect, q source.Query) (sql string, args []any, fields []*route
 	}
 	b.WriteString(" LIMIT ")
 	b.WriteString(d.Placeholder(len(args)))
-	return b.String(), args, fields, nil
+	return b.String(), args, columns, nil
 }
 
 // isFixed says that the filter lets one value of the field through, which orders nothing.
