@@ -64,6 +64,10 @@ bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP=
 bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
 	go run ./hack/bench/revoke -entente bin/entente $(REVOKE)
 
+.PHONY: bench-scale
+bench-scale: build servers ## Measure an agency with 100, 1,000 and 10,000 agreements, on real servers; SCALE='-agreements 100 -rounds 10' for less
+	go run ./hack/bench/scale -entente bin/entente -out hack/bench/results/scale.json $(SCALE)
+
 .PHONY: bench-log
 bench-log: ## Measure the log against a raw group-committed file; LOG='-rounds 3' for less
 	go run ./hack/bench/log -out hack/bench/results/log.json $(LOG)

@@ -55,3 +55,12 @@ func (p *Program) Kill() error { return p.current().stop(os.Kill, time.Second) }
 
 // LogTail is the end of its output.
 func (p *Program) LogTail(lines int) string { return tail(p.LogFile, lines) }
+
+// PID of the process that runs; 0: none does.
+func (p *Program) PID() int {
+	q := p.current()
+	if !q.running() {
+		return 0
+	}
+	return q.cmd.Process.Pid
+}

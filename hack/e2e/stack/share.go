@@ -42,46 +42,48 @@ func (s *Stack) Share(ctx context.Context) error {
 	return nil
 }
 
-// describe applies what each platform team says of its own agency: itself, the schema, its dataset.
 func (s *Stack) describe(ctx context.Context) error {
-	return s.each(ctx, func(ctx context.Context, a *Agency) error {
-		dataset, err := s.dataset(a)
-		if err != nil {
+	return s.each(ctx, func(ctx context.Context, a *Agency) error { return a.Describe(ctx) })
+}
+
+// Describe applies what the platform team says of its own agency: itself, the schema, its dataset. It returns when the operator has seen it.
+func (a *Agency) Describe(ctx context.Context) error {
+	dataset, err := a.stack.dataset(a)
+	if err != nil {
+		return err
+	}
+	schema, err := os.ReadFile(a.stack.sample("exchangeschema-person.yaml"))
+	if err != nil {
+		return err
+	}
+	own := &v1alpha1.Agency{
+		ObjectMeta: metav1.ObjectMeta{Name: a.Name},
+		Spec: v1alpha1.AgencySpec{
+			DisplayName: a.DisplayName, PostalAddress: a.PostalAddress, TrustDomain: a.TrustDomain, Jurisdictions: []string{"US"},
+			Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Service.Addr(), Exchange: a.Line.Addr()},
+		},
+	}
+	if err := os.WriteFile(a.File("resources/exchangeschema.yaml"), schema, 0o644); err != nil {
+		return err
+	}
+	for name, o := range map[string]client.Object{"agency": own, "dataset": dataset} {
+		if err := a.write("resources/"+name+".yaml", o); err != nil {
 			return err
 		}
-		schema, err := os.ReadFile(s.sample("exchangeschema-person.yaml"))
-		if err != nil {
-			return err
+	}
+	if _, err := a.Apply(ctx, a.File("resources")); err != nil {
+		return err
+	}
+	if err := a.WaitFor(ctx, &v1alpha1.Agency{ObjectMeta: metav1.ObjectMeta{Name: a.Name}}, func(o client.Object) string {
+		if o.(*v1alpha1.Agency).Status.SigningKeys == nil {
+			return "its keys are not published yet"
 		}
-		own := &v1alpha1.Agency{
-			ObjectMeta: metav1.ObjectMeta{Name: a.Name},
-			Spec: v1alpha1.AgencySpec{
-				DisplayName: a.DisplayName, PostalAddress: a.PostalAddress, TrustDomain: a.TrustDomain, Jurisdictions: []string{"US"},
-				Endpoints: v1alpha1.AgencyEndpoints{Gateway: a.Service.Addr(), Exchange: a.Line.Addr()},
-			},
-		}
-		if err := os.WriteFile(a.File("resources/exchangeschema.yaml"), schema, 0o644); err != nil {
-			return err
-		}
-		for name, o := range map[string]client.Object{"agency": own, "dataset": dataset} {
-			if err := a.write("resources/"+name+".yaml", o); err != nil {
-				return err
-			}
-		}
-		if _, err := a.Apply(ctx, a.File("resources")); err != nil {
-			return err
-		}
-		if err := a.WaitFor(ctx, &v1alpha1.Agency{ObjectMeta: metav1.ObjectMeta{Name: a.Name}}, func(o client.Object) string {
-			if o.(*v1alpha1.Agency).Status.SigningKeys == nil {
-				return "its keys are not published yet"
-			}
-			return ""
-		}); err != nil {
-			return err
-		}
-		return a.WaitFor(ctx, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: a.Dataset}}, func(o client.Object) string {
-			return NotYet(o.(*v1alpha1.Dataset).Status.Conditions, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionSourceReachable)
-		})
+		return ""
+	}); err != nil {
+		return err
+	}
+	return a.WaitFor(ctx, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: a.Dataset}}, func(o client.Object) string {
+		return NotYet(o.(*v1alpha1.Dataset).Status.Conditions, v1alpha1.ConditionAccepted, v1alpha1.ConditionResolvedRefs, v1alpha1.ConditionSourceReachable)
 	})
 }
 

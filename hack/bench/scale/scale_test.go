@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/entente-dev/entente/hack/testenv"
+)
+
+// TestHundred runs the whole harness with a hundred agreements: what it measures is there. How large it is, a loaded machine does not say.
+func TestHundred(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs real servers: not under -short")
+	}
+	root, err := testenv.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := os.Getenv("ENTENTE_BIN")
+	if binary == "" {
+		binary = filepath.Join(t.TempDir(), "entente")
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/entente")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	bounds, err := readPromises()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	got, err := measure(ctx, options{entente: binary, rounds: 3, seed: 1, idleFor: time.Second, log: testWriter{t}, progress: t.Logf}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := report{Results: []result{got}}
+	var table strings.Builder
+	if err := r.table(&table, bounds, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + table.String())
+	for _, row := range rows {
+		if strings.HasPrefix(row.name, "compile") || strings.Contains(row.name, "idle") || strings.Contains(row.name, "queues") {
+			continue // of another program, or too little to be seen in a second
+		}
+		if row.value(got) <= 0 {
+			t.Errorf("%s: %g", row.name, row.value(got))
+		}
+	}
+}
+
+// testWriter is a test's log.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/hack/e2e/stack"
+)
+
+// world is the agency that is measured, with its estate.
+type world struct {
+	*stack.Stack
+	agency *stack.Agency
+	estate *estate
+	pacts  []*pact
+	// platform and officer apply and decide without limits of their own.
+	platform, officer client.Client
+	scraper           *http.Client // of the API server
+	progress          func(string, ...any)
+}
+
+// writers of objects at a time.
+const writers = 16
+
+func newWorld(ctx context.Context, o options, agreements int) (*world, error) {
+	s, err := stack.Start(ctx, stack.Options{Entente: o.entente, People: 1000, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
+	w := &world{Stack: s, agency: s.Agency(stack.Labor), progress: o.progress}
+	if err := w.prepare(ctx, o, agreements); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return w, nil
+}
+
+func (w *world) prepare(ctx context.Context, o options, agreements int) (err error) {
+	sch := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(sch), v1alpha1.AddToScheme(sch)); err != nil {
+		return err
+	}
+	as := func(user string) (client.Client, error) {
+		config := w.Kube.Config()
+		config.QPS = -1
+		config.Impersonate = rest.ImpersonationConfig{UserName: user}
+		return client.New(config, client.Options{Scheme: sch, Mapper: w.Client.RESTMapper()})
+	}
+	if w.platform, err = as(w.agency.Platform); err != nil {
+		return err
+	}
+	if w.officer, err = as(w.agency.Officer); err != nil {
+		return err
+	}
+	transport, err := rest.TransportFor(w.Kube.Config())
+	if err != nil {
+		return err
+	}
+	w.scraper = &http.Client{Transport: transport}
+	// The peers have no logs to compare with.
+	for _, a := range w.Agencies {
+		if i := slices.Index(a.Operator.Args, "--reconcile-every"); i >= 0 {
+			a.Operator.Args[i+1] = "24h"
+		}
+	}
+	if err := w.agency.Operator.Stop(10 * time.Second); err != nil {
+		return err
+	}
+	if err := w.agency.StartOperator(ctx); err != nil {
+		return err
+	}
+	// The two others have nothing to do here but to cost.
+	for _, a := range w.Agencies {
+		if a != w.agency {
+			if err := errors.Join(a.Operator.Stop(10*time.Second), a.Gateway.Stop(10*time.Second)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.agency.Describe(ctx); err != nil {
+		return err
+	}
+	if w.estate, err = newEstate(ctx, w.Stack, w.agency.File("peers"), agreements, o.seed); err != nil {
+		return err
+	}
+	for _, p := range w.estate.peers {
+		if err := w.platform.Create(ctx, p.object); err != nil {
+			return err
+		}
+	}
+	for _, f := range w.estate.forces {
+		if err := w.platform.Create(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill brings the agreements into force, and returns when the gateway serves them all.
+func (w *world) fill(ctx context.Context, n int) (time.Duration, error) {
+	w.pacts = make([]*pact, n)
+	for i := range w.pacts {
+		var err error
+		if w.pacts[i], err = w.estate.agreement(ctx, fmt.Sprintf("pact-%05d", i)); err != nil {
+			return 0, err
+		}
+	}
+	began := time.Now()
+	var next atomic.Int64
+	var group sync.WaitGroup
+	errs := make([]error, writers)
+	for k := range writers {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[k] = w.bring(ctx, w.pacts[i]); errs[k] != nil {
+					return
+				}
+				if i%1000 == 999 {
+					w.progress("%d of %d agreements applied and accepted", i+1, n)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+		return 0, err
+	}
+	return time.Since(began), w.until(ctx, "the gateway serves all agreements", func(ctx context.Context) (bool, error) {
+		served, err := w.agency.GatewayMetric(ctx, "entente_gateway_routes")
+		if err != nil || served < float64(n) {
+			return false, err
+		}
+		return w.settled(ctx, 0)
+	})
+}
+
+// bring applies an agreement that the others have signed, and accepts it.
+func (w *world) bring(ctx context.Context, p *pact) error {
+	if err := w.platform.Create(ctx, p.object.DeepCopy()); err != nil {
+		return err
+	}
+	return w.officer.Create(ctx, w.estate.decision(p, v1alpha1.DecisionAccept))
+}
+
+// until tries every 100 ms, for ten minutes at most.
+func (w *world) until(ctx context.Context, what string, ok func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	for {
+		done, err := ok(ctx)
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("%s: %w", what, ctx.Err()), err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// operator reads the metrics of the operator.
+func (w *world) operator(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	return scrape(ctx, http.DefaultClient, "http://"+w.agency.Addresses.OperatorMetrics+"/metrics")
+}
+
+// settled says whether the operator has looked at each of n agreements since it started, and has nothing left to do.
+func (w *world) settled(ctx context.Context, n int) (bool, error) {
+	m, err := w.operator(ctx)
+	if err != nil {
+		return false, err
+	}
+	looked := sum(m, "controller_runtime_reconcile_total", map[string]string{"controller": "agreement"})
+	busy := sum(m, "workqueue_depth", nil) + sum(m, "controller_runtime_active_workers", nil) + sum(m, "entente_operator_credentials_pending", nil)
+	return looked >= float64(n) && busy == 0, nil
+}
+
+// apiServer reads how many requests the API server has answered, watches apart, and how many bytes it read and wrote for them.
+func (w *world) apiServer(ctx context.Context) (requests, bytes float64, err error) {
+	m, err := scrape(ctx, w.scraper, w.Kube.URL()+"/metrics")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, verb := range []string{"GET", "LIST", "POST", "PUT", "PATCH", "APPLY", "DELETE"} {
+		requests += sum(m, "apiserver_request_total", map[string]string{"verb": verb})
+	}
+	return requests, sum(m, "apiserver_response_sizes_sum", nil) + sum(m, "apiserver_request_body_size_bytes_sum", nil), nil
+}
+
+// vault reads how many requests Vault has handled.
+func (w *world) vault(ctx context.Context) (float64, error) {
+	ca, err := os.ReadFile(w.Vault.CAFile())
+	if err != nil {
+		return 0, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	defer c.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Vault.Address()+"/v1/sys/metrics?format=prometheus", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Vault-Token", w.Vault.Token())
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("metrics of Vault: %s", resp.Status)
+	}
+	m, err := parse(resp.Body)
+	return sum(m, "vault_core_handle_request_count", nil), err
+}
