@@ -292,6 +292,9 @@ func (l *Log) look(now time.Time) {
 	published, integrated := l.published.Size, l.integrated
 	l.mu.Unlock()
 	if published == head && l.Latest().Raw != nil {
+		l.mu.Lock()
+		l.marks, l.lag = l.marks[:0], 0 // of what was waited for before
+		l.mu.Unlock()
 		return
 	}
 	if head > integrated || published < integrated {
