@@ -68,6 +68,10 @@ bench-revoke: build servers ## Measure suspend→denied at both parties, on real
 bench-scale: build servers ## Measure an agency with 100, 1,000 and 10,000 agreements, on real servers; SCALE='-agreements 100 -rounds 10' for less
 	go run ./hack/bench/scale -entente bin/entente -out hack/bench/results/scale.json $(SCALE)
 
+.PHONY: bench-width
+bench-width: ## Measure one query to 10, 100 and 1,000 agencies, in one process; WIDTH='-rounds 5' for less
+	go run ./hack/bench/width -out hack/bench/results/width.json $(WIDTH)
+
 .PHONY: bench-log
 bench-log: ## Measure the log against a raw group-committed file; LOG='-rounds 3' for less
 	go run ./hack/bench/log -out hack/bench/results/log.json $(LOG)
