@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 )
 
 // Prefix of every digest, which is followed by base64url without padding.
@@ -147,6 +148,56 @@ func appendValue(b []byte, v *gatewayv1.Value) []byte {
 	}
 	return append(b, kindNull)
 }
+
+// Columns adds the records of a dataset that are kept by columns: the same digest as that of each of them by Record.
+func (d *Response) Columns(dataset string, b *columns.Batch) {
+	width := len(b.Fields())
+	head := binary.AppendUvarint(appendText([]byte{'r'}, dataset), uint64(width))
+	out := d.scratch[:0]
+	for row := range b.Rows() {
+		out = append(out, head...)
+		for i := range width {
+			c := b.Column(i)
+			if c.Null(row) {
+				out = append(out, kindNull)
+				continue
+			}
+			switch c.Kind() {
+			case columns.Text:
+				v := c.Text(row)
+				out = binary.AppendUvarint(append(out, kindText), uint64(len(v)))
+				out = append(out, v...)
+			case columns.Integer:
+				out = binary.AppendVarint(append(out, kindInteger), c.Integer(row))
+			case columns.Boolean:
+				if c.Boolean(row) {
+					out = append(out, kindTrue)
+				} else {
+					out = append(out, kindFalse)
+				}
+			case columns.Date, columns.Timestamp:
+				// Less than 128 characters, whose number is one byte.
+				out = append(out, kindText, 0)
+				at := len(out)
+				if c.Kind() == columns.Date {
+					out = c.AppendDate(out, row)
+				} else {
+					out = c.AppendTimestamp(out, row)
+				}
+				out[at-1] = byte(len(out) - at)
+			}
+		}
+		if len(out) >= chunk {
+			d.h.Write(out)
+			out = out[:0]
+		}
+	}
+	d.h.Write(out)
+	d.scratch = out
+}
+
+// chunk is what is gathered of records before it is hashed.
+const chunk = 4 << 10
 
 // Sum ends the digest with the result: what it says exists, or how many there are.
 func (d *Response) Sum(result *gatewayv1.SourceStatus) string {

@@ -43,7 +43,9 @@ type disclosure struct {
 	query    string // digest
 	intent   *audit.Receipt
 	batch    batch
-	digest   *digest.Response
+	// bulk: the answer has outgrown its first frame, and goes on by columns.
+	bulk   bool
+	digest *digest.Response
 	// released records; those in the batch are not.
 	released int64
 	// reservation of a clause with quotas, until it is settled.

@@ -94,6 +94,8 @@ type Caller struct {
 	NotAfter time.Time
 	// Address that the call came from.
 	Address string
+	// Arrow: it reads records by columns, see package columns.
+	Arrow bool
 }
 
 // Reasons of outcomes that are not refusals by a check.

@@ -166,17 +166,12 @@ func (d *disclosure) records(ctx context.Context, result *gatewayv1.SourceStatus
 			continue
 		}
 		q := d.ask(ds, left)
-		of := d.subjectOf(&q)
-		m, err := d.core.Sources.Records(ctx, q, func(r *gatewayv1.Record) error {
-			if left == 0 {
-				return nil // a source that yields more than it was asked for does not disclose more
-			}
-			left--
-			return d.add(ctx, ds.Name, r, of(r), send)
-		})
-		if err != nil {
-			return err
+		s := d.newSink(ctx, &q, send)
+		m, err := source.Stream(ctx, d.core.Sources, q, s)
+		if ended := s.end(err); ended != nil {
+			return ended
 		}
+		left = s.left
 		if m {
 			more = true
 			break
@@ -229,7 +224,12 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	n := int64(len(d.batch.records))
 	frame := &gatewayv1.RetrieveResponse{Records: d.frame()}
 	d.drop()
-	d.released += n // from here on some of it may be with the caller
+	return d.pass(ctx, frame, n, send)
+}
+
+// pass sends a frame of that many records, which the log holds and which still stand.
+func (d *disclosure) pass(ctx context.Context, frame *gatewayv1.RetrieveResponse, records int64, send func(*gatewayv1.RetrieveResponse) error) error {
+	d.released += records // from here on some of it may be with the caller
 	// A caller that does not read would hold the source's connection for as long as it likes, and an agreement that ends
 	// meanwhile would go on: when the reading's time is over, the frame is given up with the stream.
 	sent := make(chan error, 1)
@@ -249,17 +249,22 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 }
 
 func (d *disclosure) frame() *gatewayv1.RecordBatch {
-	b := &gatewayv1.RecordBatch{
-		Provenance: &gatewayv1.Provenance{
-			Agency: d.core.Table.Self().Agency, Dataset: d.batch.dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
-			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
-		},
-		Fields:  d.shape.Fields,
-		Members: d.shape.Members,
-		Records: d.batch.records,
-	}
+	b := d.envelope(d.batch.dataset)
+	b.Records = d.batch.records
 	if d.page != nil {
 		b.PositionKey = d.page.key.Wrapped
 	}
 	return b
+}
+
+// envelope says where the records of a frame come from.
+func (d *disclosure) envelope(dataset string) *gatewayv1.RecordBatch {
+	return &gatewayv1.RecordBatch{
+		Provenance: &gatewayv1.Provenance{
+			Agency: d.core.Table.Self().Agency, Dataset: dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
+			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
+		},
+		Fields:  d.shape.Fields,
+		Members: d.shape.Members,
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/audit"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/metrics"
@@ -34,7 +35,7 @@ type asking struct {
 	digest *digest.Response
 	shape  shape.Shape
 	// pending is the last batch that came; it is released when the next one comes, or with the outcome.
-	pending  *gatewayv1.RecordBatch
+	pending  *piece
 	result   *gatewayv1.SourceStatus // the source's own; nil until its last frame
 	released int64
 	received int64
@@ -42,6 +43,8 @@ type asking struct {
 	lane    *lane
 	last    []*gatewayv1.Value
 	started time.Time
+	// fields of the records, in their order.
+	fields []*route.Field
 }
 
 // sendError is an error of the user's stream, as opposed to the peer's.
@@ -92,6 +95,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		a.req.After = q.pages.after(ch)
 	}
 	a.query = digest.Query(a.req)
+	a.fields = columns.Select(&plan.Clause.Schema, plan.Fields)
 
 	// The log syncs while the source is asked, or with the outcome; nothing is released before it has.
 	intent, err := q.core.Log.AppendDeferred(ctx, a.record(audit.Intent))
@@ -129,7 +133,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 	if !disclosed(s.GetOutcome()) {
 		a.pending = nil
 	}
-	s.Records = a.released + int64(len(a.pending.GetRecords()))
+	s.Records = a.released + a.pending.rows()
 	if disclosed(s.GetOutcome()) {
 		s.Obligations = a.obligations()
 	}
@@ -194,10 +198,9 @@ func (a *asking) frame(ctx context.Context, f *gatewayv1.RetrieveResponse) error
 	if a.result != nil {
 		return &errAnswer{"the source sent more after its result"}
 	}
-	if b := f.GetRecords(); b != nil && len(b.GetRecords()) > 0 {
-		if err := a.check(b); err != nil {
-			return err
-		}
+	if p, err := a.piece(f); err != nil {
+		return err
+	} else if p.rows() > 0 {
 		if a.pending != nil {
 			if err := a.wait(ctx, a.intent); err != nil {
 				return &errLog{err}
@@ -206,11 +209,9 @@ func (a *asking) frame(ctx context.Context, f *gatewayv1.RetrieveResponse) error
 				return err
 			}
 		}
-		for _, r := range b.GetRecords() {
-			a.digest.Record(b.GetProvenance().GetDataset(), r)
-		}
-		a.received += int64(len(b.GetRecords()))
-		a.pending = b
+		p.digest(a.digest)
+		a.received += p.rows()
+		a.pending = p
 	}
 	a.result = f.GetResult()
 	return nil
@@ -218,14 +219,14 @@ func (a *asking) frame(ctx context.Context, f *gatewayv1.RetrieveResponse) error
 
 // check holds an answer against what was asked: a source that discloses more than the clause permits makes this agency a
 // holder of what it must not have.
-func (a *asking) check(b *gatewayv1.RecordBatch) error {
+func (a *asking) check(b *gatewayv1.RecordBatch, rows int64) error {
 	plan := a.ch.plan
 	switch {
 	case plan.Granularity != "Records":
 		return &errAnswer{"the source sent records; none were asked for"}
 	case !a.shape.Named(b):
 		return &errAnswer{"the source sent other fields than were asked for"}
-	case a.received+int64(len(b.GetRecords())) > plan.Limit, a.req.GetAfter() != nil && a.received+int64(len(b.GetRecords())) > a.req.GetAfter().GetSize():
+	case a.received+rows > plan.Limit, a.req.GetAfter() != nil && a.received+rows > a.req.GetAfter().GetSize():
 		return &errAnswer{"the source sent more records than the clause permits"}
 	case len(b.GetProvenance().GetDataset()) > 63:
 		return &errAnswer{"the source sent a dataset's name that is none"}
@@ -262,21 +263,20 @@ func (a *asking) release() error {
 	if !a.q.core.standing(a.ch) {
 		return errEnded
 	}
-	b := a.pending
+	p := a.pending
 	a.pending = nil
-	dataset := b.GetProvenance().GetDataset()
-	b.Provenance = &gatewayv1.Provenance{
-		Agency: a.ch.agency, Dataset: dataset, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
+	p.batch.Provenance = &gatewayv1.Provenance{
+		Agency: a.ch.agency, Dataset: p.batch.GetProvenance().GetDataset(), Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
 		Obligations: a.obligations(),
 	}
 	if a.lane != nil {
-		if err := a.q.merge.put(a.lane, b); err != nil {
+		if err := a.q.merge.put(a.lane, p.batch); err != nil {
 			return &sendError{err}
 		}
-	} else if err := a.q.out.batch(b); err != nil {
+	} else if err := a.q.out.batch(p, &a.ch.plan.Clause.Schema); err != nil {
 		return &sendError{err}
 	}
-	a.released += int64(len(b.GetRecords()))
+	a.released += p.rows()
 	return nil
 }
 

@@ -151,22 +151,32 @@ type query struct {
 type output struct {
 	mu   sync.Mutex
 	send func(*gatewayv1.QueryResponse) error
+	// arrow: the user reads records by columns.
+	arrow bool
 	// held: batches of an all-or-nothing query.
 	hold      bool
-	held      []*gatewayv1.RecordBatch
+	held      []*gatewayv1.QueryResponse
 	heldBytes int
 }
 
 // Query answers one query. Errors are *Error, or what send returned, or the context's.
 func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest, send func(*gatewayv1.QueryResponse) error) error {
+	return c.query(ctx, user, req, &output{send: send, hold: req.GetRequireAll()})
+}
+
+// QueryColumns is Query for a user who reads records by columns: as Arrow, see QueryResponse.
+func (c *Core) QueryColumns(ctx context.Context, user User, req *gatewayv1.QueryRequest, send func(*gatewayv1.QueryResponse) error) error {
+	return c.query(ctx, user, req, &output{send: send, hold: req.GetRequireAll(), arrow: true})
+}
+
+func (c *Core) query(ctx context.Context, user User, req *gatewayv1.QueryRequest, out *output) error {
 	if err := c.Log.Healthy(); err != nil {
 		return c.logFailed(err)
 	}
 	ctx, span := c.Trace.Start(ctx, tracing.Query)
 	defer span.End()
 	q := &query{
-		core: c, id: newID(), user: user, alias: c.Pseudonyms.Of(user), req: req, started: c.Now(),
-		out: &output{send: send, hold: req.GetRequireAll()},
+		core: c, id: newID(), user: user, alias: c.Pseudonyms.Of(user), req: req, started: c.Now(), out: out,
 	}
 	span.Query(q.id)
 	refusal := c.bounds(req)
@@ -196,6 +206,15 @@ func (c *Core) Query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 		if ch.plan == nil {
 			statuses[i] = ch.status
 			refused++
+		}
+	}
+	if out.arrow {
+		if frame, err := header(choices); err != nil {
+			return err
+		} else if frame != nil {
+			if err := out.write(frame); err != nil {
+				return err
+			}
 		}
 	}
 	if !q.out.hold || refused == 0 {

@@ -81,6 +81,9 @@ func (q *query) newMerge(ctx context.Context, permitted []*choice) (*merge, *Err
 	}
 	m := &merge{q: q, whole: q.pages != nil, most: q.req.GetPageSize(), stall: q.core.timeout(ctx) / 2}
 	if len(q.req.GetDeduplicate()) > 0 {
+		if q.out.arrow {
+			return nil, &Error{Kind: Invalid, Reason: "request", Message: "a record without its duplicates names all that hold it, which columns do not: ask for JSON, or without deduplicate"}
+		}
 		m.duplicates = newDuplicates(q.req)
 		m.whole = m.whole || !m.duplicates.ordered
 	}
@@ -345,7 +348,7 @@ func (m *merge) flush() error {
 		}
 		return nil
 	}
-	if err := m.q.out.batch(b); err != nil {
+	if err := m.q.out.batch(&piece{batch: b}, &l.ch.plan.Clause.Schema); err != nil {
 		return &sendError{err}
 	}
 	return nil

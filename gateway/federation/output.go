@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 func (o *output) write(frame *gatewayv1.QueryResponse) error {
@@ -15,18 +16,27 @@ func (o *output) write(frame *gatewayv1.QueryResponse) error {
 	return o.send(frame)
 }
 
-// batch releases records, or holds them back.
-func (o *output) batch(b *gatewayv1.RecordBatch) error {
+// batch releases records of a schema, or holds them back.
+func (o *output) batch(p *piece, schema *route.Schema) error {
+	frame := &gatewayv1.QueryResponse{}
+	if o.arrow {
+		var err error
+		if frame, err = p.byColumns(schema); err != nil {
+			return err
+		}
+	} else {
+		frame.Records = p.byRecords()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.hold {
-		return o.send(&gatewayv1.QueryResponse{Records: b})
+		return o.send(frame)
 	}
-	o.heldBytes += proto.Size(b)
+	o.heldBytes += proto.Size(frame)
 	if o.heldBytes > maxHeld {
 		return &Error{Kind: TooLarge, Reason: ReasonTooLarge, Message: fmt.Sprintf("the answer is larger than the %d MiB that are held back with require_all: narrow the filter, or ask without", maxHeld>>20)}
 	}
-	o.held = append(o.held, b)
+	o.held = append(o.held, frame)
 	return nil
 }
 
@@ -67,7 +77,7 @@ func (o *output) settle(statuses []*gatewayv1.SourceStatus, failed []string, lap
 			if lapsed() {
 				return errLapsed
 			}
-			if err := o.write(&gatewayv1.QueryResponse{Records: b}); err != nil {
+			if err := o.write(b); err != nil {
 				return err
 			}
 		}

@@ -198,6 +198,17 @@ func (e *Batch) Append(to []byte, r *gatewayv1.Record) []byte {
 	return append(to, '}')
 }
 
+// Value is the JSON of a value; fields are the members of a record, or of the records in a list.
+func Value(v *gatewayv1.Value, fields *gatewayv1.FieldSet) string {
+	return string(appendValue(nil, v, memberNames(fields.GetFields())))
+}
+
+// Marks are the obligations' redisclosure and days, as they stand in JSON; "" for what is not there.
+func Marks(o *gatewayv1.Obligations) (redisclosure, destroyBy, noActionBefore string) {
+	out := obligationsOf(o)
+	return out.Redisclosure, out.DestroyBy, out.NoActionBefore
+}
+
 // appendValue writes a value: a repeated field as an array, a record as an object with the members.
 func appendValue(to []byte, v *gatewayv1.Value, members []string) []byte {
 	switch k := v.GetKind().(type) {

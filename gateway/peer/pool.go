@@ -17,9 +17,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/tracing"
@@ -101,6 +103,7 @@ func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string
 	defer func() { p.circuits.learn(line, endingOf(ctx, err, heard, time.Since(began)), time.Now()) }()
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream when each fails
+	asking = metadata.AppendToOutgoingContext(asking, columns.Header, columns.Encoding)
 	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(p.trace.ToCall(asking), req)
 	if err != nil {
 		p.suspect(source, agreement, err)

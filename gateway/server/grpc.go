@@ -113,7 +113,11 @@ func (q *queryService) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStre
 	}
 	ctx, span := q.server.request(q.server.Trace.FromCall(stream.Context()), "grpc")
 	defer span.End()
-	return statusOf(q.server.Federation.Query(ctx, user, req, stream.Send))
+	ask := q.server.Federation.Query
+	if readsArrow(ctx) {
+		ask = q.server.Federation.QueryColumns
+	}
+	return statusOf(ask(ctx, user, req, stream.Send))
 }
 
 // Explain implements QueryServiceServer.

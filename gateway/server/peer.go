@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/disclosure"
 	"github.com/entente-dev/entente/gateway/identity"
 )
@@ -41,6 +44,18 @@ func leaf(ctx context.Context) (*x509.Certificate, string) {
 	return state.PeerCertificates[0], address
 }
 
+// readsArrow says whether the caller reads records by columns.
+func readsArrow(ctx context.Context) bool {
+	for _, v := range metadata.ValueFromIncomingContext(ctx, columns.Header) {
+		for one := range strings.SplitSeq(v, ",") {
+			if strings.TrimSpace(one) == columns.Encoding {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sourceService is the gRPC face of disclosure.Core.
 type sourceService struct {
 	gatewayv1.UnimplementedSourceServiceServer
@@ -57,6 +72,6 @@ func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.Ser
 	if !ok {
 		return status.Error(codes.Unauthenticated, errNotAgreement.Error())
 	}
-	caller := disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address}
+	caller := disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address, Arrow: readsArrow(stream.Context())}
 	return p.server.Disclosure.Retrieve(p.server.Trace.FromCall(stream.Context()), caller, req, stream.Send)
 }

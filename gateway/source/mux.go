@@ -14,7 +14,7 @@ type Mux struct {
 	PostgreSQL, SQLite, HTTP, Trino Source
 }
 
-var _ Source = Mux{}
+var _ Streamer = Mux{}
 
 // of gives the source that reads the query's dataset.
 func (m Mux) of(q Query) (Source, error) {
@@ -49,6 +49,15 @@ func (m Mux) Records(ctx context.Context, q Query, yield func(*gatewayv1.Record)
 		return false, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, ErrOrder)
 	}
 	return s.Records(ctx, q, yield)
+}
+
+// Stream implements Streamer.
+func (m Mux) Stream(ctx context.Context, q Query, to Sink) (bool, error) {
+	s, err := m.of(q)
+	if err != nil {
+		return false, err
+	}
+	return Stream(ctx, s, q, to)
 }
 
 // Count implements Source.

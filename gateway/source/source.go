@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -72,6 +73,56 @@ type Source interface {
 	// Close closes everything.
 	Close() error
 }
+
+// Sink takes the rows of an answer. An error of its methods ends the reading, which returns it.
+type Sink interface {
+	// Columns gives the batch for the next row, whose columns are the query's fields in their order; nil: the row is wanted as a
+	// record, by Record.
+	Columns() (*columns.Batch, error)
+	// Row says that the values of one more row are in the batch that Columns gave, and ends it.
+	Row() error
+	// Record takes a record, which is the callee's to keep.
+	Record(*gatewayv1.Record) error
+}
+
+// Streamer is a Source that puts rows into columns without making records of them.
+type Streamer interface {
+	Source
+	// Stream is Records, into a sink.
+	Stream(ctx context.Context, q Query, to Sink) (more bool, err error)
+}
+
+// Stream reads records into a sink, from any source.
+func Stream(ctx context.Context, s Source, q Query, to Sink) (more bool, err error) {
+	if s, ok := s.(Streamer); ok {
+		return s.Stream(ctx, q, to)
+	}
+	return s.Records(ctx, q, func(r *gatewayv1.Record) error {
+		b, err := to.Columns()
+		switch {
+		case err != nil:
+			return err
+		case b == nil:
+			return to.Record(r)
+		}
+		if err := b.PutRecord(r); err != nil {
+			return err
+		}
+		return to.Row()
+	})
+}
+
+// Records is a sink that wants records only.
+type Records func(*gatewayv1.Record) error
+
+// Columns implements Sink.
+func (Records) Columns() (*columns.Batch, error) { return nil, nil }
+
+// Row implements Sink.
+func (Records) Row() error { return nil }
+
+// Record implements Sink.
+func (f Records) Record(r *gatewayv1.Record) error { return f(r) }
 
 // ErrUnavailable wraps every error that means that the source's system cannot be reached or refuses to work; others mean
 // that the query or the mapping does not fit the source.

@@ -442,7 +442,11 @@ type QueryResponse struct {
 	// How one source ended.
 	Source *SourceStatus `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// How the query ended; the last frame.
-	Summary       *QuerySummary `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
+	Summary *QuerySummary `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The records of this frame, as one Arrow IPC stream (a schema and a record batch, not compressed), for a caller that says in
+	// the metadata entente-encodings that it reads arrow. Then records has provenance and fields, and no records. The first frame
+	// of an answer in records has no rows and no provenance: its columns are all that the answer may have.
+	Arrow         []byte `protobuf:"bytes,4,opt,name=arrow,proto3" json:"arrow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,6 +498,13 @@ func (x *QueryResponse) GetSource() *SourceStatus {
 func (x *QueryResponse) GetSummary() *QuerySummary {
 	if x != nil {
 		return x.Summary
+	}
+	return nil
+}
+
+func (x *QueryResponse) GetArrow() []byte {
+	if x != nil {
+		return x.Arrow
 	}
 	return nil
 }
@@ -2317,7 +2328,10 @@ type RetrieveResponse struct {
 	// Some records.
 	Records *RecordBatch `protobuf:"bytes,1,opt,name=records,proto3" json:"records,omitempty"`
 	// How it ended; in the last frame.
-	Result        *SourceStatus `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	Result *SourceStatus `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// More records, as one Arrow IPC stream (a schema and a record batch, not compressed), for a caller that says in the metadata
+	// entente-encodings that it reads arrow. Then records has provenance and fields, and no records.
+	Arrow         []byte `protobuf:"bytes,3,opt,name=arrow,proto3" json:"arrow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2366,6 +2380,13 @@ func (x *RetrieveResponse) GetResult() *SourceStatus {
 	return nil
 }
 
+func (x *RetrieveResponse) GetArrow() []byte {
+	if x != nil {
+		return x.Arrow
+	}
+	return nil
+}
+
 var File_api_gateway_v1_query_proto protoreflect.FileDescriptor
 
 const file_api_gateway_v1_query_proto_rawDesc = "" +
@@ -2397,11 +2418,12 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1e\n" +
 	"\n" +
 	"descending\x18\x02 \x01(\bR\n" +
-	"descending\"\xc0\x01\n" +
+	"descending\"\xd6\x01\n" +
 	"\rQueryResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
 	"\x06source\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06source\x12:\n" +
-	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\"\xe0\x02\n" +
+	"\asummary\x18\x03 \x01(\v2 .entente.gateway.v1.QuerySummaryR\asummary\x12\x14\n" +
+	"\x05arrow\x18\x04 \x01(\fR\x05arrow\"\xe0\x02\n" +
 	"\vRecordBatch\x12>\n" +
 	"\n" +
 	"provenance\x18\x01 \x01(\v2\x1e.entente.gateway.v1.ProvenanceR\n" +
@@ -2559,10 +2581,11 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\adataset\x18\x03 \x01(\tR\adataset\x121\n" +
 	"\x06values\x18\x04 \x03(\v2\x19.entente.gateway.v1.ValueR\x06values\x12\x1a\n" +
 	"\bposition\x18\x05 \x01(\fR\bposition\x12!\n" +
-	"\fposition_key\x18\x06 \x01(\fR\vpositionKey\"\x87\x01\n" +
+	"\fposition_key\x18\x06 \x01(\fR\vpositionKey\"\x9d\x01\n" +
 	"\x10RetrieveResponse\x129\n" +
 	"\arecords\x18\x01 \x01(\v2\x1f.entente.gateway.v1.RecordBatchR\arecords\x128\n" +
-	"\x06result\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06result*u\n" +
+	"\x06result\x18\x02 \x01(\v2 .entente.gateway.v1.SourceStatusR\x06result\x12\x14\n" +
+	"\x05arrow\x18\x03 \x01(\fR\x05arrow*u\n" +
 	"\vGranularity\x12\x1b\n" +
 	"\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15GRANULARITY_EXISTENCE\x10\x01\x12\x15\n" +

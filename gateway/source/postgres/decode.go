@@ -9,8 +9,10 @@ import (
 	"time"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/internal/statement"
 )
 
@@ -37,6 +39,73 @@ func newDecoder(dataset string, columns []route.Column) *decoder {
 		}
 	}
 	return d
+}
+
+// pass hands one row to the sink, in the form that it wants.
+func (d *decoder) pass(raw [][]byte, to source.Sink) error {
+	b, err := to.Columns()
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		record, err := d.record(raw)
+		if err != nil {
+			return err
+		}
+		return to.Record(record)
+	}
+	if len(raw) != len(d.fields) {
+		return fmt.Errorf("postgres: dataset %s: %d columns instead of %d", d.dataset, len(raw), len(d.fields))
+	}
+	for i, f := range d.fields {
+		if v := raw[i]; v == nil {
+			b.Column(i).PutNull()
+		} else if err := put(b.Column(i), f, v); err != nil {
+			return fmt.Errorf("postgres: dataset %s: field %s: %w", d.dataset, f.Name, err)
+		}
+	}
+	return to.Row()
+}
+
+// put appends one value that is not null, by the rules of value.
+func put(c *columns.Column, f *route.Field, b []byte) error {
+	switch c.Kind() {
+	case columns.Text:
+		switch {
+		case f.Type == "code" && !slices.ContainsFunc(f.Codes, func(code string) bool { return code == string(b) }):
+			return errCode
+		case f.Type == "decimal" && !isDecimal(b):
+			return errDecimal
+		}
+		c.PutText(b)
+	case columns.Integer:
+		if len(b) != 8 {
+			return errFormat
+		}
+		c.PutInteger(int64(binary.BigEndian.Uint64(b)))
+	case columns.Boolean:
+		if len(b) != 1 {
+			return errFormat
+		}
+		c.PutBoolean(b[0] != 0)
+	case columns.Date:
+		if len(b) != 4 {
+			return errFormat
+		}
+		if !c.PutDate(int64(int32(binary.BigEndian.Uint32(b))) + epoch.Unix()/86400) {
+			return errRange
+		}
+	case columns.Timestamp:
+		if len(b) != 8 {
+			return errFormat
+		}
+		micros := int64(binary.BigEndian.Uint64(b))
+		// Beyond it, the infinities among them, the sum below would leave the numbers.
+		if micros > math.MaxInt64-epoch.UnixMicro() || !c.PutTimestamp(micros+epoch.UnixMicro()) {
+			return errRange
+		}
+	}
+	return nil
 }
 
 // row holds a record with its values, in one piece.

@@ -20,7 +20,7 @@ import (
 // Source reads PostgreSQL. See New.
 type Source struct{ pools *pools }
 
-var _ source.Source = (*Source)(nil)
+var _ source.Streamer = (*Source)(nil)
 
 // New makes a source, which opens nothing before it is asked. It panics without Options.Credentials, which is a mistake in
 // the program and not in any input.
@@ -154,12 +154,17 @@ var binaryResults = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
+	return s.Stream(ctx, q, source.Records(yield))
+}
+
+// Stream implements source.Streamer.
+func (s *Source) Stream(ctx context.Context, q source.Query, to source.Sink) (more bool, err error) {
 	sql, args, columns, err := prepared(q, func() (string, []any, []route.Column, error) { return statement.Records(dialectOf(q), q) })
 	if err != nil {
 		return false, err
 	}
 	err = s.run(ctx, q, func(ctx context.Context, c *pgxpool.Conn) error {
-		// The end of this context is the end of the statement, if yield ends it before its rows do.
+		// The end of this context is the end of the statement, if the sink ends it before its rows do.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		rows, err := c.Query(ctx, sql, append([]any{binaryResults}, args...)...)
@@ -173,12 +178,9 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 				more = true
 				break
 			}
-			record, err := d.record(rows.RawValues())
+			err := ctx.Err()
 			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				err = yield(record)
+				err = d.pass(rows.RawValues(), to)
 			}
 			if err != nil {
 				cancel()
