@@ -43,7 +43,8 @@ type disclosure struct {
 	query    string // digest
 	intent   *audit.Receipt
 	batch    batch
-	// bulk: the answer has outgrown its first frame, and goes on by columns.
+	// frames of records that were released, and bulk: the answer has outgrown them, and goes on by columns.
+	frames int
 	bulk   bool
 	digest *digest.Response
 	// released records; those in the batch are not.

@@ -10,8 +10,11 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 )
 
-// sink takes the rows of one dataset. The first frame of an answer holds records; what outgrows it goes on by columns, when the
-// caller reads them and the fields' types can be columns.
+// plainFrames is how many full frames of records an answer begins with. What outgrows them goes on by columns.
+const plainFrames = 4
+
+// sink takes the rows of one dataset: as records first, and by columns when the answer is large, the caller reads them, and the
+// fields' types can be columns.
 type sink struct {
 	d    *disclosure
 	ctx  context.Context
@@ -40,7 +43,7 @@ func (s *sink) Columns() (*columns.Batch, error) {
 		return nil, nil
 	}
 	if !s.d.bulk {
-		if !s.d.batch.full(0) {
+		if s.d.frames < plainFrames-1 || !s.d.batch.full(0) {
 			return nil, nil
 		}
 		s.d.bulk = true

@@ -224,6 +224,7 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	n := int64(len(d.batch.records))
 	frame := &gatewayv1.RetrieveResponse{Records: d.frame()}
 	d.drop()
+	d.frames++
 	return d.pass(ctx, frame, n, send)
 }
 

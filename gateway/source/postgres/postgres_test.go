@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/filter"
 	"github.com/entente-dev/entente/gateway/internal/filtertest"
 	"github.com/entente-dev/entente/gateway/route"
@@ -127,6 +128,30 @@ func records(s source.Source, q source.Query) (out []*gatewayv1.Record, more boo
 	return out, more, err
 }
 
+// byColumns is a sink that wants columns only.
+type byColumns struct{ b *columns.Batch }
+
+func (c byColumns) Columns() (*columns.Batch, error) { return c.b, nil }
+func (c byColumns) Row() error                       { c.b.EndRow(); return nil }
+func (c byColumns) Record(r *gatewayv1.Record) error {
+	return errors.New("a record where columns were wanted")
+}
+
+// both reads by columns, too, and sees that it is the same.
+func both(t *testing.T, s *postgres.Source, q source.Query) (out []*gatewayv1.Record, more bool, err error) {
+	t.Helper()
+	out, more, err = records(s, q)
+	c := byColumns{columns.New(columns.Select(q.Schema, q.Fields))}
+	also, errAlso := s.Stream(context.Background(), q, c)
+	if fmt.Sprint(errAlso) != fmt.Sprint(err) || also != more {
+		t.Errorf("by columns: more %v, %v; by records: %v, %v", also, errAlso, more, err)
+	}
+	if got := c.b.Records(); err == nil && fmt.Sprint(got) != fmt.Sprint(out) {
+		t.Errorf("by columns: %.500v\nby records: %.500v", got, out)
+	}
+	return out, more, err
+}
+
 // TestServer shares one server among tests that leave it as it was.
 func TestServer(t *testing.T) {
 	s := start(t)
@@ -156,7 +181,7 @@ func TestServer(t *testing.T) {
 func (s *server) testRecords(t *testing.T) {
 	src := open(t, postgres.Options{Credentials: always("reader")})
 	q := s.query("person")
-	got, more, err := records(src, q)
+	got, more, err := both(t, src, q)
 	if err != nil || more || len(got) != 10_000 {
 		t.Fatalf("all: %d records, more %v, %v", len(got), more, err)
 	}
@@ -166,12 +191,12 @@ func (s *server) testRecords(t *testing.T) {
 		}
 	}
 	q.Limit = 9999
-	if got, more, err = records(src, q); err != nil || !more || len(got) != 9999 {
+	if got, more, err = both(t, src, q); err != nil || !more || len(got) != 9999 {
 		t.Errorf("limit: %d records, more %v, %v", len(got), more, err)
 	}
 	q.Fields, q.Limit = []string{"active", "seen", "born", "wage", "sex", "id", "name"}, 1
 	q.Filter, q.RowFilter = compile(t, `id >= 7`), compile(t, `wage == 7.5 || id == 8`)
-	got, more, err = records(src, q)
+	got, more, err = both(t, src, q)
 	if err != nil || !more || len(got) != 1 {
 		t.Fatalf("both filters: %d records, more %v, %v", len(got), more, err)
 	}
@@ -312,7 +337,7 @@ func (s *server) testOddValues(t *testing.T) {
 			}
 			q := s.query("odd")
 			q.Fields, q.Filter = []string{field}, compile(t, "id == "+id)
-			_, _, err := records(src, q)
+			_, _, err := both(t, src, q)
 			if err == nil || !strings.Contains(err.Error(), "field "+field) || !strings.Contains(err.Error(), "people") || strings.Contains(err.Error(), "Secret") {
 				t.Errorf("%s of %s: %v", field, id, err)
 			}
