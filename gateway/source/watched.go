@@ -74,3 +74,10 @@ func (w *Watched) Exists(ctx context.Context, q Query) (bool, error) {
 	w.saw(q, err)
 	return yes, err
 }
+
+// Stream implements Streamer.
+func (w *Watched) Stream(ctx context.Context, q Query, to Sink) (bool, error) {
+	more, err := Stream(ctx, w.Source, q, to)
+	w.saw(q, err)
+	return more, err
+}
