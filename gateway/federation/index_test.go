@@ -3,7 +3,9 @@ package federation
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +91,59 @@ func BenchmarkLoad(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkMemory says what an agreement costs a gateway: ten thousand routes of the size of the sample's, decoded as they come, served
+// and indexed.
+func BenchmarkMemory(b *testing.B) {
+	const n = 10000
+	clause := func(name, source string) route.Clause {
+		c := route.Clause{
+			Name: name, Source: route.Peer{Party: route.Party{Agency: source, TrustDomain: source + ".example"}, Gateway: "gateway." + source + ".example:9443", Exchange: "exchange." + source + ".example:9444", TrustBundle: strings.Repeat("x", 700)},
+			Recipients: []route.Recipient{{Party: me}}, Purposes: []string{"entente:trafficking-investigation"}, Granularity: "Records",
+			RequireSelectors: [][]string{{"f0"}, {"f1", "f2"}}, CaseReference: "TF-[0-9]{4}-[0-9]{3}", RecordsPerQuery: 50,
+			Schema: route.Schema{Name: "person", Version: 1, Digest: "sha256:" + strings.Repeat("d", 43)},
+		}
+		for i := range 12 {
+			f := fmt.Sprintf("f%d", i)
+			c.Schema.Fields = append(c.Schema.Fields, route.Field{Name: f, Type: "string"})
+			c.Fields, c.FilterFields = append(c.Fields, f), append(c.FilterFields, f)
+		}
+		return c
+	}
+	payloads := make([][]byte, n)
+	size := 0
+	for i := range payloads {
+		r := outbound(fmt.Sprintf("agr-%d", i), 1, "person")
+		r.Versions[0].Clauses = []route.Clause{clause("one", fmt.Sprintf("agency-%d", i%100)), clause("two", fmt.Sprintf("agency-%d", (i+1)%100))}
+		r.Versions[0].Digest = "sha256:" + strings.Repeat("e", 43)
+		payload, err := route.Encode(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		payloads[i], size = payload, size+len(payload)
+	}
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		table := route.NewTable(me)
+		x := newIndex(me)
+		table.Subscribe(x.follow)
+		for _, p := range payloads {
+			r, err := route.Decode(p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := table.Put(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(table)
+		runtime.KeepAlive(x)
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/agreement")
+	b.ReportMetric(float64(size)/n, "B/payload")
 }

@@ -60,7 +60,9 @@ func TestObserved(t *testing.T) {
 	needHelm(t)
 	s := startStack(t)
 	t.Run("dashboards", func(t *testing.T) { checkDashboards(t, s) })
+	t.Run("sizes", func(t *testing.T) { printSizes(t, s) })
 	t.Run("GitOps", func(t *testing.T) { checkGitOps(t, s) })
+	t.Run("process logs", func(t *testing.T) { checkProcessLogs(t, s) })
 }
 
 // checkDashboards: every expression of every panel, and every metric of every alert, on the metrics of real operators and gateways with
@@ -132,7 +134,7 @@ func startStack(t *testing.T) *stack.Stack {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s, err := stack.Start(t.Context(), stack.Options{Entente: binary, People: 2000})
+	s, err := stack.Start(t.Context(), stack.Options{Entente: binary, People: 2000, LogFormat: "json"})
 	if err != nil {
 		t.Fatal(err)
 	}

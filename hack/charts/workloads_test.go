@@ -125,8 +125,9 @@ type agency struct {
 	bin               string
 	name, trustDomain string
 	running           map[string][]*testenv.Program
-	ready             []string // URLs of all replicas
-	waits             []func() // one for each process
+	ready             []string          // URLs of all replicas
+	bound             map[string]string // addresses, by pod and flag
+	waits             []func()          // one for each process
 }
 
 // install makes the namespace, the authority of Vault, the release; then does what the notes say.
@@ -257,6 +258,10 @@ func (a *agency) startPod(t *testing.T, component, pod string, spec corev1.PodSp
 			}
 			t.Cleanup(func() { _ = release() })
 			arg = flag + "=" + address
+			if a.bound == nil {
+				a.bound = map[string]string{}
+			}
+			a.bound[pod+" "+flag] = address
 			if flag == "--health-address" {
 				health = "http://" + address + "/readyz"
 				a.ready = append(a.ready, health)

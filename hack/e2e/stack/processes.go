@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (a *Agency) program(process, log string, args ...string) *testenv.Program {
 		process, "--agency", a.Name, "--trust-domain", a.TrustDomain, "--namespace", a.Name,
 		"--kubeconfig", a.File(process + ".kubeconfig"),
 		"--vault-address", v.Address(), "--vault-ca-file", v.CAFile(), "--vault-mount-prefix", a.Short,
-		"--vault-jwt-file", a.File(process + ".vault-token"), "--log-format", "text",
+		"--vault-jwt-file", a.File(process + ".vault-token"), "--log-format", cmp.Or(a.stack.LogFormat, "text"),
 	}
 	return &testenv.Program{Path: a.stack.Entente, Args: append(common, args...), Env: cleanEnv(), Dir: a.Dir, LogFile: a.File(log)}
 }

@@ -29,6 +29,8 @@ type Options struct {
 	Entente string
 	// People is the size of the population whose records the agencies hold; 0: 20,000.
 	People int
+	// LogFormat of operators and gateways; "": text.
+	LogFormat string
 	// Log, if set, is told what has started and how long it took.
 	Log io.Writer
 }
