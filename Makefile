@@ -62,7 +62,7 @@ bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP=
 
 .PHONY: bench-revoke
 bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
-	go run ./hack/bench/revoke -entente bin/entente $(REVOKE)
+	go run ./hack/bench/revoke -entente bin/entente -out hack/bench/results/revoke.json $(REVOKE)
 
 .PHONY: bench-scale
 bench-scale: build servers ## Measure an agency with 100, 1,000 and 10,000 agreements, on real servers; SCALE='-agreements 100 -rounds 10' for less
