@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/entente-dev/entente/hack/bench/rig"
 )
 
 // TestMain is also the child that makes the load.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == childArgument {
-		exit(load())
+	if len(os.Args) > 1 && os.Args[1] == rig.ChildArgument {
+		exit(rig.Load(asker))
 		return
 	}
 	os.Exit(m.Run())

@@ -17,11 +17,13 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/entente-dev/entente/hack/bench/rig"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == childArgument {
-		exit(load())
+	if len(os.Args) > 1 && os.Args[1] == rig.ChildArgument {
+		exit(rig.Load(asker))
 		return
 	}
 	var o options
@@ -86,7 +88,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}()
 	b := &bench{options: o, cells: map[cellKey]*cell{}}
-	if b.server, err = findPostmaster(w.postgres.SocketDir()); err != nil {
+	if b.server, err = rig.FindPostmaster(w.postgres.SocketDir()); err != nil {
 		return err
 	}
 	targets, err := w.targets()
@@ -96,12 +98,12 @@ func run(ctx context.Context, o options) (err error) {
 	if targets, err = o.choose(targets); err != nil {
 		return err
 	}
-	if b.child, err = startChild(targets); err != nil {
+	if b.child, err = rig.StartChild(targets); err != nil {
 		return err
 	}
-	defer func() { _ = b.child.stop() }()
+	defer func() { _ = b.child.Stop() }()
 	for _, t := range targets {
-		if _, err := b.child.run(order{t.Name, max(16, o.callers[0]), o.time}); err != nil {
+		if _, err := b.child.Run(rig.Order{Target: t.Name, Callers: max(16, o.callers[0]), Time: o.time}); err != nil {
 			return err
 		}
 	}
@@ -165,13 +167,13 @@ func (w *world) targets() ([]target, error) {
 	}{
 		{bareName, w.bare.plain, false},
 		{recordName, w.bare.recorded, false},
-		{governedName, w.source.addrs.Peer, false},
+		{governedName, w.source.Addrs.Peer, false},
 		{aggregatorName, w.bare.aggregator, true},
-		{queryName, w.recipient.addrs.GRPC, true},
+		{queryName, w.recipient.Addrs.GRPC, true},
 	} {
-		own, authority := w.credential, w.source.ca.certificate
+		own, authority := w.credential, w.source.CA.Certificate
 		if t.users {
-			own, authority = w.user, w.recipient.ca.certificate
+			own, authority = w.user, w.recipient.CA.Certificate
 		}
 		made, err := newTarget(t.name, t.address, t.users, own, authority)
 		if err != nil {
@@ -192,8 +194,8 @@ const (
 
 type bench struct {
 	options
-	child  *child
-	server serverCPU
+	child  *rig.Child
+	server rig.ServerCPU
 	cells  map[cellKey]*cell
 }
 
@@ -223,7 +225,7 @@ func (b *bench) segment(name string, callers int) error {
 		b.cells[cellKey{name, callers}] = c
 	}
 	runtime.GC() // no target pays for the garbage of the one before
-	server, err := b.server.read()
+	server, err := b.server.Read()
 	if err != nil {
 		return err
 	}
@@ -231,14 +233,14 @@ func (b *bench) segment(name string, callers int) error {
 	if err := pprof.StartCPUProfile(&buf); err != nil {
 		return err
 	}
-	cpu := cpuTime()
-	r, err := b.child.run(order{name, callers, b.time})
-	cpu = cpuTime() - cpu
+	cpu := rig.CPUTime()
+	r, err := b.child.Run(rig.Order{Target: name, Callers: callers, Time: b.time})
+	cpu = rig.CPUTime() - cpu
 	pprof.StopCPUProfile()
 	if err != nil {
 		return err
 	}
-	postgres, err := b.server.since(server)
+	postgres, err := b.server.Since(server)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/entente-dev/entente/hack/bench/rig"
 )
 
 // results is what -out writes.
@@ -24,24 +26,21 @@ type results struct {
 	Verdicts                          []string
 }
 
-// spread is a median and the extremes over the rounds.
-type spread struct{ Median, Least, Most float64 }
-
 type targetResult struct {
 	Target               string
 	Callers              int
-	LookupsPerSecond     spread
-	P50Micros, P99Micros spread
-	GatewayMicros        spread // CPU per request of the process with the servers
-	PostgreSQLMicros     spread // CPU per request of PostgreSQL's processes
-	CallerMicros         spread // CPU per request of the load, which is in no share
+	LookupsPerSecond     rig.Spread
+	P50Micros, P99Micros rig.Spread
+	GatewayMicros        rig.Spread // CPU per request of the process with the servers
+	PostgreSQLMicros     rig.Spread // CPU per request of PostgreSQL's processes
+	CallerMicros         rig.Spread // CPU per request of the load, which is in no share
 }
 
 // ratio of look-ups a second in the same round.
 type ratio struct {
 	Name     string
 	Callers  int
-	Ratio    spread
+	Ratio    rig.Spread
 	Promised float64 `json:",omitempty"`
 }
 
@@ -54,20 +53,14 @@ type shareResult struct {
 	Micros, SystemMicros map[string]float64
 }
 
-func spreadOf(values []float64) spread {
-	v := slices.Clone(values)
-	slices.Sort(v)
-	return spread{v[len(v)/2], v[0], v[len(v)-1]}
-}
-
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-func (c *cell) spread(of func(round) float64) spread {
+func (c *cell) spread(of func(round) float64) rig.Spread {
 	values := make([]float64, len(c.rounds))
 	for i, r := range c.rounds {
 		values[i] = of(r)
 	}
-	return spreadOf(values)
+	return rig.SpreadOf(values)
 }
 
 // share spreads the measured CPU time of a request over the parts of its profile.
@@ -165,13 +158,13 @@ func (c *cell) result(name string, callers int) targetResult {
 }
 
 // paired is the ratio of two targets round by round.
-func (b *bench) paired(of, to string, callers int) spread {
+func (b *bench) paired(of, to string, callers int) rig.Spread {
 	x, y := b.cells[cellKey{of, callers}].rounds, b.cells[cellKey{to, callers}].rounds
 	values := make([]float64, len(x))
 	for i := range x {
 		values[i] = x[i].perSecond / y[i].perSecond
 	}
-	return spreadOf(values)
+	return rig.SpreadOf(values)
 }
 
 func (b *bench) command() string {

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/pprof/profile"
 )
@@ -38,6 +33,7 @@ var parts = []struct{ prefix, part string }{
 	{module + "gateway/source", "own: source"},
 	{module + "gateway", "own: other"},
 	{"main.", "bench"},
+	{module + "hack/bench/", "bench"},
 }
 
 const (
@@ -93,61 +89,4 @@ func (s *share) total() (n int64) {
 		n += v
 	}
 	return n
-}
-
-// serverCPU is the CPU time that the postmaster and its living children have had.
-type serverCPU struct{ postmaster int }
-
-// findPostmaster reads the process id that PostgreSQL writes down.
-func findPostmaster(folder string) (serverCPU, error) {
-	b, err := os.ReadFile(filepath.Join(folder, "data", "postmaster.pid"))
-	if err != nil {
-		return serverCPU{}, err
-	}
-	first, _, _ := strings.Cut(string(b), "\n")
-	pid, err := strconv.Atoi(first)
-	return serverCPU{pid}, err
-}
-
-func (c serverCPU) read() (map[int]time.Duration, error) {
-	out := map[int]time.Duration{}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range stats {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// pid (name) state ppid …
-		_, rest, _ := strings.Cut(string(b), ") ")
-		fields := strings.Fields(rest)
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err != nil || len(fields) < 2 || (pid != c.postmaster && fields[1] != strconv.Itoa(c.postmaster)) {
-			continue
-		}
-		// Nanoseconds, unlike stat: on the CPU, waiting for it, slices.
-		b, err = os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
-		if err != nil {
-			continue
-		}
-		on, _, _ := strings.Cut(string(b), " ")
-		n, err := strconv.ParseInt(on, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("schedstat of %d: %w", pid, err)
-		}
-		out[pid] = time.Duration(n)
-	}
-	return out, nil
-}
-
-// since gives what they have had since before. What a child that has ended had since then is lost; sessions live on.
-func (c serverCPU) since(before map[int]time.Duration) (time.Duration, error) {
-	now, err := c.read()
-	var sum time.Duration
-	for pid, d := range now {
-		sum += d - before[pid]
-	}
-	return sum, err
 }
