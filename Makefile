@@ -60,6 +60,10 @@ bench: ## Run the benchmarks
 bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP='-rounds 3' for less
 	go run ./hack/bench/hop -out hack/bench/results/hop.json $(HOP)
 
+.PHONY: bench-query
+bench-query: ## Measure look-ups and three-way queries against bare gRPC, postgres_fdw and lura; QUERY='-rounds 3 -callers 64' for less
+	go run ./hack/bench/query -out hack/bench/results/query.json $(QUERY)
+
 .PHONY: bench-revoke
 bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
 	go run ./hack/bench/revoke -entente bin/entente -out hack/bench/results/revoke.json $(REVOKE)

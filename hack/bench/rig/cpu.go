@@ -77,3 +77,23 @@ func (c ServerCPU) Since(before map[int]time.Duration) (time.Duration, error) {
 	}
 	return sum, err
 }
+
+// ProcessCPU is the CPU time that a process has had, in clock ticks of 10 ms.
+func ProcessCPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// pid (name) state ppid …; user and system time are the 14th and 15th field.
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("stat of %d cannot be read", pid)
+	}
+	user, err := strconv.ParseInt(fields[11], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("stat of %d: %w", pid, err)
+	}
+	system, err := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond, err
+}
