@@ -58,6 +58,8 @@ func (r *probes) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	switch {
 	case d.Spec.Source.SQLite != nil:
 		o.message, again = "only the gateway sees the file of an SQLite source: its columns are not checked here", 0
+	case d.Spec.Source.Trino != nil:
+		o.message, again = "only the gateway has the secret for Trino: its columns are not checked here", 0
 	case d.Spec.Source.PostgreSQL == nil:
 		o.message, again = "only the gateway, which has its secret, asks an HTTP service", 0
 	default:

@@ -128,7 +128,7 @@ type SchemaVersion struct {
 // DatasetSource is the system that keeps the records: exactly one kind.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
-// +kubebuilder:validation:XValidation:rule="[has(self.postgresql), has(self.sqlite), has(self.http), has(self.consentService)].filter(x, x).size() == 1",message="exactly one of postgresql, sqlite, http and consentService is given"
+// +kubebuilder:validation:XValidation:rule="[has(self.postgresql), has(self.sqlite), has(self.http), has(self.trino), has(self.consentService)].filter(x, x).size() == 1",message="exactly one of postgresql, sqlite, http, trino and consentService is given"
 type DatasetSource struct {
 	// PostgreSQL source. The gateway reads it with a Vault-issued role that may read the agreed columns and no others.
 	// +optional
@@ -139,6 +139,9 @@ type DatasetSource struct {
 	// HTTP source: an operation of an API of the agency, described by its OpenAPI document.
 	// +optional
 	HTTP *HTTPSource `json:"http,omitempty"`
+	// Trino source: a catalog of a Trino cluster, for records that outgrew one database.
+	// +optional
+	Trino *TrinoSource `json:"trino,omitempty"`
 	// ConsentService is asked who consented. A dataset that is bound to one has no records: clauses refer to it
 	// (conditions.consent).
 	// +optional

@@ -177,7 +177,7 @@ func (c *compiler) joins(cl *clause, records, consents *v1alpha1.Dataset) string
 	case records.Spec.Source.HTTP != nil:
 		return fmt.Sprintf("Dataset %q is an HTTP API, which is not joined with the consents in Dataset %q: bind that to a consent service (source.consentService)", records.Name, consents.Name)
 	case !sameSystem(&records.Spec.Source, &consents.Spec.Source):
-		return fmt.Sprintf("Dataset %q is in another system than the consents in Dataset %q: they are joined in one database (same host, database and vaultConnection, or same file)", records.Name, consents.Name)
+		return fmt.Sprintf("Dataset %q is in another system than the consents in Dataset %q: they are joined in one database (same host, database and vaultConnection; same host and catalog; or same file)", records.Name, consents.Name)
 	case records.Spec.Relation == consents.Spec.Relation:
 		return fmt.Sprintf("Dataset %q and the consents in Dataset %q are one relation: let the clause's rowFilter say what consent is", records.Name, consents.Name)
 	}
@@ -191,6 +191,9 @@ func sameSystem(a, b *v1alpha1.DatasetSource) bool {
 		return x.Host == y.Host && cmp.Or(x.Port, defaultPort) == cmp.Or(y.Port, defaultPort) && x.Database == y.Database && x.VaultConnection == y.VaultConnection
 	case a.SQLite != nil && b.SQLite != nil:
 		return a.SQLite.Path == b.SQLite.Path
+	case a.Trino != nil && b.Trino != nil:
+		x, y := a.Trino, b.Trino
+		return x.Host == y.Host && cmp.Or(x.Port, defaultTrinoPort) == cmp.Or(y.Port, defaultTrinoPort) && x.Catalog == y.Catalog
 	}
 	return false
 }

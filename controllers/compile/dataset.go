@@ -77,13 +77,13 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 func checkSource(f *faults, spec *v1alpha1.DatasetSpec) {
 	s := &spec.Source
 	given := 0
-	for _, is := range []bool{s.PostgreSQL != nil, s.SQLite != nil, s.HTTP != nil, s.ConsentService != nil} {
+	for _, is := range []bool{s.PostgreSQL != nil, s.SQLite != nil, s.HTTP != nil, s.Trino != nil, s.ConsentService != nil} {
 		if is {
 			given++
 		}
 	}
 	if given != 1 {
-		f.add("source", "exactly one of postgresql, sqlite, http and consentService is given")
+		f.add("source", "exactly one of postgresql, sqlite, http, trino and consentService is given")
 		return
 	}
 	switch pg := s.PostgreSQL; {
@@ -93,6 +93,8 @@ func checkSource(f *faults, spec *v1alpha1.DatasetSpec) {
 		}
 	case s.HTTP != nil:
 		checkHTTP(f, s.HTTP)
+	case s.Trino != nil:
+		checkTrino(f, spec)
 	case s.ConsentService != nil:
 		checkConsentService(f, spec)
 	default:

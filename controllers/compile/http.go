@@ -30,6 +30,10 @@ func checkHTTPAccess(f *faults, path, address string, authentication []v1alpha1.
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(address, "{}") {
 		f.add(path+".url", "it is not https://HOST[:PORT][/PATH]")
 	}
+	checkAuthentication(f, path, authentication)
+}
+
+func checkAuthentication(f *faults, path string, authentication []v1alpha1.HTTPAuthentication) {
 	for i, a := range authentication {
 		if !slices.Contains([]v1alpha1.HTTPAuthentication{v1alpha1.HTTPBearer, v1alpha1.HTTPBasic, v1alpha1.HTTPCertificate}, a) || slices.Contains(authentication[:i], a) {
 			f.add(path+".authentication", "%q is not Bearer, Basic or Certificate, or stands twice", a)

@@ -19,7 +19,7 @@ func TestHTTPDatasetRefused(t *testing.T) {
 		{"http", func(_ *v1alpha1.Dataset, h *source) { h.URL = "http://wages.labor.example.gov" }, "source.http.url: it is not https"},
 		{"user in URL", func(_ *v1alpha1.Dataset, h *source) { h.URL = "https://u:p@wages.labor.example.gov" }, "source.http.url"},
 		{"query in URL", func(_ *v1alpha1.Dataset, h *source) { h.URL += "?a=b" }, "source.http.url"},
-		{"two kinds", func(d *v1alpha1.Dataset, _ *source) { d.Spec.Source.SQLite = &v1alpha1.SQLiteSource{Path: "x"} }, "exactly one of postgresql, sqlite, http and consentService"},
+		{"two kinds", func(d *v1alpha1.Dataset, _ *source) { d.Spec.Source.SQLite = &v1alpha1.SQLiteSource{Path: "x"} }, "exactly one of postgresql, sqlite, http, trino and consentService"},
 		{"a relation", func(d *v1alpha1.Dataset, _ *source) { d.Spec.Relation = "wages" }, "no database"},
 		{"a column", func(d *v1alpha1.Dataset, _ *source) { d.Spec.Fields[0].Column = "pid" }, "fields[0].pointer"},
 		{"no pointer", func(d *v1alpha1.Dataset, _ *source) { d.Spec.Fields[0].Pointer = "person/id" }, "fields[0].pointer"},

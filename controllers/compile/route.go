@@ -258,6 +258,9 @@ func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Datase
 	if d.Spec.Source.HTTP != nil {
 		out.HTTP, _ = c.api(d, cl.schema) // a problem is ResolvedRefs' to tell
 	}
+	if t := d.Spec.Source.Trino; t != nil {
+		out.Trino = routeTrino(agreement, t)
+	}
 	if lite := d.Spec.Source.SQLite; lite != nil {
 		out.SQLite = &route.SQLite{Path: lite.Path}
 	}
