@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/internal/jsontext"
 	"github.com/entente-dev/entente/gateway/jsonform"
 )
 
@@ -35,6 +36,10 @@ func wrongf(format string, args ...any) error { return &decodeError{fmt.Sprintf(
 func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
 	if !utf8.Valid(body) {
 		return nil, wrongf("the body is not valid UTF-8")
+	}
+	if jsontext.HalfSurrogate(body) {
+		// Package json would make another character of it: the query would ask for something else than was written.
+		return nil, wrongf("the body has half a surrogate pair (\\ud800 to \\udfff), which is no character")
 	}
 	d := &decoder{json.NewDecoder(bytes.NewReader(body))}
 	d.UseNumber()
