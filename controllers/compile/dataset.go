@@ -141,6 +141,9 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 				fields = append(fields, path)
 			}
 		}
+		if field, _ := s.route.Find(m.Field); field != nil && field.Repeated && d.Spec.Source.Trino != nil {
+			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: it is a list, and lists are not read from Trino: remove the mapping", m.Field), true
+		}
 		if problem := mappingFits(&m, s); problem != "" {
 			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: %s: correct the mapping", m.Field, problem), true
 		}
