@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/route"
@@ -196,6 +197,24 @@ func (c *Column) AppendDate(to []byte, row int) []byte { return appendDate(to, i
 
 // AppendTimestamp appends the instant of a row in RFC 3339, UTC, without needless digits; Timestamp columns only.
 func (c *Column) AppendTimestamp(to []byte, row int) []byte { return appendTimestamp(to, c.ints[row]) }
+
+// AppendValue appends the value of a row as it is written; nothing for none.
+func (c *Column) AppendValue(to []byte, row int) []byte {
+	if c.Null(row) {
+		return to
+	}
+	switch c.kind {
+	case Integer:
+		return strconv.AppendInt(to, c.ints[row], 10)
+	case Boolean:
+		return strconv.AppendBool(to, c.Boolean(row))
+	case Date:
+		return c.AppendDate(to, row)
+	case Timestamp:
+		return c.AppendTimestamp(to, row)
+	}
+	return append(to, c.Text(row)...)
+}
 
 func (c *Column) mark(ok bool, size int) {
 	if c.rows&7 == 0 {

@@ -90,3 +90,13 @@ func (c *Column) array(t arrow.DataType, rows int) arrow.Array {
 func (c *Column) memory() int {
 	return len(c.valid) + len(c.bits) + len(c.text) + 4*len(c.offsets) + 8*len(c.ints) + 4*len(c.days)
 }
+
+// AsText gives the column's values as they are written.
+func (c *Column) AsText() arrow.Array {
+	out := Column{kind: Text, rows: c.rows, nulls: c.nulls, valid: c.valid, offsets: []int32{0}}
+	for row := range c.rows {
+		out.text = c.AppendValue(out.text, row)
+		out.offsets = append(out.offsets, int32(len(out.text)))
+	}
+	return out.array(arrow.BinaryTypes.String, c.rows)
+}

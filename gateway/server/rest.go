@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/federation"
 	"github.com/entente-dev/entente/gateway/jsonform"
 )
@@ -122,6 +123,15 @@ func (s *Server) restQuery(w http.ResponseWriter, r *http.Request, user federati
 	req, err := decodeQuery(b)
 	if err != nil {
 		problemOf(err).write(w)
+		return
+	}
+	if typ := wantsTable(r); typ != "" {
+		if g := req.GetGranularity(); g == gatewayv1.Granularity_GRANULARITY_EXISTENCE || g == gatewayv1.Granularity_GRANULARITY_COUNT {
+			newProblem(http.StatusNotAcceptable, "request", "a table is of records: ask for JSON to learn whether there are any, or how many").write(w)
+			return
+		}
+		a := newTableAnswer(w, typ)
+		a.end(s.Federation.QueryColumns(r.Context(), user, req, a.frame))
 		return
 	}
 	var a answer
