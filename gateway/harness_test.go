@@ -44,6 +44,9 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/consent"
+	"github.com/entente-dev/entente/gateway/source/httpclient"
+	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
 	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/transparency"
@@ -236,7 +239,10 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	fillPeople(t, a.db, name, o.people)
 	a.log, err = audit.Open(a.logDir, audit.Options{Origin: name + ".example/gateway-0", FS: o.logFS, ProbeInterval: 20 * time.Millisecond})
 	must(t, err)
-	a.sources = &wrapped{Source: source.Mux{SQLite: sqlite.New(sqlite.Options{})}}
+	services := httpclient.NewPool(httpclient.Options{Secrets: func(_ context.Context, dataset string) (httpclient.Secret, error) {
+		return httpclient.NewSecret(map[string]string{"token": "token of " + dataset})
+	}})
+	a.sources = &wrapped{Source: consent.Over(source.Mux{SQLite: sqlite.New(sqlite.Options{}), HTTP: httpjson.New(services)}, services, nil)}
 	a.startExchange()
 	serving := a.users.issue(t, "", pkix.Name{CommonName: "localhost"}, time.Now().Add(time.Hour))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -26,6 +26,9 @@ import (
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/server"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/consent"
+	"github.com/entente-dev/entente/gateway/source/httpclient"
+	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/postgres"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
 	"github.com/entente-dev/entente/gateway/tracing"
@@ -171,13 +174,21 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	config.Sources = source.Mux{
+	services := httpclient.NewPool(httpclient.Options{Secrets: func(ctx context.Context, dataset string) (httpclient.Secret, error) {
+		members, err := session.HTTPSecret(ctx, dataset)
+		if err != nil {
+			return httpclient.Secret{}, err
+		}
+		return httpclient.NewSecret(members)
+	}})
+	config.Sources = consent.Over(source.Mux{
 		PostgreSQL: postgres.New(postgres.Options{Credentials: func(ctx context.Context, role string) (postgres.Credential, error) {
 			c, err := session.SourceCredential(ctx, role)
 			return postgres.Credential(c), err
 		}}),
 		SQLite: sqlite.New(sqlite.Options{}),
-	}
+		HTTP:   httpjson.New(services),
+	}, services, nil)
 	// These outlive the listeners, which drain; gateway.Run closes log and sources.
 	ctx, cancel := context.WithCancel(ctx)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

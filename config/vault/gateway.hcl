@@ -29,6 +29,11 @@ path "entente/database/creds/*" {
   capabilities = ["read"]
 }
 
+# Secrets of its own HTTP services.
+path "entente/kv/data/sources/*" {
+  capabilities = ["read"]
+}
+
 # Reading catalogues is the operator's business.
 path "entente/database/creds/entente_probe.*" {
   capabilities = ["deny"]

@@ -19,6 +19,9 @@ import (
 	"github.com/entente-dev/entente/gateway/receipt"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/consent"
+	"github.com/entente-dev/entente/gateway/source/httpclient"
+	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
 	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/witness"
@@ -146,11 +149,17 @@ func (i *installation) run(ctx context.Context) (err error) {
 }
 
 func (i *installation) gateway(log *audit.Log, quotas *quota.Store, cosigner *witness.Witness, exchangeAddr net.Addr) gateway.Config {
+	services := httpclient.NewPool(httpclient.Options{Secrets: func(_ context.Context, dataset string) (httpclient.Secret, error) {
+		return httpclient.ReadSecret(filepath.Join(i.ConfigDir, "secrets", dataset))
+	}})
 	users := x509.NewCertPool()
 	users.AppendCertsFromPEM([]byte(i.keys.UsersBundle()))
 	return gateway.Config{
 		Table: i.table, Log: log, Quotas: quotas,
-		Sources:   source.Mux{SQLite: sqlite.New(sqlite.Options{BaseDir: i.ConfigDir})},
+		Sources: consent.Over(source.Mux{
+			SQLite: sqlite.New(sqlite.Options{BaseDir: i.ConfigDir}),
+			HTTP:   httpjson.New(services),
+		}, services, nil),
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
 		Listen:    i.Listen,

@@ -475,3 +475,32 @@ func TestSourceCredentialReadsConsents(t *testing.T) {
 		t.Errorf("one relation twice: %v", err)
 	}
 }
+
+// The secrets of HTTP services are people's to write and the gateway's to read, and nobody else's.
+func TestHTTPSecret(t *testing.T) {
+	a := vaulttest.NewBootstrapped(t, "http-secret")
+	ctx := t.Context()
+	path := a.Options.Mounts.KV() + "/data/sources/wages"
+	if _, err := a.Gateway.HTTPSecret(ctx, "wages"); !errors.Is(err, gwvault.ErrNotFound) {
+		t.Errorf("before there is one: %v", err)
+	}
+	for data, want := range map[string]bool{"hush": true, "": false} {
+		members := map[string]any{"token": data}
+		if data == "" {
+			members = map[string]any{"token": 7}
+		}
+		if _, err := a.Root.Write(ctx, path, map[string]any{"data": members}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Gateway.HTTPSecret(ctx, "wages")
+		if want && (err != nil || got["token"] != data) || !want && !errors.Is(err, gwvault.ErrInvalid) {
+			t.Errorf("%v %v", got, err)
+		}
+	}
+	if _, err := a.Gateway.Write(ctx, path, map[string]any{"data": map[string]any{"token": "mine"}}); err == nil {
+		t.Error("the gateway may write secrets")
+	}
+	if _, err := a.Operator.Read(ctx, path); err == nil {
+		t.Error("the operator may read secrets")
+	}
+}

@@ -70,6 +70,17 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendMember(b, "outcome", r.Outcome)
 	b = appendMember(b, "reason", r.Reason)
 	b = appendMember(b, "message", r.Message)
+	if r.ConsentCheck != (ConsentCheck{}) {
+		b = append(b, `,"consentCheck":{`...)
+		n := len(b)
+		b = appendMember(b, "service", r.ConsentCheck.Service)
+		b = appendNumber(b, "asked", r.ConsentCheck.Asked)
+		b = appendNumber(b, "given", r.ConsentCheck.Given)
+		b = appendMember(b, "ref", r.ConsentCheck.Ref)
+		b = appendMember(b, "digest", r.ConsentCheck.Digest)
+		b = append(b[:n], b[n+1:]...) // the first comma
+		b = append(b, '}')
+	}
 	if r.Obligations != (Obligations{}) {
 		b = append(b, `,"obligations":{`...)
 		n := len(b)
@@ -102,6 +113,16 @@ func decodeRecord(payload []byte) (Record, error) {
 		return r, fmt.Errorf("record is not in a form that this version reads: bytes follow it")
 	}
 	return r, nil
+}
+
+func appendNumber(b []byte, name string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return strconv.AppendInt(b, n, 10)
 }
 
 func appendMember(b []byte, name, value string) []byte {

@@ -105,6 +105,9 @@ type Record struct {
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 
+	// ConsentCheck says which consent service was asked before anything was told, and what it said; source side only.
+	ConsentCheck ConsentCheck `json:"consentCheck,omitzero"`
+
 	// Obligations of the recipient for what was disclosed.
 	Obligations Obligations `json:"obligations,omitzero"`
 
@@ -117,6 +120,19 @@ type Record struct {
 
 	// RetainUntil is when the payload is due to be erased; zero: no date is set.
 	RetainUntil time.Time `json:"retainUntil,omitzero"`
+}
+
+// ConsentCheck is what a consent service said in a disclosure up to this record.
+type ConsentCheck struct {
+	// Service is the dataset that is bound to it.
+	Service string `json:"service,omitempty"`
+	// Asked and Given: persons whom records are about, and those of them who consented; with each batch anew.
+	Asked int64 `json:"asked,omitempty"`
+	Given int64 `json:"given,omitempty"`
+	// Ref by which the service finds its latest answer again.
+	Ref string `json:"ref,omitempty"`
+	// Digest over the bodies of its answers, as in docs/consent.md; empty: earlier answers were used again.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Justification says why a query was made.

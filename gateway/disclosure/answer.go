@@ -51,6 +51,8 @@ type disclosure struct {
 	released int64
 	// reservation of a clause with quotas, until it is settled.
 	reservation *quota.Reservation
+	// consents that services answered.
+	consents consents
 	// page of an answer in pages; nil: it has none.
 	page *paging
 	span tracing.Span
@@ -341,6 +343,9 @@ func (d *disclosure) failed(ctx, reading context.Context, err error) *gatewayv1.
 	}
 	// Errors of a source hold no values.
 	d.core.Logger.Warn("source failed", "disclosure", d.id, "agreement", d.req.GetAgreement(), "clause", d.plan.Clause.Name, "error", err)
+	if errors.Is(err, source.ErrConsent) {
+		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonConsentService, messageConsentService)
+	}
 	if errors.Is(err, source.ErrUnavailable) {
 		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonSourceSystem, "the source's system of records cannot be reached: try again later")
 	}
@@ -425,6 +430,7 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 	r.SubjectTokens = d.subjects
 	r.ElapsedMicros = d.core.Now().Sub(d.started).Microseconds()
 	r.Suppressed = result.GetSuppressed()
+	r.ConsentCheck = d.consents.logged()
 	r.Obligations = obligations.Logged(result.GetObligations())
 	if discloses(result) {
 		r.ResponseDigest = d.digest.Sum(result)
@@ -436,5 +442,6 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 func (d *disclosure) releaseRecord() audit.Record {
 	r := d.record(audit.Release)
 	r.Records, r.SubjectTokens, r.Hit = int64(len(d.batch.records)), d.subjects, true
+	r.ConsentCheck = d.consents.logged()
 	return r
 }

@@ -76,7 +76,7 @@ func (d *disclosure) ask(ds *route.Dataset, limit int64) source.Query {
 		Filter: d.plan.Filter, RowFilter: d.plan.RowFilter, Fields: d.plan.Fields, Limit: limit,
 	}
 	if condition, needed := d.plan.Consents[ds.Name]; needed {
-		q.Consent = &source.Consent{Condition: condition}
+		q.Consent = &source.Consent{Condition: condition, Purpose: d.req.GetPurpose(), Recipient: d.caller.Recipient, Checked: d.consents.add}
 	}
 	return q
 }

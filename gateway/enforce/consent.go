@@ -27,12 +27,12 @@ func checkConsent(s *state) *Refusal {
 		if ds.Consent == nil || ds.SubjectKey == "" {
 			return refuse("it is not bound to them")
 		}
-		if ds.Consent.Service != nil {
-			continue // which is asked for the persons whose records are found
-		}
-		condition, err := ConsentCondition(ds.Consent, s.Asked.Purpose, s.Asked.Recipient.Agency, s.Now)
-		if err != nil {
-			return refuse("their rule cannot be carried out")
+		var condition *filter.Filter
+		if ds.Consent.Service == nil { // which is asked for the persons whose records are found
+			var err error
+			if condition, err = ConsentCondition(ds.Consent, s.Asked.Purpose, s.Asked.Recipient.Agency, s.Now); err != nil {
+				return refuse("their rule cannot be carried out")
+			}
 		}
 		if s.plan.Consents == nil {
 			s.plan.Consents = make(map[string]*filter.Filter, len(c.Datasets))

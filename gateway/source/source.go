@@ -53,10 +53,26 @@ type From struct {
 	Including bool
 }
 
-// Consent is over the schema of the dataset's consents.
+// Consent is what a row is held against.
 type Consent struct {
-	// Condition of a consent; nil: every row is one.
+	// Condition of a recorded consent, over the schema of the dataset's consents; nil: every row of theirs is one.
 	Condition *filter.Filter
+	// Purpose and Recipient of the query, which a consent service is told.
+	Purpose, Recipient string
+	// Checked, if set, is told of each answer of a consent service, before anything that rests on it is given.
+	Checked func(ConsentAnswer)
+}
+
+// ConsentAnswer is an answer of a consent service, without the persons.
+type ConsentAnswer struct {
+	// Service is the dataset that is bound to it.
+	Service string
+	// Asked and Given: the number of persons, and of those who consented.
+	Asked, Given int
+	// Ref by which the service finds its answer again; empty: it gave none, or what it said before was used again.
+	Ref string
+	// Body of the answer; nil: what it said before was used again.
+	Body []byte
 }
 
 // Source reads records. Its methods are safe for concurrent use, return when ctx ends, and never put a value in an error.
@@ -130,6 +146,9 @@ var ErrUnavailable = errors.New("source system unavailable")
 
 // ErrOrder wraps the error of a source that cannot keep the order that it is asked for.
 var ErrOrder = errors.New("this source cannot keep an order")
+
+// ErrConsent wraps the error of a consent service that cannot be asked, or does not answer as it should.
+var ErrConsent = errors.New("consent service")
 
 // ErrNoRelation wraps the error of a catalogue that does not have the relation of a dataset.
 var ErrNoRelation = errors.New("no such relation")

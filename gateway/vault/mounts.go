@@ -30,6 +30,9 @@ func (m Mounts) Transit() string { return m.prefix() + "transit" }
 // Database is the mount of the database engine.
 func (m Mounts) Database() string { return m.prefix() + "database" }
 
+// KV is the mount of the key-value engine (version 2) that has the secrets of the agency's HTTP services.
+func (m Mounts) KV() string { return m.prefix() + "kv" }
+
 // JWT is the mount of the JWT auth method, below auth/.
 func (m Mounts) JWT() string { return m.prefix() + "jwt" }
 

@@ -46,3 +46,24 @@ func (s *Session) SourceCredential(ctx context.Context, role string) (Credential
 	}
 	return c, nil
 }
+
+// HTTPSecret reads the members of the secret for the HTTP service that a dataset is bound to, at <kv>/sources/<dataset>. Errors name the
+// path and quote nothing.
+func (s *Session) HTTPSecret(ctx context.Context, dataset string) (map[string]string, error) {
+	path := s.cfg.Mounts.KV() + "/data/sources/" + dataset
+	secret, err := s.Read(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	data, ok := secret.Data["data"].(map[string]any)
+	if !ok || len(data) == 0 {
+		return nil, &Error{Op: "read", Path: path, Kind: ErrInvalid, Err: errors.New("there is no secret of a key-value engine of version 2")}
+	}
+	out := make(map[string]string, len(data))
+	for name, value := range data {
+		if out[name], ok = value.(string); !ok {
+			return nil, &Error{Op: "read", Path: path, Kind: ErrInvalid, Err: errors.New("a member of the secret is no string")}
+		}
+	}
+	return out, nil
+}

@@ -32,6 +32,7 @@ func GatewayPolicy(agency string, m gwvault.Mounts) string {
 		{why: "Wrapping the data keys of its own log.", path: m.Transit() + "/encrypt/" + gwvault.LogKey(agency), capabilities: []string{"update"}},
 		{path: m.Transit() + "/decrypt/" + gwvault.LogKey(agency), capabilities: []string{"update"}},
 		{why: "Source credentials.", path: m.Database() + "/creds/*", capabilities: []string{"read"}},
+		{why: "Secrets of its own HTTP services.", path: m.KV() + "/data/sources/*", capabilities: []string{"read"}},
 		{why: "Reading catalogues is the operator's business.", path: m.Database() + "/creds/" + vault.ProbeRole("*"), capabilities: []string{"deny"}},
 	}, ownToken()...))
 }

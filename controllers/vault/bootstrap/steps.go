@@ -35,6 +35,7 @@ func (b *bootstrapper) steps() []step {
 		b.key(gwvault.RouteKey(o.Agency), "ed25519"),
 		b.key(gwvault.LogKey(o.Agency), "aes256-gcm96"),
 		b.mount(m.Database(), "database", "Entente: source credentials of "+o.Agency, 0),
+		b.kv(),
 	)
 	for _, d := range o.Databases {
 		out = append(out, b.connection(d))
@@ -110,6 +111,33 @@ func (b *bootstrapper) mount(path, kind, description string, maxTTL time.Duratio
 			return err
 		},
 	}
+}
+
+// kv has the secrets that people write for the gateway: those of HTTP services.
+func (b *bootstrapper) kv() step {
+	st := b.mount(b.mounts.KV(), "kv", "", 0)
+	inspect := st.inspect
+	st.inspect = func(ctx context.Context) (Action, []string, error) {
+		action, differs, err := inspect(ctx)
+		if err != nil || action != Unchanged {
+			return action, differs, err
+		}
+		info, err := b.mounted(ctx, "sys/mounts", b.mounts.KV())
+		if err != nil {
+			return "", nil, err
+		}
+		if options, _ := info["options"].(map[string]any); options["version"] != "2" {
+			return "", nil, fmt.Errorf("%w: a key-value engine of another version is mounted there", ErrConflict)
+		}
+		return Unchanged, nil, nil
+	}
+	st.apply = func(ctx context.Context, _ Action) error {
+		_, err := b.session.Write(ctx, "sys/mounts/"+b.mounts.KV(), map[string]any{
+			"type": "kv", "description": "Entente: secrets of HTTP services of " + b.opts.Agency, "options": map[string]any{"version": "2"},
+		})
+		return err
+	}
+	return st
 }
 
 func (b *bootstrapper) tune(ctx context.Context, path string, maxTTL time.Duration) error {
