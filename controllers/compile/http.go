@@ -204,6 +204,11 @@ func (a *apiCheck) typeOf(field string) v1alpha1.FieldType {
 	return ""
 }
 
+func (a *apiCheck) isList(field string) bool {
+	f, _ := a.schema.route.Find(field)
+	return f != nil && f.Repeated
+}
+
 // answer holds the fields' members against what the document says of the answer.
 func (a *apiCheck) answer(d *v1alpha1.Dataset) {
 	items, found := a.op.Answer.At(a.source.Items)
@@ -222,6 +227,12 @@ func (a *apiCheck) answer(d *v1alpha1.Dataset) {
 			continue
 		}
 		member, found := item.At(m.Pointer)
+		if a.isList(m.Field) && found && member != nil {
+			if !member.Allows("array") {
+				a.fail("fields[%s].pointer: the member at %q is no list, as the field is", m.Field, m.Pointer)
+			}
+			member = member.Items
+		}
 		switch {
 		case !found:
 			a.fail("fields[%s].pointer: an item has no member at %q", m.Field, m.Pointer)
@@ -309,6 +320,9 @@ func (a *apiCheck) filters(d *v1alpha1.Dataset) {
 		}
 		if of == "" || unmapped(d, []string{f.Field}) != "" {
 			a.fail("source.http.%s.field: %q is not among the fields: what comes back is held against every filter, for which it has to be there", member, f.Field)
+		}
+		if a.isList(f.Field) {
+			a.fail("source.http.%s.field: %q is a list, which is compared with nothing", member, f.Field)
 		}
 		if of == v1alpha1.TypeBool && comparison != v1alpha1.HTTPEqual {
 			a.fail("source.http.%s.comparison: field %q is of type bool: Equal is possible", member, f.Field)

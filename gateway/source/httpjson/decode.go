@@ -59,8 +59,12 @@ func (f *field) read(item any) (*gatewayv1.Value, error) {
 	}
 	raw, err := find(item, f.path)
 	if err == nil && raw != nil {
+		read := f.value
+		if f.schema.Repeated {
+			read = f.list
+		}
 		var v *gatewayv1.Value
-		if v, err = f.value(raw); err == nil {
+		if v, err = read(raw); err == nil {
 			return v, nil
 		}
 	}
@@ -68,6 +72,26 @@ func (f *field) read(item any) (*gatewayv1.Value, error) {
 		return nil, fmt.Errorf("field %s: %w", f.schema.Name, err)
 	}
 	return &gatewayv1.Value{}, nil
+}
+
+// list reads an array of the field's values; nulls in it are left out, as in other sources.
+func (f *field) list(raw any) (*gatewayv1.Value, error) {
+	elements, ok := raw.([]any)
+	if !ok {
+		return nil, wrongType("a list")
+	}
+	list := &gatewayv1.ValueList{Values: make([]*gatewayv1.Value, 0, len(elements))}
+	for _, e := range elements {
+		if e == nil {
+			continue
+		}
+		v, err := f.value(e)
+		if err != nil {
+			return nil, err
+		}
+		list.Values = append(list.Values, v)
+	}
+	return &gatewayv1.Value{Kind: &gatewayv1.Value_List{List: list}}, nil
 }
 
 func text(s string) *gatewayv1.Value {

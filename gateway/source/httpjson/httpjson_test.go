@@ -30,12 +30,12 @@ import (
 var schema = &route.Schema{Name: "wage", Version: 1, Fields: []route.Field{
 	{Name: "person", Type: "string"}, {Name: "employer", Type: "string"}, {Name: "paid_on", Type: "date"}, {Name: "amount", Type: "decimal"},
 	{Name: "status", Type: "code", Codes: []string{"open", "closed"}}, {Name: "final", Type: "bool"}, {Name: "hours", Type: "int"},
-	{Name: "seen", Type: "timestamp"},
+	{Name: "seen", Type: "timestamp"}, {Name: "sites", Type: "string", Repeated: true},
 }}
 
 var columns = map[string]string{
 	"person": "/person/id", "employer": "/employer", "paid_on": "/paidOn", "amount": "/amount", "status": "/status", "final": "/final",
-	"hours": "/hours", "seen": "/seen",
+	"hours": "/hours", "seen": "/seen", "sites": "/sites",
 }
 
 // registry is an agency's wage registry with an HTTP API.
@@ -219,6 +219,29 @@ func TestPath(t *testing.T) {
 	h.EmptyOnNotFound = true
 	if found, err := s.Exists(context.Background(), query(t, h, `person == "nobody"`)); err != nil || found {
 		t.Error(found, err)
+	}
+}
+
+func TestList(t *testing.T) {
+	for sites, want := range map[string]string{`["a",null,"b"]`: "a,b", `[]`: "", `null`: "null", `"a"`: "not a list", `[1]`: "not a string", `[["a"]]`: "not a string"} {
+		g := startRegistry(t, answers(`{"data":[{"person":{"id":"P1"},"sites":`+sites+`}]}`))
+		got := "null"
+		_, err := open(t, httpclient.Options{}).Records(context.Background(), query(t, g.api(), `person == "P1"`, "sites"), func(r *gatewayv1.Record) error {
+			if l := r.GetValues()[0].GetList(); l != nil {
+				var all []string
+				for _, v := range l.GetValues() {
+					all = append(all, v.GetText())
+				}
+				got = strings.Join(all, ",")
+			}
+			return nil
+		})
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %s, want %s", sites, got, want)
+		}
 	}
 }
 
