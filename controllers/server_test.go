@@ -516,7 +516,7 @@ spec:
   name: consent
   version: 1
   fields:
-  - {name: person, type: string}
+  - {name: person, type: int}
 `)
 	s.condition(t, agreement, v1alpha1.ConditionResolvedRefs, metav1.ConditionTrue, v1alpha1.ReasonResolved)
 }

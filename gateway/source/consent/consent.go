@@ -27,7 +27,7 @@ type Source struct {
 	service service
 }
 
-var _ source.Source = (*Source)(nil)
+var _ source.Streamer = (*Source)(nil)
 
 // Over makes a source of another. The pool asks the services; it is not closed with the source. now is the clock of answers that are
 // used again; nil: time.Now.
@@ -164,6 +164,17 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 		return false, yield(r)
 	})
 	return more && err == nil, err
+}
+
+// recordsOnly has nothing of a source but what every source has.
+type recordsOnly struct{ source.Source }
+
+// Stream implements source.Streamer: what is held against consents goes by records, whatever the source below can.
+func (s *Source) Stream(ctx context.Context, q source.Query, to source.Sink) (more bool, err error) {
+	if bound(q) {
+		return source.Stream(ctx, recordsOnly{s}, q, to)
+	}
+	return source.Stream(ctx, s.Source, q, to)
 }
 
 // Count implements source.Source.

@@ -126,6 +126,9 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if len(q.Fields) == 0 || q.Limit < 1 {
 		return false, errors.New("source: a query for records needs fields and a limit")
 	}
+	if len(q.Order) > 0 || q.From != nil {
+		return false, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, source.ErrOrder)
+	}
 	r, err := s.start(q, q.Fields)
 	if err != nil {
 		return false, err
