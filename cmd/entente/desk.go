@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/retry"
@@ -138,6 +139,9 @@ type clusterDesk struct {
 	namespace string
 }
 
+// conflicts: an operator writes status in between, several times while an agreement comes into force; about five seconds in all.
+var conflicts = wait.Backoff{Steps: 10, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 0.2}
+
 func (d clusterDesk) get(ctx context.Context, name string, into client.Object) error {
 	return d.client.Get(ctx, client.ObjectKey{Namespace: d.namespace, Name: name}, into)
 }
@@ -157,7 +161,7 @@ func (d clusterDesk) self(ctx context.Context) (*v1alpha1.Agency, error) {
 }
 
 func (d clusterDesk) SetMaintenance(ctx context.Context, m *v1alpha1.Maintenance) error {
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	return retry.RetryOnConflict(conflicts, func() error {
 		a, err := d.self(ctx)
 		if err != nil {
 			return err
@@ -213,7 +217,7 @@ func (d clusterDesk) ExportSignature(ctx context.Context, agreement string) (*v1
 }
 
 func (d clusterDesk) ImportSignature(ctx context.Context, agreement string, s v1alpha1.AgreementSignature) error {
-	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	return retry.RetryOnConflict(conflicts, func() error {
 		var a v1alpha1.SharingAgreement
 		if err := d.get(ctx, agreement, &a); err != nil {
 			return err
