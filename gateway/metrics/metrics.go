@@ -14,13 +14,22 @@ type Metrics struct {
 	// Registry that all of them are in.
 	Registry *prometheus.Registry
 
-	disclosures     *prometheus.CounterVec
-	records         *prometheus.CounterVec
-	denials         *prometheus.CounterVec
-	seconds         *prometheus.HistogramVec
-	stages          [len(stageNames)]prometheus.Observer
+	disclosures *prometheus.CounterVec
+	records     *prometheus.CounterVec
+	denials     *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	stages      [len(stageNames)]prometheus.Observer
+	// bound are a disclosure's series by side: what every query counts is not looked up by its labels.
+	bound           map[string]*bound
 	unauthenticated *prometheus.CounterVec
 	unlogged        prometheus.Counter
+}
+
+// bound are the series of one side.
+type bound struct {
+	outcomes map[string]prometheus.Counter
+	records  prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // Sides of a disclosure.
@@ -90,12 +99,13 @@ func New() *Metrics {
 		Buckets: buckets,
 	}, []string{"side", "stage"})
 	// Of all that can be, so that a first one is an increase.
+	m.bound = map[string]*bound{}
 	for _, side := range []string{Source, Recipient} {
+		b := &bound{outcomes: map[string]prometheus.Counter{}, records: m.records.WithLabelValues(side), seconds: m.seconds.WithLabelValues(side)}
 		for _, outcome := range outcomes {
-			m.disclosures.WithLabelValues(side, outcome)
+			b.outcomes[outcome] = m.disclosures.WithLabelValues(side, outcome)
 		}
-		m.records.WithLabelValues(side)
-		m.seconds.WithLabelValues(side)
+		m.bound[side] = b
 	}
 	for _, listener := range []string{"rest", "grpc", "peer"} {
 		m.unauthenticated.WithLabelValues(listener)
@@ -151,11 +161,16 @@ func (m *Metrics) Disclosure(side, outcome string, records int64, took time.Dura
 	if m == nil {
 		return
 	}
-	m.disclosures.WithLabelValues(side, outcome).Inc()
-	if records > 0 {
-		m.records.WithLabelValues(side).Add(float64(records))
+	b := m.bound[side]
+	if c := b.outcomes[outcome]; c != nil {
+		c.Inc()
+	} else {
+		m.disclosures.WithLabelValues(side, outcome).Inc()
 	}
-	m.seconds.WithLabelValues(side).Observe(took.Seconds())
+	if records > 0 {
+		b.records.Add(float64(records))
+	}
+	b.seconds.Observe(took.Seconds())
 }
 
 // Stage counts one stage that is over.
