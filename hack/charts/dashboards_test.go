@@ -58,7 +58,9 @@ func TestObserved(t *testing.T) {
 		t.Skip("needs real servers: run without -short")
 	}
 	needHelm(t)
-	s := startStack(t)
+	spans := startSpanReceiver(t)
+	s := startStack(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+spans.address, "OTEL_BSP_SCHEDULE_DELAY=200")
+	t.Run("traces", func(t *testing.T) { checkTraces(t, s, spans) })
 	t.Run("dashboards", func(t *testing.T) { checkDashboards(t, s) })
 	t.Run("sizes", func(t *testing.T) { printSizes(t, s) })
 	t.Run("GitOps", func(t *testing.T) { checkGitOps(t, s) })
@@ -126,7 +128,7 @@ func checkDashboards(t *testing.T, s *stack.Stack) {
 	t.Run("the page lists every metric", func(t *testing.T) { checkMetricsPage(t, p) })
 }
 
-func startStack(t *testing.T) *stack.Stack {
+func startStack(t *testing.T, env ...string) *stack.Stack {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "entente")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/entente")
@@ -134,7 +136,7 @@ func startStack(t *testing.T) *stack.Stack {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s, err := stack.Start(t.Context(), stack.Options{Entente: binary, People: 2000, LogFormat: "json"})
+	s, err := stack.Start(t.Context(), stack.Options{Entente: binary, People: 2000, LogFormat: "json", Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

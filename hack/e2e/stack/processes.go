@@ -38,7 +38,7 @@ func (a *Agency) program(process, log string, args ...string) *testenv.Program {
 		"--vault-address", v.Address(), "--vault-ca-file", v.CAFile(), "--vault-mount-prefix", a.Short,
 		"--vault-jwt-file", a.File(process + ".vault-token"), "--log-format", cmp.Or(a.stack.LogFormat, "text"),
 	}
-	return &testenv.Program{Path: a.stack.Entente, Args: append(common, args...), Env: cleanEnv(), Dir: a.Dir, LogFile: a.File(log)}
+	return &testenv.Program{Path: a.stack.Entente, Args: append(common, args...), Env: append(cleanEnv(), a.stack.Env...), Dir: a.Dir, LogFile: a.File(log)}
 }
 
 // gateway is a replica of the agency's gateway.

@@ -29,6 +29,8 @@ type Options struct {
 	Entente string
 	// People is the size of the population whose records the agencies hold; 0: 20,000.
 	People int
+	// Env of operators and gateways, beside what they need.
+	Env []string
 	// LogFormat of operators and gateways; "": text.
 	LogFormat string
 	// Log, if set, is told what has started and how long it took.
