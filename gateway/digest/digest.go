@@ -90,8 +90,9 @@ type Response struct {
 
 // NewResponse starts the digest of one answer.
 func NewResponse() *Response {
-	d := &Response{h: sha256.New(), scratch: make([]byte, 0, 512)}
-	d.h.Write(appendText(nil, "entente.dev/v1 answer"))
+	d := &Response{h: sha256.New()}
+	d.scratch = appendText(make([]byte, 0, 160), "entente.dev/v1 answer")
+	d.h.Write(d.scratch)
 	return d
 }
 

@@ -37,7 +37,8 @@ type disclosure struct {
 	route   *route.Route
 	plan    *enforce.Plan // nil until decided
 	shape   shape.Shape   // of the plan's fields
-	subject string
+	// subject is the token of the person that is asked about, by the field subjectKey; "": it asks about nobody.
+	subject, subjectKey string
 	// subjects are the tokens of the records in the batch.
 	subjects []string
 	query    string // digest
@@ -49,6 +50,8 @@ type disclosure struct {
 	digest *digest.Response
 	// released records; those in the batch are not.
 	released int64
+	// dated are the obligations, once they are asked for.
+	dated *gatewayv1.Obligations
 	// reservation of a clause with quotas, until it is settled.
 	reservation *quota.Reservation
 	// consents that services answered.
@@ -208,7 +211,7 @@ func (d *disclosure) wait(ctx context.Context, receipts ...*audit.Receipt) error
 func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, result *gatewayv1.SourceStatus) error {
 	result.Records = d.released + int64(len(d.batch.records))
 	if discloses(result) {
-		result.Obligations = obligations.Of(d.plan.Clause.Obligations, d.started)
+		result.Obligations = d.obligations()
 	}
 	receipt, err := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(result))
 	if err != nil {
@@ -234,6 +237,14 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 	}
 	d.measure(result)
 	return send(frame)
+}
+
+// obligations of what is disclosed; they are made once.
+func (d *disclosure) obligations() *gatewayv1.Obligations {
+	if d.dated == nil {
+		d.dated = obligations.Of(d.plan.Clause.Obligations, d.started)
+	}
+	return d.dated
 }
 
 // discloses says whether a result tells something about the data.
@@ -377,7 +388,12 @@ func (d *disclosure) agreement() string {
 }
 
 // OutcomeName is the outcome as logs and metrics write it: OK, DENIED, …
-func OutcomeName(o gatewayv1.Outcome) string { return strings.TrimPrefix(o.String(), "OUTCOME_") }
+func OutcomeName(o gatewayv1.Outcome) string {
+	if o == gatewayv1.Outcome_OUTCOME_OK {
+		return "OK" // the reflection of protobuf takes longer
+	}
+	return strings.TrimPrefix(o.String(), "OUTCOME_")
+}
 
 // record is what the log keeps in every record of this disclosure.
 func (d *disclosure) record(kind audit.Kind) audit.Record {

@@ -168,7 +168,7 @@ func (c *Core) Retrieve(ctx context.Context, caller Caller, req *gatewayv1.Retri
 	}
 	defer func() { d.settle(d.released) }()
 
-	d.subject = c.Subjects.asked(plan)
+	d.subject, d.subjectKey = c.Subjects.asked(plan)
 	// Deferred: a look-up is over in less time than a sync takes, and then its two records cost one.
 	intent, err := c.Log.AppendDeferred(ctx, d.record(audit.Intent))
 	if err != nil {

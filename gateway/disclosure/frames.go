@@ -12,7 +12,6 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/enforce"
-	"github.com/entente-dev/entente/gateway/obligations"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -50,6 +49,9 @@ var (
 
 // inOrder gives the clause's datasets by name: the order in which they answer.
 func inOrder(c *route.Clause) []*route.Dataset {
+	if len(c.Datasets) == 1 {
+		return []*route.Dataset{&c.Datasets[0]}
+	}
 	out := make([]*route.Dataset, len(c.Datasets))
 	for i := range c.Datasets {
 		out[i] = &c.Datasets[i]
@@ -60,6 +62,9 @@ func inOrder(c *route.Clause) []*route.Dataset {
 
 // datasets names them, for the log.
 func datasets(c *route.Clause) string {
+	if len(c.Datasets) == 1 {
+		return c.Datasets[0].Name
+	}
 	var b []byte
 	for i, ds := range inOrder(c) {
 		if i > 0 {
@@ -263,7 +268,7 @@ func (d *disclosure) envelope(dataset string) *gatewayv1.RecordBatch {
 	return &gatewayv1.RecordBatch{
 		Provenance: &gatewayv1.Provenance{
 			Agency: d.core.Table.Self().Agency, Dataset: dataset, Agreement: d.agreement(), Clause: d.plan.Clause.Name,
-			DisclosureId: d.id, Obligations: obligations.Of(d.plan.Clause.Obligations, d.started),
+			DisclosureId: d.id, Obligations: d.obligations(),
 		},
 		Fields:  d.shape.Fields,
 		Members: d.shape.Members,

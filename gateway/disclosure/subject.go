@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/columns"
@@ -18,7 +19,20 @@ import (
 
 // Subjects turns the identifier of a person into the token by which the log finds what was disclosed about that person,
 // and by which nobody without the key can tell who it is.
-type Subjects struct{ key []byte }
+type Subjects struct {
+	key []byte
+	// macs are keyed already.
+	macs sync.Pool
+}
+
+func newSubjects(key []byte) *Subjects {
+	return &Subjects{key: key, macs: sync.Pool{New: func() any { return &mac{h: hmac.New(sha256.New, key)} }}}
+}
+
+type mac struct {
+	h   hash.Hash
+	buf []byte
+}
 
 // OpenSubjects reads the key in the folder, or makes one.
 func OpenSubjects(dir string) (*Subjects, error) {
@@ -26,18 +40,22 @@ func OpenSubjects(dir string) (*Subjects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Subjects{key: key}, nil
+	return newSubjects(key), nil
 }
 
 // Token gives the token of the person whose field of the schema has the value: 128 bits, base64url.
 func (s *Subjects) Token(schema, field, value string) string {
-	h := hmac.New(sha256.New, s.key)
-	for _, part := range []string{"entente.dev/v1 subject", schema, field} {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
+	m := s.macs.Get().(*mac)
+	defer s.macs.Put(m)
+	m.h.Reset()
+	m.buf = m.buf[:0]
+	for _, part := range [...]string{"entente.dev/v1 subject", schema, field} {
+		m.buf = append(append(m.buf, part...), 0)
 	}
-	h.Write([]byte(value))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+	m.buf = append(m.buf, value...)
+	m.h.Write(m.buf)
+	m.buf = m.h.Sum(m.buf[:0])
+	return base64.RawURLEncoding.EncodeToString(m.buf[:16])
 }
 
 // tokens makes tokens of many persons by one field, without starting anew for each.
@@ -92,13 +110,13 @@ func ReadSubjects(path string) (*Subjects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Subjects{key: key}, nil
+	return newSubjects(key), nil
 }
 
-// asked gives the token of the person that a query asks about; "" when it does not name one by a dataset's subject key.
-func (s *Subjects) asked(plan *enforce.Plan) string {
+// asked gives the token of the person that a query asks about, and the field that names it; "" when it does not name one by a dataset's subject key.
+func (s *Subjects) asked(plan *enforce.Plan) (token, key string) {
 	if plan.Filter == nil {
-		return ""
+		return "", ""
 	}
 	for i := range plan.Clause.Datasets {
 		key := plan.Clause.Datasets[i].SubjectKey
@@ -106,10 +124,10 @@ func (s *Subjects) asked(plan *enforce.Plan) string {
 			continue
 		}
 		if value, ok := plan.Filter.Constant(key); ok {
-			return s.Token(plan.Clause.Schema.Name, key, value)
+			return s.Token(plan.Clause.Schema.Name, key, value), key
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // subjectOf makes the query read the dataset's subject key as well, and gives the function that takes it off a record again
@@ -135,8 +153,19 @@ func (d *disclosure) subjectOf(q *source.Query) func(*gatewayv1.Record) string {
 		if !ok {
 			return ""
 		}
+		if fixed, ok := d.askedBy(key); ok && fixed == value {
+			return d.subject
+		}
 		return d.core.Subjects.Token(q.Schema.Name, key, value)
 	}
+}
+
+// askedBy gives the value of which subject is the token, when it is one of the key.
+func (d *disclosure) askedBy(key string) (string, bool) {
+	if d.subject == "" || d.subjectKey != key {
+		return "", false
+	}
+	return d.plan.Filter.Constant(key)
 }
 
 // subjectValue writes a value as filters' constants are written, so that both have one token. Not ok: null.

@@ -258,6 +258,7 @@ func TestLostPages(t *testing.T) {
 	tree := filepath.Join(dir, "tlog", "tree")
 	for name, spoil := range map[string]func(string) error{
 		"tile/0/001":             func(p string) error { return os.Truncate(p, 100) },
+		"checkpoint":             func(p string) error { return os.Truncate(p, 0) },
 		"tile/0/002":             func(p string) error { return os.WriteFile(p, make([]byte, 8192), 0o644) },
 		"tile/entries/002":       os.Remove,
 		"tile/1/000.p/3":         func(p string) error { return os.Truncate(p, 0) },

@@ -1,6 +1,7 @@
 package transparency
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -174,7 +175,9 @@ func (l *Log) openKey(origin string) (out []Checkpoint, err error) {
 	var names []string
 	for _, name := range []string{filepath.Join(l.treeDir(), "checkpoint"), l.cosignedFile(), l.evidenceFile()} {
 		raw, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		// A checkpoint is not synced when it is published: a crash of the machine may leave its file without content. What was
+		// published is the chain's in any case.
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.Trim(raw, "\x00")) == 0 {
 			continue
 		}
 		if err != nil {

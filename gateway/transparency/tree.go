@@ -219,8 +219,7 @@ func (f *follower) publish() error {
 		if err != nil {
 			return fmt.Errorf("sign a checkpoint: %w", err)
 		}
-		// Durably: an empty file after a crash would be taken for damage.
-		if err := replace(filepath.Join(f.treeDir(), layout.CheckpointPath), raw, true); err != nil {
+		if err := replace(filepath.Join(f.treeDir(), layout.CheckpointPath), raw, false); err != nil {
 			return fmt.Errorf("publish a checkpoint: %w", err)
 		}
 		c = Checkpoint{Size: size, Root: root, Raw: raw}
