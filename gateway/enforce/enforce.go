@@ -160,12 +160,9 @@ func Decide(in Input) (*Plan, *Refusal) {
 	return plan, refusal
 }
 
-// Progress says how many checks a query passes before it is refused; the number of checks if it is not. Of several
-// clauses that refuse a query, the one with the most progress is the one to explain.
-func Progress(in Input) int {
-	_, _, n := decide(in)
-	return n
-}
+// Try is Decide that also says how many checks the query passed. Of several clauses that refuse a query, the one with most of them is the
+// one to explain.
+func Try(in Input) (*Plan, *Refusal, int) { return decide(in) }
 
 func decide(in Input) (*Plan, *Refusal, int) {
 	s := state{Input: in}

@@ -366,7 +366,7 @@ func TestDecideRefuses(t *testing.T) {
 			if i < 0 || results[i].Name != tc.check || results[i].Message != r.Message || results[i].Term != r.Term {
 				t.Errorf("Explain says %+v", results)
 			}
-			if got := Progress(in); got != i {
+			if _, _, got := Try(in); got != i {
 				t.Errorf("progress %d, want %d", got, i)
 			}
 		})

@@ -172,15 +172,15 @@ func (c *Core) chooseClause(req *gatewayv1.QueryRequest, user User, agency strin
 	progress := -1
 	for _, o := range offers {
 		in := c.input(req, user, o, now)
-		plan, refusal := enforce.Decide(in)
+		plan, refusal, passed := enforce.Try(in)
 		switch {
 		case plan != nil:
 			if best.plan == nil || better(plan, best.plan) {
 				best = &choice{agency: agency, agreement: o.agreement, clause: o.clause, route: in.Route, plan: plan}
 			}
 		case best.plan == nil:
-			if n := enforce.Progress(in); n > progress {
-				progress = n
+			if passed > progress {
+				progress = passed
 				best = &choice{agency: agency, agreement: o.agreement, clause: o.clause, route: in.Route, refusal: refusal}
 			}
 		}
