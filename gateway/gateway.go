@@ -14,7 +14,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -321,7 +320,7 @@ func (g *running) listen(ctx context.Context) error {
 			return fmt.Errorf("%s listener: %w", l.name, err)
 		}
 		*l.bound = ln.Addr().String()
-		l.Listener = netutil.LimitListener(ln, maxConnections)
+		l.Listener = newBounded(ln, l.name, maxConnections, minSilence, g.Logger)
 		g.listeners = append(g.listeners, l.listener)
 	}
 	go g.followHealth(ctx, localHealth)

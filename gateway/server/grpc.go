@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -15,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/federation"
@@ -117,7 +120,31 @@ func (q *queryService) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStre
 	if readsArrow(ctx) {
 		ask = q.server.Federation.QueryColumns
 	}
-	return statusOf(ask(ctx, user, req, stream.Send))
+	return statusOf(ask(ctx, user, req, patient(stream.Send)))
+}
+
+// unwaited is how much of an answer is sent without waiting for the client to read.
+const unwaited = 32 << 10
+
+// patient gives a client some time to take each piece, as REST does: who does not read would hold what the sources sent, and their cursors,
+// for as long as it likes.
+func patient(send func(*gatewayv1.QueryResponse) error) func(*gatewayv1.QueryResponse) error {
+	sent := 0
+	return func(f *gatewayv1.QueryResponse) error {
+		if sent += proto.Size(f); sent < unwaited {
+			return send(f)
+		}
+		done := make(chan error, 1)
+		go func() { done <- send(f) }() // it ends with the stream, at the latest
+		late := time.NewTimer(writeTimeout)
+		defer late.Stop()
+		select {
+		case err := <-done:
+			return err
+		case <-late.C:
+			return status.Error(codes.DeadlineExceeded, "the client does not read its answer")
+		}
+	}
 }
 
 // Explain implements QueryServiceServer.
