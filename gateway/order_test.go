@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -288,5 +292,122 @@ func TestDeduplicate(t *testing.T) {
 	// More of one person than a page holds.
 	if code, p := rec.page(t, "alice", q(`family_name == "f3"`, `"fields":["family_name","age"],"deduplicate":["family_name"],"order":[{"field":"family_name"}],"page_size":6`)); code != 422 || p.Reason != "TooLarge" {
 		t.Errorf("%d %+v", code, p)
+	}
+}
+
+// TestOrderOfSeveralDatasets: one source with two datasets, which have the same records; and require_all.
+func TestOrderOfSeveralDatasets(t *testing.T) {
+	src, rec := startAgency(t, "border-service", options{people: 400}), startAgency(t, "state-police", options{people: 1})
+	c := clause("persons", src, rec)
+	second := c.Datasets[0]
+	second.Name = "crossings"
+	c.Datasets = append(c.Datasets, second)
+	agree("agr", []route.Clause{c}, src, rec)
+	fields := `"fields":["wanted","age"],"order":[{"field":"wanted"}]`
+	code, whole := rec.page(t, "alice", q(`family_name == "f3"`, fields, `"requireAll":true`))
+	if code != 200 || len(whole.Records) != 80 || !whole.Summary.Complete {
+		t.Fatalf("%d, %d records %+v %s", code, len(whole.Records), whole.Sources, whole.Detail)
+	}
+	want := whole.rows("wanted", "age")
+	if !slices.IsSorted(want) {
+		t.Errorf("%v", want)
+	}
+	for _, size := range []int{1, 7, 80} {
+		var got []string
+		for token := ""; ; {
+			code, p := rec.page(t, "alice", q(`family_name == "f3"`, fields, `"requireAll":true`, fmt.Sprintf(`"page_size":%d,"page_token":%q`, size, token)))
+			if code != 200 || len(got) > len(want) {
+				t.Fatalf("%d %s", code, p.Detail)
+			}
+			got = append(got, p.rows("wanted", "age")...)
+			if token = p.Summary.NextPageToken; token == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %d records, want %d", size, len(got), len(want))
+		}
+	}
+}
+
+// TestPositionsAreTheSources: a recipient can go on only where the source's own page left it, whatever its gateway makes of positions.
+func TestPositionsAreTheSources(t *testing.T) {
+	src, _ := pair(t, options{})
+	certificate := src.ca.issue(t, "spiffe://border-service.example/agreement/agr/recipient/state-police", pkix.Name{}, time.Now().Add(time.Hour))
+	ask := func(change func(*gatewayv1.RetrieveRequest)) *gatewayv1.RetrieveResponse {
+		t.Helper()
+		r := request("agr")
+		r.Filter = `family_name == "f3"`
+		r.Order = []*gatewayv1.OrderBy{{Field: "birth_date"}}
+		r.After = &gatewayv1.After{Size: 10}
+		change(r)
+		f, err := retrieve(t, src, certificate, r)
+		must(t, err)
+		return f
+	}
+	nothing := func(*gatewayv1.RetrieveRequest) {}
+	first := ask(nothing)
+	records := first.GetRecords().GetRecords()
+	if first.GetResult().GetReason() != "Page" || len(records) != 10 {
+		t.Fatalf("%v", first.GetResult())
+	}
+	after := func(r *gatewayv1.Record) *gatewayv1.After {
+		return &gatewayv1.After{
+			Size: 10, DisclosureId: first.GetResult().GetDisclosureId(), Dataset: "people", Values: r.GetValues(), Position: r.GetPosition(), PositionKey: first.GetRecords().GetPositionKey(),
+		}
+	}
+	next := ask(func(r *gatewayv1.RetrieveRequest) { r.After = after(records[4]) })
+	if got := next.GetRecords().GetRecords(); len(got) != 10 || !proto.Equal(&gatewayv1.Record{Values: got[0].GetValues()}, &gatewayv1.Record{Values: records[5].GetValues()}) {
+		t.Fatalf("after the fifth: %v", next.GetResult())
+	}
+	for name, change := range map[string]func(*gatewayv1.RetrieveRequest){
+		"another record's values":   func(r *gatewayv1.RetrieveRequest) { r.After.Values = records[9].GetValues() },
+		"another record's position": func(r *gatewayv1.RetrieveRequest) { r.After.Position = records[9].GetPosition() },
+		"a count made smaller": func(r *gatewayv1.RetrieveRequest) {
+			r.After.Position = append([]byte{1}, r.After.Position[1:]...)
+		},
+		"another dataset":       func(r *gatewayv1.RetrieveRequest) { r.After.Dataset = "others" },
+		"another disclosure":    func(r *gatewayv1.RetrieveRequest) { r.After.DisclosureId = r.DisclosureId },
+		"no disclosure's id":    func(r *gatewayv1.RetrieveRequest) { r.After.DisclosureId = "x" },
+		"no key":                func(r *gatewayv1.RetrieveRequest) { r.After.PositionKey = nil },
+		"another key":           func(r *gatewayv1.RetrieveRequest) { r.After.PositionKey = []byte("local:v1:AAAA") },
+		"another filter":        func(r *gatewayv1.RetrieveRequest) { r.Filter = `family_name == "f4"` },
+		"another order":         func(r *gatewayv1.RetrieveRequest) { r.Order[0].Descending = true },
+		"a larger limit":        func(r *gatewayv1.RetrieveRequest) { r.Limit = 1 },
+		"fewer fields":          func(r *gatewayv1.RetrieveRequest) { r.Fields = []string{"birth_date"} },
+		"no order":              func(r *gatewayv1.RetrieveRequest) { r.Order = nil },
+		"a page of none":        func(r *gatewayv1.RetrieveRequest) { r.After.Size = 0 },
+		"a page of everything":  func(r *gatewayv1.RetrieveRequest) { r.After.Size = 1 << 40 },
+		"a position of nothing": func(r *gatewayv1.RetrieveRequest) { r.After.Position = nil },
+	} {
+		got := ask(func(r *gatewayv1.RetrieveRequest) { r.After = after(records[4]); change(r) })
+		if got.GetResult().GetOutcome() != gatewayv1.Outcome_OUTCOME_DENIED || got.GetRecords() != nil {
+			t.Errorf("%s: %v", name, got.GetResult())
+		}
+	}
+}
+
+// TestCircuitOpen: after some questions that were not answered none is asked for a while, and that is logged; an agreement that ended is
+// said to have ended.
+func TestCircuitOpen(t *testing.T) {
+	src, rec := pair(t, options{})
+	c := rec.client("alice")
+	rec.query(t, c, q(`person_number == "P000042"`))
+	src.stop()
+	open := false
+	for n := 0; n < 20 && !open; n++ {
+		code, a := rec.query(t, c, q(`person_number == "P000042"`))
+		if code != 200 || a.Sources[0].Outcome != "UNAVAILABLE" {
+			t.Fatalf("%d %+v", code, a)
+		}
+		open = a.Sources[0].Reason == "CircuitOpen" && strings.Contains(a.Sources[0].Message, "tried")
+	}
+	log := rec.records()
+	if last := log[len(log)-1]; !open || last.Outcome != "UNAVAILABLE" || last.Reason != "CircuitOpen" {
+		t.Errorf("open %v, %+v", open, last)
+	}
+	rec.apply("agr", &route.Tombstone{Reason: "Terminated", At: time.Now()})
+	if code, a := rec.query(t, c, q(`person_number == "P000042"`, `"agencies":["border-service"]`)); code != 403 || a.Sources[0].Outcome != "DENIED" {
+		t.Errorf("%d %+v", code, a)
 	}
 }

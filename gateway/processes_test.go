@@ -82,6 +82,9 @@ func startSource(t *testing.T, name string, rec *agency, env ...string) *sourceP
 
 // TestOneOfThreeIsKilled kills the process of one of three sources (kill -9) while it streams: the others are complete, it is marked.
 func TestOneOfThreeIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
 	for name, extra := range map[string]string{"as they come": `"limit":4000`, "in an order": `"order":[{"field":"birth_date"}]`} {
 		t.Run(name, func(t *testing.T) {
 			rec := startAgency(t, "state-police", options{people: 1})

@@ -345,8 +345,8 @@ func checkOrder(s *state) *Refusal {
 		return nil
 	}
 	for i := range s.plan.Clause.Datasets {
-		if d := &s.plan.Clause.Datasets[i]; d.HTTP != nil && len(order) > 0 {
-			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API, which keeps no order: ask without one", d.Name)}
+		if d := &s.plan.Clause.Datasets[i]; (d.HTTP != nil || d.Trino != nil) && len(order) > 0 {
+			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API or through Trino, of which no order is asked: ask without one", d.Name)}
 		}
 	}
 	s.plan.Order = s.Asked.Order
