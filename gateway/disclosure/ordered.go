@@ -21,15 +21,15 @@ func orderOf(o []*gatewayv1.OrderBy) []enforce.Order {
 	return out
 }
 
-// wholeOrder is the order that is asked for, then the other fields of the answer: records that are equal in it are equal in all that is
-// disclosed. Fields that are not disclosed do not order, since their order would tell of them.
-func wholeOrder(plan *enforce.Plan) []source.Order {
-	out := make([]source.Order, 0, len(plan.Fields))
+// wholeOrder is the order that is asked for, then the other single values of the answer: records that are equal in it are equal in all that
+// is disclosed, but for lists and records. Fields that are not disclosed do not order, since their order would tell of them.
+func wholeOrder(plan *enforce.Plan, fields []string) []source.Order {
+	out := make([]source.Order, 0, len(fields))
 	for _, o := range plan.Order {
 		out = append(out, source.Order{Field: o.Field, Descending: o.Descending})
 	}
-	for _, f := range plan.Fields {
-		if !slices.ContainsFunc(out, func(o source.Order) bool { return o.Field == f }) {
+	for _, f := range fields {
+		if plan.Clause.Schema.Single(f) != nil && !slices.ContainsFunc(out, func(o source.Order) bool { return o.Field == f }) {
 			out = append(out, source.Order{Field: f})
 		}
 	}
@@ -72,8 +72,8 @@ type equals struct {
 
 // ordered reads the records of every dataset in the order that is asked for; what is equal comes by the name of its dataset.
 func (d *disclosure) ordered(ctx context.Context, result *gatewayv1.SourceStatus, send func(*gatewayv1.RetrieveResponse) error) error {
-	whole := wholeOrder(d.plan)
-	m := &merging{d: d, send: send, by: byIndex(whole, d.plan.Fields, &d.plan.Clause.Schema), left: d.plan.Limit, equals: map[string]*equals{}}
+	whole := wholeOrder(d.plan, d.shape.Fields)
+	m := &merging{d: d, send: send, by: byIndex(whole, d.shape.Fields, &d.plan.Clause.Schema), left: d.plan.Limit, equals: map[string]*equals{}}
 	if d.page.resumes() {
 		m.skip = d.page.copies
 		m.equals[d.page.dataset] = &equals{d.page.values, d.page.copies}

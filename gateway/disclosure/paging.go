@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/digest"
@@ -54,6 +55,8 @@ func (d *disclosure) resume(ctx context.Context) (*enforce.Refusal, error) {
 		return invalidPage("pages need an order"), nil
 	case a.GetSize() < 1 || a.GetSize() > maxPage:
 		return invalidPage(fmt.Sprintf("a page has 1 to %d records", maxPage)), nil
+	case len(d.shape.Members) > 0 || slices.ContainsFunc(d.shape.Fields, func(f string) bool { return d.plan.Clause.Schema.Single(f) == nil }):
+		return &enforce.Refusal{Check: "order", Message: "a page has no lists and no records inside records, by which equal records could not be told apart: ask for the other fields (fields)"}, nil
 	case d.core.Positions == nil:
 		return nil, errNoPages
 	}
@@ -102,7 +105,7 @@ func (d *disclosure) begin(ctx context.Context, a *gatewayv1.After) (*enforce.Re
 		return forged, nil
 	}
 	copies, m := binary.Uvarint(a.GetPosition()[n:])
-	if m <= 0 || a.GetDataset() == "" || len(a.GetValues()) != len(d.plan.Fields) {
+	if m <= 0 || a.GetDataset() == "" || len(a.GetValues()) != len(d.shape.Fields) {
 		return forged, nil
 	}
 	if !key.Holds(d.placed(a.GetDisclosureId(), a.GetDataset(), a.GetValues(), int64(count), int64(copies)), a.GetPosition()[n+m:]) {

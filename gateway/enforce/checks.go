@@ -361,6 +361,8 @@ func (s *state) sortable(what string, fields []string) *Refusal {
 		switch {
 		case !slices.ContainsFunc(c.Schema.Fields, func(sf route.Field) bool { return sf.Name == f }):
 			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is not in schema %s.v%d", what, f, c.Schema.Name, c.Schema.Version)}
+		case c.Schema.Single(f) == nil:
+			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is a list or a record", what, f)}
 		case slices.Contains(fields[:i], f):
 			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is named twice", what, f)}
 		case !slices.Contains(c.FilterFields, f):

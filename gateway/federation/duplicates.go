@@ -46,7 +46,7 @@ func newDuplicates(req *gatewayv1.QueryRequest) *duplicates {
 
 // add takes a record, and gives the groups that are complete.
 func (d *duplicates) add(l *lane, b *gatewayv1.RecordBatch, r *gatewayv1.Record) (done []*group) {
-	key, ok := d.keyOf(l.ch, r)
+	key, ok := d.keyOf(l, r)
 	if g := d.byKey[key]; ok && g != nil {
 		d.found++
 		g.fold(l.ch, b, r)
@@ -65,14 +65,14 @@ func (d *duplicates) add(l *lane, b *gatewayv1.RecordBatch, r *gatewayv1.Record)
 }
 
 // keyOf writes the key of a record; not ok: a null is in it, and it is the same as no other.
-func (d *duplicates) keyOf(ch *choice, r *gatewayv1.Record) (string, bool) {
+func (d *duplicates) keyOf(l *lane, r *gatewayv1.Record) (string, bool) {
 	var b strings.Builder
 	for _, f := range d.key {
-		i := slices.Index(ch.plan.Fields, f)
+		i := slices.Index(l.fields, f)
 		if i < 0 || i >= len(r.GetValues()) {
 			return "", false
 		}
-		k, ok := order.Key(fieldType(ch, f), r.GetValues()[i])
+		k, ok := order.Key(fieldType(l.ch, f), r.GetValues()[i])
 		if !ok {
 			return "", false
 		}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/order"
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -44,8 +45,9 @@ type merge struct {
 
 // lane is one source in the merge.
 type lane struct {
-	ch *choice
-	by []order.By
+	ch     *choice
+	fields []string // of its records
+	by     []order.By
 	// queue is what the source sent and nobody took yet; ended: nothing more comes. more: the source says that its next page has more.
 	queue []*gatewayv1.RecordBatch
 	next  int   // in queue[0]
@@ -93,7 +95,8 @@ func (q *query) newMerge(ctx context.Context, permitted []*choice) (*merge, *Err
 		if ch.plan.Granularity != "Records" {
 			continue
 		}
-		l := &lane{ch: ch, by: orderOf(ch)}
+		l := &lane{ch: ch, fields: shape.Of(&ch.plan.Clause.Schema, ch.plan.Fields).Fields}
+		l.by = orderOf(ch, l.fields)
 		l.ctx, l.cut = context.WithCancelCause(ctx)
 		for i, by := range l.by {
 			class := by.Type
@@ -115,10 +118,10 @@ func (q *query) newMerge(ctx context.Context, permitted []*choice) (*merge, *Err
 }
 
 // orderOf is the order of the query by the places of its fields in the records of a source.
-func orderOf(ch *choice) []order.By {
+func orderOf(ch *choice, fields []string) []order.By {
 	out := make([]order.By, len(ch.plan.Order))
 	for i, o := range ch.plan.Order {
-		out[i] = order.By{Index: slices.Index(ch.plan.Fields, o.Field), Type: fieldType(ch, o.Field), Descending: o.Descending}
+		out[i] = order.By{Index: slices.Index(fields, o.Field), Type: fieldType(ch, o.Field), Descending: o.Descending}
 	}
 	return out
 }
@@ -323,7 +326,7 @@ func (m *merge) give(l *lane, b *gatewayv1.RecordBatch, r *gatewayv1.Record) err
 			return err
 		}
 		m.like, m.of = b, l
-		m.batch = &gatewayv1.RecordBatch{Provenance: b.GetProvenance(), Fields: b.GetFields()}
+		m.batch = &gatewayv1.RecordBatch{Provenance: b.GetProvenance(), Fields: b.GetFields(), Members: b.GetMembers()}
 	}
 	m.batch.Records = append(m.batch.Records, r)
 	return nil

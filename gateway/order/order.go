@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
 )
@@ -106,6 +108,9 @@ func Key(fieldType string, v *gatewayv1.Value) (key string, ok bool) {
 			return "b1", true
 		}
 		return "b0", true
+	case *gatewayv1.Value_List, *gatewayv1.Value_Nested:
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(v)
+		return "m" + string(b), err == nil
 	}
 	return "", false
 }
