@@ -295,6 +295,18 @@ func TestDeduplicate(t *testing.T) {
 	}
 }
 
+// TestLargeAnswers are such as go by columns between gateways, unless they are in an order.
+func TestLargeAnswers(t *testing.T) {
+	sources, rec := startAgency(t, "border-service", options{people: 40_000}), startAgency(t, "state-police", options{people: 1})
+	agree("agr", persons(sources, rec), sources, rec)
+	for _, extra := range []string{`"deduplicate":["person_number"]`, `"order":[{"field":"birth_date"}]`, `"order":[{"field":"person_number"}],"deduplicate":["person_number"]`} {
+		code, p := rec.page(t, "alice", q(`family_name == "f3"`, extra))
+		if code != 200 || len(p.Records) != 4000 || !p.Summary.Complete || p.Summary.Duplicates != 0 {
+			t.Errorf("%s: %d, %d records, %+v", extra, code, len(p.Records), p.Sources)
+		}
+	}
+}
+
 // TestOrderOfSeveralDatasets: one source with two datasets, which have the same records; and require_all.
 func TestOrderOfSeveralDatasets(t *testing.T) {
 	src, rec := startAgency(t, "border-service", options{people: 400}), startAgency(t, "state-police", options{people: 1})

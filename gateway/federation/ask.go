@@ -270,7 +270,7 @@ func (a *asking) release() error {
 		Obligations: a.obligations(),
 	}
 	if a.lane != nil {
-		if err := a.q.merge.put(a.lane, p.batch); err != nil {
+		if err := a.q.merge.put(a.lane, p.byRecords()); err != nil {
 			return &sendError{err}
 		}
 	} else if err := a.q.out.batch(p, &a.ch.plan.Clause.Schema); err != nil {

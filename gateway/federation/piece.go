@@ -45,7 +45,7 @@ func (a *asking) piece(f *gatewayv1.RetrieveResponse) (*piece, error) {
 	switch {
 	case len(f.GetArrow()) > 0 && (b == nil || len(b.GetRecords()) > 0):
 		return nil, &errAnswer{"the source sent records by columns and otherwise in one frame"}
-	case len(f.GetArrow()) > 0 && (a.lane != nil || !columns.Supports(a.fields)):
+	case len(f.GetArrow()) > 0 && (len(a.ch.plan.Order) > 0 || !columns.Supports(a.fields)):
 		return nil, &errAnswer{"the source sent by columns what cannot be so"}
 	case len(f.GetArrow()) > 0:
 		var err error
