@@ -81,29 +81,29 @@ func Read(document, method, path string) (_ *apidoc.Operation, err error) {
 	if op == nil {
 		return nil, fmt.Errorf("the document has no %s of path %q; it has %s", method, path, list(slices.Collect(maps.Keys(item.Operations()))))
 	}
-	out := &apidoc.Operation{}
+	out, m := &apidoc.Operation{}, shapes{}
 	// Parameters of the operation stand before those of the path, which they override.
 	for _, ref := range slices.Concat(op.Parameters, item.Parameters) {
 		if ref.Value == nil || slices.ContainsFunc(out.Parameters, func(p apidoc.Parameter) bool { return p.Name == ref.Value.Name && p.In == ref.Value.In }) {
 			continue
 		}
-		out.Parameters = append(out.Parameters, parameter(ref.Value))
+		out.Parameters = append(out.Parameters, m.parameter(ref.Value))
 	}
 	if body := op.RequestBody; body != nil && body.Value != nil {
 		media := jsonOf(body.Value.Content)
 		if media == nil {
 			return nil, fmt.Errorf("%s %s takes no JSON", method, path)
 		}
-		out.Body = shape(media.Schema, maxDepth)
+		out.Body = m.of(media.Schema, maxDepth)
 	}
-	if out.Answer, err = answer(op); err != nil {
+	if out.Answer, err = m.answer(op); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return out, nil
 }
 
 // answer is the shape of the answer with status 200, or of any that succeeds.
-func answer(op *openapi3.Operation) (*apidoc.Shape, error) {
+func (m shapes) answer(op *openapi3.Operation) (*apidoc.Shape, error) {
 	for _, status := range []string{"200", "2XX", "2xx", "default"} {
 		r := op.Responses.Value(status)
 		if r == nil || r.Value == nil {
@@ -113,7 +113,7 @@ func answer(op *openapi3.Operation) (*apidoc.Shape, error) {
 		if media == nil {
 			return nil, fmt.Errorf("response %s is no JSON", status)
 		}
-		return shape(media.Schema, maxDepth), nil
+		return m.of(media.Schema, maxDepth), nil
 	}
 	return nil, errors.New("the document describes no response 200")
 }
@@ -129,8 +129,8 @@ func jsonOf(content openapi3.Content) *openapi3.MediaType {
 	return nil
 }
 
-func parameter(p *openapi3.Parameter) apidoc.Parameter {
-	out := apidoc.Parameter{Name: p.Name, In: p.In, Required: p.Required, Shape: shape(p.Schema, maxDepth)}
+func (m shapes) parameter(p *openapi3.Parameter) apidoc.Parameter {
+	out := apidoc.Parameter{Name: p.Name, In: p.In, Required: p.Required, Shape: m.of(p.Schema, maxDepth)}
 	style, explode := p.Style, true
 	if style == "" && p.In == "query" {
 		style = "form"
@@ -147,12 +147,29 @@ func parameter(p *openapi3.Parameter) apidoc.Parameter {
 	return out
 }
 
-// shape turns a schema round: what it says of types and members, and nothing of values.
-func shape(ref *openapi3.SchemaRef, depth int) *apidoc.Shape {
+// shapes turns schemas round: what they say of types and members, and nothing of values. Each is done once for each depth, since a
+// document whose schemas refer to each other would otherwise take time without end.
+type shapes map[shapeKey]*apidoc.Shape
+
+type shapeKey struct {
+	schema *openapi3.Schema
+	depth  int
+}
+
+func (m shapes) of(ref *openapi3.SchemaRef, depth int) *apidoc.Shape {
 	if ref == nil || ref.Value == nil || depth == 0 {
 		return nil
 	}
-	s := ref.Value
+	k := shapeKey{ref.Value, depth}
+	s, done := m[k]
+	if !done {
+		s = m.make(ref.Value, depth)
+		m[k] = s
+	}
+	return s
+}
+
+func (m shapes) make(s *openapi3.Schema, depth int) *apidoc.Shape {
 	out := &apidoc.Shape{Required: slices.Clone(s.Required)}
 	if s.Type != nil {
 		out.Types = slices.Clone([]string(*s.Type))
@@ -161,20 +178,20 @@ func shape(ref *openapi3.SchemaRef, depth int) *apidoc.Shape {
 		return nil // true: anything; what false describes never comes, and is found out then
 	}
 	if s.Items != nil {
-		out.Items = shape(s.Items, depth-1)
+		out.Items = m.of(s.Items, depth-1)
 	}
 	out.Open = s.AdditionalProperties.Schema != nil || s.AdditionalProperties.Has != nil && *s.AdditionalProperties.Has || len(s.PatternProperties) > 0
-	add := func(name string, m *apidoc.Shape) {
+	add := func(name string, of *apidoc.Shape) {
 		if out.Members == nil {
 			out.Members = map[string]*apidoc.Shape{}
 		}
-		out.Members[name] = m
+		out.Members[name] = of
 	}
 	for name, member := range s.Properties {
-		add(name, shape(member, depth-1))
+		add(name, m.of(member, depth-1))
 	}
 	for _, part := range s.AllOf {
-		p := shape(part, depth-1)
+		p := m.of(part, depth-1)
 		if p == nil {
 			out.Open = true
 			continue
@@ -185,8 +202,8 @@ func shape(ref *openapi3.SchemaRef, depth int) *apidoc.Shape {
 		if out.Items == nil {
 			out.Items = p.Items
 		}
-		for name, m := range p.Members {
-			add(name, m)
+		for name, of := range p.Members {
+			add(name, of)
 		}
 		out.Required = append(out.Required, p.Required...)
 		out.Open = out.Open || p.Open
@@ -196,7 +213,7 @@ func shape(ref *openapi3.SchemaRef, depth int) *apidoc.Shape {
 		// A value that is one of several: null and something, usually.
 		var of []*apidoc.Shape
 		for _, a := range alternatives {
-			p := shape(a, depth-1)
+			p := m.of(a, depth-1)
 			if p != nil && slices.Equal(p.Types, []string{"null"}) {
 				continue
 			}
