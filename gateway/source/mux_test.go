@@ -50,6 +50,11 @@ func TestMux(t *testing.T) {
 		t.Errorf("calls %v", calls)
 	}
 
+	trino := source.Query{Dataset: &route.Dataset{Trino: &route.Trino{}}}
+	if ok, err := (source.Mux{Trino: fake{"trino", &calls}}).Exists(context.Background(), trino); !ok || err != nil || calls[len(calls)-1] != "trino exists" {
+		t.Error(ok, err, calls)
+	}
+
 	none := source.Mux{SQLite: fake{"lite", &calls}}
 	none.Revoke("a")
 	for name, q := range map[string]source.Query{
