@@ -31,6 +31,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/postgres"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/source/trino"
 	"github.com/entente-dev/entente/gateway/tracing"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
@@ -188,6 +189,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 		}}),
 		SQLite: sqlite.New(sqlite.Options{}),
 		HTTP:   httpjson.New(services),
+		Trino:  trino.New(trino.Options{Pool: services}),
 	}, services, nil)
 	// These outlive the listeners, which drain; gateway.Run closes log and sources.
 	ctx, cancel := context.WithCancel(ctx)

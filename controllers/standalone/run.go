@@ -23,6 +23,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source/httpclient"
 	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/source/trino"
 	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/witness"
 )
@@ -159,6 +160,7 @@ func (i *installation) gateway(log *audit.Log, quotas *quota.Store, cosigner *wi
 		Sources: consent.Over(source.Mux{
 			SQLite: sqlite.New(sqlite.Options{BaseDir: i.ConfigDir}),
 			HTTP:   httpjson.New(services),
+			Trino:  trino.New(trino.Options{Pool: services}),
 		}, services, nil),
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
