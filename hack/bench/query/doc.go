@@ -16,6 +16,15 @@
 //	fdw              postgres_fdw: a fourth database with a UNION ALL over foreign tables of the three
 //	lura             luraproject/lura v2 (the library under KrakenD) over three bare REST servers; a process of its own, in hack/tools/lura
 //
+// A million rows at once (-rows), which the gateways send by columns to whoever reads them and otherwise as records:
+//
+//	copy             COPY (SELECT …) TO STDOUT by pgx, of the statement that the source's gateway runs, with the same TLS and login
+//	copy-unordered   the same without its ORDER BY
+//	bulk-source      a source's gateway, asked by one that reads columns; -records: by one that does not
+//	bulk-query       user, recipient's gateway, source's gateway; the user reads columns; -records: does not
+//
+// Whoever asks is in this process, too, there: CPU times are of all that is in it. The source's gateway logs whose records it discloses, each.
+//
 // Only entente decides, minimises and logs there; the others are what one has without it. The load comes from a child; lura is a process
 // of its own; every other server is in this process. CPU times are of one request, of all servers that the target needs.
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -43,6 +44,8 @@ func main() {
 	flag.DurationVar(&o.time, "time", 2*time.Second, "length of a segment")
 	flag.StringVar(&callers, "callers", "1,16,64", "callers at once")
 	flag.StringVar(&only, "targets", "", "only these, separated by commas; default: all")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of the bulk stream; 0: without it")
+	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the bulk stream")
 	flag.StringVar(&o.dir, "dir", "", "where the logs are written, on a disk; default: a temporary folder, removed afterwards")
 	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
 	flag.Parse()
@@ -54,11 +57,13 @@ func main() {
 		o.callers = append(o.callers, n)
 	}
 	o.targets = names
-	if only != "" {
+	if only == bulkName {
+		o.targets = nil
+	} else if only != "" {
 		o.targets = strings.Split(only, ",")
 		for _, t := range o.targets {
 			if !slices.Contains(names, t) {
-				exit(fmt.Errorf("-targets: there is no %q; there are %s", t, strings.Join(names, ", ")))
+				exit(fmt.Errorf("-targets: there is no %q; there are %s, or %s alone", t, strings.Join(names, ", "), bulkName))
 			}
 		}
 	}
@@ -80,6 +85,9 @@ type options struct {
 	callers  []int
 	targets  []string
 	dir, out string
+	// rows of the bulk stream; 0: without it. profiles of it go to that folder, if there is one.
+	rows     int
+	profiles string
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -88,6 +96,15 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 		defer os.RemoveAll(o.dir)
+	}
+	b := &bench{options: o, cells: map[cellKey][]round{}}
+	if o.rows > 0 {
+		if b.bulk, err = runBulk(ctx, bulkOptions{rows: o.rows, rounds: o.rounds, dir: filepath.Join(o.dir, "bulk"), profiles: o.profiles}); err != nil {
+			return err
+		}
+	}
+	if len(o.targets) == 0 {
+		return b.report()
 	}
 	w, err := startWorld(ctx, o.dir)
 	if err != nil {
@@ -98,7 +115,7 @@ func run(ctx context.Context, o options) (err error) {
 			err = e
 		}
 	}()
-	b := &bench{options: o, lura: w.lura.cmd.Process.Pid, cells: map[cellKey][]round{}}
+	b.lura = w.lura.cmd.Process.Pid
 	if b.server, err = rig.FindPostmaster(w.postgres.SocketDir()); err != nil {
 		return err
 	}
@@ -138,6 +155,7 @@ type bench struct {
 	server rig.ServerCPU
 	lura   int // process
 	cells  map[cellKey][]round
+	bulk   *bulkResults // nil: it was not asked for
 }
 
 type cellKey struct {

@@ -25,7 +25,7 @@ func TestSmoke(t *testing.T) {
 		t.Skip("needs a real server: run without -short")
 	}
 	out := t.TempDir() + "/query.json"
-	if err := run(t.Context(), options{rounds: 1, time: 50 * time.Millisecond, callers: []int{2}, targets: names, dir: t.TempDir(), out: out}); err != nil {
+	if err := run(t.Context(), options{rounds: 1, time: 50 * time.Millisecond, callers: []int{2}, targets: names, rows: 20_000, dir: t.TempDir(), out: out}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(out)
@@ -38,6 +38,9 @@ func TestSmoke(t *testing.T) {
 	}
 	if len(r.Targets) != len(names) || len(r.Ratios) != len(compared) {
 		t.Errorf("%d targets, %d ratios", len(r.Targets), len(r.Ratios))
+	}
+	if r.Bulk == nil || len(r.Bulk.Targets) != 6 || len(r.Bulk.Ratios) != 8 {
+		t.Errorf("bulk: %+v", r.Bulk)
 	}
 	for _, x := range r.Targets {
 		if x.QueriesPerSecond.Median <= 0 || x.ServersMicros.Median+x.PostgreSQLMicros.Median <= 0 {

@@ -20,6 +20,7 @@ type results struct {
 	SegmentSeconds                    float64
 	Targets                           []targetResult
 	Ratios                            []ratio
+	Bulk                              *bulkResults `json:",omitempty"`
 }
 
 // targetResult has the medians and extremes of all rounds; CPU in µs of one request.
@@ -77,7 +78,7 @@ func (b *bench) report() error {
 	r := results{
 		Date: time.Now().UTC().Format(time.DateOnly), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
 		Command: fmt.Sprintf("go run ./hack/bench/query -rounds %d -time %s -callers %s", b.rounds, b.time, strings.Trim(strings.ReplaceAll(fmt.Sprint(b.callers), " ", ","), "[]")),
-		Rounds:  b.rounds, SegmentSeconds: b.time.Seconds(),
+		Rounds:  b.rounds, SegmentSeconds: b.time.Seconds(), Bulk: b.bulk,
 	}
 	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
 		r.Commit = strings.TrimSpace(string(out))
@@ -128,6 +129,12 @@ func (b *bench) report() error {
 
 func (r *results) print() {
 	fmt.Printf("%s; %s, %s, %d CPUs, commit %s, %s\n", r.Command, r.Go, r.System, r.CPUs, r.Commit, r.Date)
+	if r.Bulk != nil {
+		r.Bulk.print()
+	}
+	if len(r.Targets) == 0 {
+		return
+	}
 	fmt.Printf("\n%-16s %7s %11s %9s %9s   %s\n", "target", "callers", "queries/s", "p50 µs", "p99 µs", "CPU µs: servers + lura + PostgreSQL; load")
 	for _, t := range r.Targets {
 		fmt.Printf("%-16s %7d %11.0f %9.0f %9.0f   %.0f + %.0f + %.0f; %.0f\n", t.Target, t.Callers, t.QueriesPerSecond.Median, t.P50Micros.Median, t.P99Micros.Median,

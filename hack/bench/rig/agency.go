@@ -78,7 +78,10 @@ func StartAgency(name, dir string, issuer *Exchange, login, password string) (*A
 	}
 	config := gateway.Config{
 		Table: a.Table, Log: log, Own: a, StateDir: filepath.Join(dir, name, "state"),
+		// A large answer takes longer than a look-up may, when other targets wait for the same CPU.
+		SourceTimeout: time.Minute, PeerTimeout: time.Minute,
 		Sources: source.Mux{PostgreSQL: postgres.New(postgres.Options{
+			StatementTimeout: time.Minute,
 			Credentials: func(context.Context, string) (postgres.Credential, error) {
 				return postgres.Credential{Username: login, Password: password, Expires: time.Now().Add(time.Hour)}, nil
 			},
