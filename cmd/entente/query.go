@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,9 +11,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/metadata"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/jsonform"
+	"github.com/entente-dev/entente/gateway/tabular"
 )
 
 // exitIncomplete is the exit code when some source refused, failed, or answered in part.
@@ -35,7 +39,8 @@ the query as a whole failed.`,
 		Example: `  entente query person --filter 'family_name == "Doe" && birth_date == date("1980-01-01")' \
     --purpose entente:trafficking-investigation --case-reference SP-2026-0042
   entente query person --filter 'person_number == "P000042"' --granularity existence --purpose … -o json
-  entente query person --filter 'family_name == "Doe"' --order-by birth_date,-last_crossing --page-size 500 --all-pages --purpose … -o ndjson`,
+  entente query person --filter 'family_name == "Doe"' --order-by birth_date,-last_crossing --page-size 500 --all-pages --purpose … -o ndjson
+  entente query person --purpose … -o csv > persons.csv`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req, err := query.request(args[0])
@@ -62,6 +67,9 @@ the query as a whole failed.`,
 				defer stop()
 				if token != "" {
 					req.PageToken = token
+				}
+				if _, ok := printer.(*filePrinter); ok {
+					ctx = metadata.AppendToOutgoingContext(ctx, columns.Header, columns.Encoding)
 				}
 				stream, err := service.Query(ctx, req)
 				for err == nil {
@@ -105,7 +113,7 @@ the query as a whole failed.`,
 	client.register(cmd)
 	query.register(cmd)
 	pages.register(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or ndjson")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json, ndjson, csv or arrow")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this long, with each page")
 	return cmd
 }
@@ -124,8 +132,40 @@ func newPrinter(output string, out, errs io.Writer) (printer, error) {
 		return &documentPrinter{jsonform.Document{W: out}}, nil
 	case "ndjson":
 		return &linesPrinter{jsonform.Lines{W: out}}, nil
+	case "csv":
+		return &filePrinter{w: &tabular.CSV{W: out}, ended: tablePrinter{out: tabwriter.NewWriter(io.Discard, 0, 8, 0, ' ', 0), errs: errs}}, nil
+	case "arrow":
+		if isTerminal(out) {
+			return nil, errors.New("--output arrow is not for a terminal: redirect it to a file")
+		}
+		return &filePrinter{w: &tabular.Arrow{W: out}, ended: tablePrinter{out: tabwriter.NewWriter(io.Discard, 0, 8, 0, ' ', 0), errs: errs}}, nil
 	}
-	return nil, fmt.Errorf("--output %q: use table, json or ndjson", output)
+	return nil, fmt.Errorf("--output %q: use table, json, ndjson, csv or arrow", output)
+}
+
+// filePrinter writes the records to a file as a table, and to standard error how each source ended.
+type filePrinter struct {
+	w     tabular.Writer
+	ended tablePrinter
+	whole bool
+}
+
+func (p *filePrinter) frame(f *gatewayv1.QueryResponse) error {
+	p.whole = f.GetSummary() != nil
+	if f.GetSource() != nil {
+		return p.ended.frame(f)
+	}
+	return p.w.Frame(f)
+}
+
+// end leaves what broke off without an end.
+func (p *filePrinter) end() error {
+	if p.whole {
+		if err := p.w.End(); err != nil {
+			return err
+		}
+	}
+	return p.ended.end()
 }
 
 type documentPrinter struct{ d jsonform.Document }
