@@ -61,7 +61,7 @@ bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP=
 	go run ./hack/bench/hop -out hack/bench/results/hop.json $(HOP)
 
 .PHONY: bench-query
-bench-query: ## Measure look-ups and three-way queries against bare gRPC, postgres_fdw and lura; QUERY='-rounds 3 -callers 64' for less
+bench-query: ## Measure look-ups, three-way queries and a million rows against bare gRPC, postgres_fdw, lura and COPY; QUERY='-rounds 3 -callers 64' for less
 	go run ./hack/bench/query -out hack/bench/results/query.json $(QUERY)
 
 .PHONY: bench-revoke

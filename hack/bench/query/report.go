@@ -80,6 +80,9 @@ func (b *bench) report() error {
 		Command: fmt.Sprintf("go run ./hack/bench/query -rounds %d -time %s -callers %s", b.rounds, b.time, strings.Trim(strings.ReplaceAll(fmt.Sprint(b.callers), " ", ","), "[]")),
 		Rounds:  b.rounds, SegmentSeconds: b.time.Seconds(), Bulk: b.bulk,
 	}
+	if len(b.targets) == 0 {
+		r.Command = fmt.Sprintf("go run ./hack/bench/query -targets %s -rows %d -rounds %d", bulkName, b.rows, b.rounds)
+	}
 	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
 		r.Commit = strings.TrimSpace(string(out))
 	}
