@@ -344,9 +344,9 @@ func TestDeciders(t *testing.T) {
 	}
 }
 
-// Alerts are on metrics that there are.
-func TestAlertsKnowTheirMetrics(t *testing.T) {
-	needHelm(t)
+// sourceText is all code of the product.
+func sourceText(t *testing.T) string {
+	t.Helper()
 	source := ""
 	for _, dir := range []string{"gateway", "controllers", "cmd/entente"} {
 		err := filepath.WalkDir(filepath.Join(root(t), dir), func(path string, d os.DirEntry, err error) error {
@@ -360,6 +360,30 @@ func TestAlertsKnowTheirMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return source
+}
+
+// docs/operations/observe.md lists the metrics that the code names, and no others. (TestObserved sees that they are exported.)
+func TestMetricsPage(t *testing.T) {
+	named := regexp.MustCompile(`"(entente_(?:gateway|operator|exchange|reconciliation|vault|witness)_[a-z_]+)"`)
+	var exported, listed []string
+	for _, m := range named.FindAllStringSubmatch(sourceText(t), -1) {
+		exported = append(exported, m[1])
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(entente_[a-z_]+)` ").FindAllStringSubmatch(read(t, filepath.Join(root(t), "docs", "operations", "observe.md")), -1) {
+		listed = append(listed, m[1])
+	}
+	slices.Sort(exported)
+	slices.Sort(listed)
+	if exported = slices.Compact(exported); len(listed) == 0 || !slices.Equal(exported, listed) {
+		t.Errorf("the code names\n%q\nand the page lists\n%q", exported, listed)
+	}
+}
+
+// Alerts are on metrics that there are.
+func TestAlertsKnowTheirMetrics(t *testing.T) {
+	needHelm(t)
+	source := sourceText(t)
 	groups, _, _ := unstructured.NestedSlice(find(t, render(t, "full"), "PrometheusRule", "police-data").Object, "spec", "groups")
 	rules := groups[0].(map[string]any)["rules"].([]any)
 	if len(rules) == 0 {
