@@ -273,6 +273,9 @@ func assemble(c Config) (*running, error) {
 		}
 		return 0
 	})
+	c.Metrics.Gauge("entente_gateway_circuits_open", "Sources that are not asked for now, because their gateways did not answer the last times.", func() float64 {
+		return float64(g.peers.OpenCircuits())
+	})
 	c.Metrics.Gauge("entente_gateway_routes", "Agreements whose routes are served, tombstones included.", func() float64 {
 		return float64(len(c.Table.All()))
 	})

@@ -81,6 +81,21 @@ func (c *circuits) admit(source string, now time.Time) error {
 	return nil
 }
 
+// open says how many sources are not asked for now.
+func (c *circuits) open(now time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.by {
+		if now.Before(k.until) {
+			n++
+		}
+	}
+	return n
+}
+
+// OpenCircuits says how many sources' gateways are not asked for now, because they did not answer.
+func (p *Pool) OpenCircuits() int { return p.circuits.open(time.Now()) }
+
 // learn notes how a question ended.
 func (c *circuits) learn(source string, e ending, now time.Time) {
 	c.mu.Lock()

@@ -52,6 +52,9 @@ func TestCircuitsOfSources(t *testing.T) {
 	if c.admit("a", now) == nil || c.admit("b", now) != nil {
 		t.Error("not the source that failed is not asked")
 	}
+	if n := c.open(now); n != 1 {
+		t.Errorf("%d open", n)
+	}
 	now = now.Add(time.Minute)
 	if err := c.admit("a", now); err != nil {
 		t.Error(err)
