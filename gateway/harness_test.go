@@ -48,6 +48,7 @@ import (
 	"github.com/entente-dev/entente/gateway/source/httpclient"
 	"github.com/entente-dev/entente/gateway/source/httpjson"
 	"github.com/entente-dev/entente/gateway/source/sqlite"
+	"github.com/entente-dev/entente/gateway/source/trino"
 	"github.com/entente-dev/entente/gateway/tracing"
 	"github.com/entente-dev/entente/gateway/transparency"
 	"github.com/entente-dev/entente/gateway/witness"
@@ -242,7 +243,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 	services := httpclient.NewPool(httpclient.Options{Secrets: func(_ context.Context, dataset string) (httpclient.Secret, error) {
 		return httpclient.NewSecret(map[string]string{"token": "token of " + dataset})
 	}})
-	a.sources = &wrapped{Source: consent.Over(source.Mux{SQLite: sqlite.New(sqlite.Options{}), HTTP: httpjson.New(services)}, services, nil)}
+	a.sources = &wrapped{Source: consent.Over(source.Mux{SQLite: sqlite.New(sqlite.Options{}), HTTP: httpjson.New(services), Trino: trino.New(trino.Options{Pool: services})}, services, nil)}
 	a.startExchange()
 	serving := a.users.issue(t, "", pkix.Name{CommonName: "localhost"}, time.Now().Add(time.Hour))
 	ctx, cancel := context.WithCancel(context.Background())
