@@ -28,8 +28,10 @@ import (
 const manyPeople = 30_000
 
 // manyPair is two agencies, of which one may be asked for everybody at once.
-func manyPair(t testing.TB) (src, rec *agency) {
-	src, rec = pair(t, options{people: manyPeople})
+func manyPair(t testing.TB) (src, rec *agency) { return manyPairOf(t, manyPeople) }
+
+func manyPairOf(t testing.TB, n int) (src, rec *agency) {
+	src, rec = pair(t, options{people: n})
 	agree("agr", []route.Clause{everybody(src, rec)}, src, rec)
 	return src, rec
 }
