@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,9 +46,9 @@ func main() {
 	flag.StringVar(&callers, "callers", "1,16,64", "callers at once")
 	flag.StringVar(&only, "targets", "", "only these, separated by commas; default: all")
 	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of the bulk stream; 0: without it")
-	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the bulk stream")
 	flag.StringVar(&o.dir, "dir", "", "where the logs are written, on a disk; default: a temporary folder, removed afterwards")
 	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
+	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of this process in the last round")
 	flag.Parse()
 	for c := range strings.SplitSeq(callers, ",") {
 		n, err := strconv.Atoi(c)
@@ -85,7 +86,7 @@ type options struct {
 	callers  []int
 	targets  []string
 	dir, out string
-	// rows of the bulk stream; 0: without it. profiles of it go to that folder, if there is one.
+	// rows of the bulk stream; 0: without it.
 	rows     int
 	profiles string
 }
@@ -181,12 +182,23 @@ func (b *bench) segment(name string, callers int) error {
 	if err != nil {
 		return err
 	}
+	if b.profiles != "" {
+		f, err := os.Create(filepath.Join(b.profiles, fmt.Sprintf("%s-%d.prof", name, callers)))
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+	}
 	cpu := rig.CPUTime()
 	r, err := b.child.Run(rig.Order{Target: name, Callers: callers, Time: b.time})
+	cpu = rig.CPUTime() - cpu
+	pprof.StopCPUProfile()
 	if err != nil {
 		return err
 	}
-	cpu = rig.CPUTime() - cpu
 	after, err := rig.ProcessCPU(b.lura)
 	if err != nil {
 		return err
