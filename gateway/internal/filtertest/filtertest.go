@@ -29,11 +29,14 @@ var Schema = &route.Schema{
 
 // What values are drawn from: few, so that filters find some, and awkward.
 var (
-	codes   = []string{"F", "M", "X", "f_%"}
-	texts   = []string{"", "a", "A", "ab", "a_b", "a%b", `a\b`, `\`, "%", "_", "é", "e\u0301", "z", "Z", "ß", "ss", "😀", "\uFFFD", "'", `"`, `a'; DROP TABLE person; --`, "$1", "?", "a b", " a", "a\n", "Müller", "mu\u0308LLER ", "MULLER", "Straße", "strasse", "PH-12.3", "ph 123", "\u00a0 "}
+	codes = []string{"F", "M", "X", "f_%"}
+	texts = []string{"", "a", "A", "ab", "a_b", "a%b", `a\b`, `\`, "%", "_", "é", "e\u0301", "z", "Z", "ß", "ss", "😀", "\uFFFD", "'", `"`, `a'; DROP TABLE person; --`, "$1", "?", "a b", " a", "a\n", "Müller", "mu\u0308LLER ", "MULLER", "Straße", "strasse", "PH-12.3", "ph 123", "\u00a0 "}
+	// spellings are of three names.
+	spellings = []string{"Müller", "mu\u0308LLER ", "MULLER", "Straße", "strasse", "PH-12.3", "ph 123", "ph-12.3"}
+
 	ints    = []int64{-1 << 63, -7, -1, 0, 1, 7, 42, 1<<53 + 1, 1<<63 - 1}
 	numbers = []string{"-100", "-12.5", "-0.01", "0", "0.01", "1", "1.05", "1.5", "12.5", "99.99", "100"}
-	dates   = []string{"0001-01-01", "1899-12-31", "1970-01-01", "1980-02-29", "2000-01-01", "2024-02-29", "2024-06-01", "2024-12-31", "9999-12-31"}
+	dates   = []string{"0001-01-01", "1899-12-31", "1970-01-01", "1980-02-29", "2000-01-01", "2000-02-29", "2000-03-01", "2024-02-29", "2024-06-01", "2024-12-31", "9999-12-31"}
 	times   = []string{"0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "2000-01-01T00:00:00Z", "2000-01-01T00:00:00.5Z", "2000-01-01T00:00:00.000001Z", "2024-06-01T12:00:00Z"}
 )
 
@@ -101,7 +104,7 @@ func Filter(r *rand.Rand, depth int) string {
 		ops = equality
 	}
 	switch n := r.IntN(11); {
-	case n == 8 && f.Type == "string":
+	case n >= 8 && f.Type == "string":
 		return form(r, f.Name, other.Name)
 	case n >= 8 && (f.Type == "date" || f.Type == "timestamp"):
 		if n == 8 {
@@ -133,7 +136,12 @@ func Filter(r *rand.Rand, depth int) string {
 func form(r *rand.Rand, field, other string) string {
 	name := pick(r, []string{"normal", "identifier"})
 	of := func(x string) string { return name + "(" + x + ")" }
-	text := func() string { return of(strconv.Quote(pick(r, texts))) }
+	text := func() string {
+		if r.IntN(3) > 0 {
+			return of(strconv.Quote(pick(r, spellings)))
+		}
+		return of(strconv.Quote(pick(r, texts)))
+	}
 	switch r.IntN(4) {
 	case 0:
 		return of(field) + pick(r, []string{" == ", " != "}) + of(other)
