@@ -52,7 +52,7 @@ func consentRuleFits(d *v1alpha1.Dataset, s *schema) string {
 	if _, err := enforce.ConsentCondition(routeConsent(d, s), "entente:any", "any", time.Unix(0, 0)); err != nil {
 		return fmt.Sprintf("consent: %v", err)
 	}
-	if field := unmapped(d, consentFields(d, s)); field != "" && d.Spec.Source.ConsentService == nil {
+	if field := unmapped(d, s, consentFields(d, s)); field != "" && d.Spec.Source.ConsentService == nil {
 		return fmt.Sprintf("consent: field %q is not mapped to a column: add it to fields", field)
 	}
 	return ""
@@ -93,11 +93,7 @@ func routeConsent(d *v1alpha1.Dataset, s *schema) *route.Consent {
 			out.Schema.Fields = append(out.Schema.Fields, f)
 		}
 	}
-	for _, path := range fields {
-		if r := readOf(d, path); r != nil {
-			out.Columns[path] = r.column
-		}
-	}
+	out.Columns, out.Mappings = routeReadings(d, s, fields)
 	return out
 }
 

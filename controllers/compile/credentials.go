@@ -68,7 +68,7 @@ func (c *compiler) planClause(plan map[string]*Credential, id string, v *version
 			Source:    &SourceCredential{Dataset: d.Name, Connection: pg.VaultConnection, Relation: d.Spec.Relation},
 		})
 		for _, f := range cl.needsOf(d) {
-			credential.Source.Columns = append(credential.Source.Columns, columnsOf(d, f)...)
+			credential.Source.Columns = append(credential.Source.Columns, columnsOf(d, cl.schema, f)...)
 		}
 		slices.SortFunc(credential.Source.Columns, strings.Compare)
 		credential.Source.Columns = slices.Compact(credential.Source.Columns)
@@ -84,7 +84,7 @@ func (c *compiler) planConsents(role *SourceCredential, cl *clause) {
 	}
 	var columns []string
 	for _, f := range consentFields(d, s) {
-		columns = append(columns, columnsOf(d, f)...)
+		columns = append(columns, columnsOf(d, s, f)...)
 	}
 	at, found := slices.BinarySearchFunc(role.Consents, d.Spec.Relation, func(g Grant, relation string) int { return strings.Compare(g.Relation, relation) })
 	if !found {

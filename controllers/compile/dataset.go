@@ -52,6 +52,7 @@ func checkDataset(d *v1alpha1.Dataset) faults {
 	if n := len(s.Fields); (n < 1 || n > maxFields) && s.Source.ConsentService == nil {
 		f.add("fields", "%d fields; 1 to %d are possible", n, maxFields)
 	}
+	checkColumns(&f, s.Columns)
 	seen := map[string]bool{}
 	for i, m := range s.Fields {
 		path := fmt.Sprintf("fields[%d]", i)
@@ -137,14 +138,17 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 			}
 		}
 		for _, path := range s.read([]string{m.Field}) {
-			if readOf(d, path) != nil {
+			if readOf(d, s, path) != nil {
 				fields = append(fields, path)
 			}
 		}
 		if field, _ := s.route.Find(m.Field); field != nil && field.Repeated && d.Spec.Source.Trino != nil {
 			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: it is a list, and lists are not read from Trino: remove the mapping", m.Field), true
 		}
-		if problem := mappingFits(&m, s); problem != "" {
+		if field, _ := s.route.Find(m.Field); d.Spec.Source.Trino != nil && (computed(&m) || field != nil && len(field.Fields) > 0 && len(m.Members) == 0) {
+			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: fields are not computed in Trino: make a view of it, or remove the mapping", m.Field), true
+		}
+		if problem := mappingFits(d, &m, s); problem != "" {
 			return v1alpha1.ReasonInvalid, fmt.Sprintf("fields[%s]: %s: correct the mapping", m.Field, problem), true
 		}
 	}
@@ -171,19 +175,19 @@ func (c *compiler) datasetResolved(d *v1alpha1.Dataset) (reason, message string,
 		}
 		uses = append(uses, key)
 	}
-	if field := unmapped(d, uses); field != "" {
+	if field := unmapped(d, s, uses); field != "" {
 		return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("selectors and subjectKey: field %q is not mapped to a column: add it to fields", field), true
 	}
-	if field, column := unknownColumn(d, fields); field != "" {
+	if field, column := unknownColumn(d, s, fields); field != "" {
 		return v1alpha1.ReasonUnknownColumn, fmt.Sprintf("fields[%s].column: relation %q has no column %q: correct the mapping, or add the column", field, d.Spec.Relation, column), true
 	}
 	return "", "", false
 }
 
 // unmapped is the first of the paths that the dataset does not map; empty: it maps them all.
-func unmapped(d *v1alpha1.Dataset, paths []string) string {
+func unmapped(d *v1alpha1.Dataset, s *schema, paths []string) string {
 	for _, path := range paths {
-		if readOf(d, path) == nil {
+		if readOf(d, s, path) == nil {
 			return path
 		}
 	}
@@ -192,12 +196,12 @@ func unmapped(d *v1alpha1.Dataset, paths []string) string {
 
 // unknownColumn is the first of the paths that reads a column that the relation does not have, as far as its columns were observed
 // for the dataset as it stands.
-func unknownColumn(d *v1alpha1.Dataset, paths []string) (path, column string) {
+func unknownColumn(d *v1alpha1.Dataset, s *schema, paths []string) (path, column string) {
 	if !columnsObserved(d) {
 		return "", ""
 	}
 	for _, path := range paths {
-		for _, column := range columnsOf(d, path) {
+		for _, column := range columnsOf(d, s, path) {
 			if !slices.Contains(d.Status.Columns, column) {
 				return path, column
 			}

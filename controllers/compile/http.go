@@ -318,7 +318,7 @@ func (a *apiCheck) filters(d *v1alpha1.Dataset) {
 		if !slices.Contains(httpComparisons, comparison) {
 			a.fail("source.http.%s.comparison: %q is none", member, comparison)
 		}
-		if of == "" || unmapped(d, []string{f.Field}) != "" {
+		if of == "" || unmapped(d, a.schema, []string{f.Field}) != "" {
 			a.fail("source.http.%s.field: %q is not among the fields: what comes back is held against every filter, for which it has to be there", member, f.Field)
 		}
 		if a.isList(f.Field) {

@@ -284,7 +284,7 @@ func fieldsMapped(_ *compiler, v *version) (reason, message string, failed bool)
 				return v1alpha1.ReasonUnknownSchemaField, fmt.Sprintf("clauses[%s]: the subjectKey %q of Dataset %q is no field with one value of schema %q: correct the dataset",
 					cl.terms.Name, key, d.Name, cl.schema.object.Name), true
 			}
-			if field := unmapped(d, cl.needsOf(d)); field != "" {
+			if field := unmapped(d, cl.schema, cl.needsOf(d)); field != "" {
 				return v1alpha1.ReasonFieldNotMapped, fmt.Sprintf("clauses[%s].%s: Dataset %q does not map field %q to a column: add it to the dataset's fields",
 					cl.terms.Name, cl.useOf(field), d.Name, field), true
 			}
@@ -297,7 +297,7 @@ func columnsKnown(_ *compiler, v *version) (reason, message string, failed bool)
 	for i := range v.clauses {
 		cl := &v.clauses[i]
 		for _, d := range cl.datasets {
-			if field, column := unknownColumn(d, cl.needsOf(d)); field != "" {
+			if field, column := unknownColumn(d, cl.schema, cl.needsOf(d)); field != "" {
 				return v1alpha1.ReasonUnknownColumn, fmt.Sprintf("clauses[%s].%s: Dataset %q maps field %q to column %q, which relation %q does not have: correct the dataset's mapping, or add the column",
 					cl.terms.Name, cl.useOf(field), d.Name, field, column, d.Spec.Relation), true
 			}

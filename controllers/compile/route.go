@@ -233,11 +233,9 @@ func (c *compiler) addresses(cl *clause) map[string]string {
 // routeDataset binds the clause to a dataset: the columns that its queries read, and no others.
 func (c *compiler) routeDataset(agreement string, cl *clause, d *v1alpha1.Dataset) route.Dataset {
 	fields := cl.needsOf(d)
-	out := route.Dataset{Name: d.Name, Relation: d.Spec.Relation, Columns: make(map[string]string, len(fields))}
-	for _, f := range fields {
-		out.Columns[f] = readOf(d, f).column
-	}
-	if _, reads := out.Columns[d.Spec.SubjectKey]; reads {
+	out := route.Dataset{Name: d.Name, Relation: d.Spec.Relation}
+	out.Columns, out.Mappings = routeReadings(d, cl.schema, fields)
+	if slices.Contains(fields, d.Spec.SubjectKey) {
 		out.SubjectKey = d.Spec.SubjectKey
 	}
 	if consents, schema := c.consentOf(cl); consents != nil {

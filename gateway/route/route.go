@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/entente-dev/entente/gateway/claims"
+	"github.com/entente-dev/entente/gateway/mapping"
 )
 
 // Format is the version of the payload's format. A gateway refuses a format that it does not know.
@@ -143,7 +144,52 @@ func (c *Clause) prepare() (err error) {
 			return fmt.Errorf("clause %s: userAttributes: %w", c.Name, err)
 		}
 	}
+	for i := range c.Datasets {
+		d := &c.Datasets[i]
+		if d.expressions, err = expressions(d.Mappings, &c.Schema); err == nil && d.Consent != nil {
+			d.Consent.expressions, err = expressions(d.Consent.Mappings, &d.Consent.Schema)
+		}
+		if err != nil {
+			return fmt.Errorf("clause %s: dataset %s: %w", c.Name, d.Name, err)
+		}
+	}
 	return nil
+}
+
+// expressions compiles mappings by the schema's types.
+func expressions(mappings map[string]mapping.Mapping, s *Schema) (map[string]*mapping.Expression, error) {
+	if len(mappings) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]*mapping.Expression, len(mappings))
+	for path, m := range mappings {
+		target, ok := s.Target(path)
+		if !ok {
+			return nil, fmt.Errorf("field %s is not in the schema", path)
+		}
+		e, err := mapping.Compile(&m, target)
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", path, err)
+		}
+		out[path] = e
+	}
+	return out, nil
+}
+
+// Expressions are Mappings compiled, by the schema of the dataset's clause.
+func (d *Dataset) Expressions(s *Schema) (map[string]*mapping.Expression, error) {
+	if d.expressions != nil {
+		return d.expressions, nil
+	}
+	return expressions(d.Mappings, s)
+}
+
+// Expressions are Mappings compiled.
+func (c *Consent) Expressions() (map[string]*mapping.Expression, error) {
+	if c.expressions != nil {
+		return c.expressions, nil
+	}
+	return expressions(c.Mappings, &c.Schema)
 }
 
 // UserAttributesExpression is UserAttributes compiled.
@@ -252,6 +298,8 @@ type Dataset struct {
 	Relation string `json:"relation"`
 	// Columns maps every field that this clause may read, disclosed or filtered on, to its column. No other is read.
 	Columns map[string]string `json:"columns"`
+	// Mappings are of the fields that are more than a column as it stands; Columns does not have them.
+	Mappings map[string]mapping.Mapping `json:"mappings,omitempty"`
 	// SubjectKey is the field whose value, keyed, is the subject token of the log.
 	SubjectKey string `json:"subjectKey,omitempty"`
 
@@ -263,6 +311,9 @@ type Dataset struct {
 	Trino      *Trino      `json:"trino,omitempty"`
 	// HTTP API: Columns are then JSON Pointers into its items, and there is no Relation.
 	HTTP *HTTP `json:"http,omitempty"`
+
+	// expressions are Mappings compiled; set by prepare.
+	expressions map[string]*mapping.Expression
 }
 
 // Consent is where the consents to a dataset are recorded: in the same database, or with a service.
@@ -274,6 +325,8 @@ type Consent struct {
 	// Schema with the fields that are read, and Columns that have them.
 	Schema  Schema            `json:"schema"`
 	Columns map[string]string `json:"columns"`
+	// Mappings are as those of a dataset.
+	Mappings map[string]mapping.Mapping `json:"mappings,omitempty"`
 	// Subject is the field that equals the dataset's subject key.
 	Subject string `json:"subject"`
 	// Rule is CEL over the schema; the others are fields of it. Empty: not asked for.
@@ -282,6 +335,9 @@ type Consent struct {
 	Recipient string `json:"recipient,omitempty"`
 	NotBefore string `json:"notBefore,omitempty"`
 	NotAfter  string `json:"notAfter,omitempty"`
+
+	// expressions are Mappings compiled; set by prepare.
+	expressions map[string]*mapping.Expression
 }
 
 // PostgreSQL is a PostgreSQL source.

@@ -3,6 +3,8 @@ package route
 import (
 	"slices"
 	"strings"
+
+	"github.com/entente-dev/entente/gateway/mapping"
 )
 
 // A path names a field of a schema, or one member of a record as <field>.<member>. A record's own path stands for all its members:
@@ -51,6 +53,18 @@ func (s *Schema) Single(path string) *Field {
 		return nil
 	}
 	return field
+}
+
+// Target is what a path names as the mapping of a dataset makes it; not ok: there is none, or a record as a whole.
+func (s *Schema) Target(path string) (t mapping.Target, ok bool) {
+	field, member := s.Find(path)
+	switch {
+	case field == nil || member == nil && len(field.Fields) > 0:
+		return t, false
+	case member == nil:
+		member = field
+	}
+	return mapping.Target{Type: member.Type, Codes: member.Codes, Repeated: field.Repeated}, true
 }
 
 // Leaves gives the paths with those of records replaced by those of their members, each once. Unknown ones stay.

@@ -25,11 +25,15 @@ type decoder struct {
 	ends    []int
 	// columns of a record, when some are lists or records; nil: fields are they.
 	columns []route.Column
-	members map[*route.Field][]*route.Field
+	// checked: a row has one value more, which is there when one of it could not be translated.
+	checked   bool
+	selection statement.Selection
+	members   map[*route.Field][]*route.Field
 }
 
-func newDecoder(dataset string, columns []route.Column) *decoder {
-	d := &decoder{dataset: dataset, fields: statement.Selected(columns)}
+func newDecoder(dataset string, of statement.Selection) *decoder {
+	columns := of.Columns
+	d := &decoder{dataset: dataset, fields: statement.Selected(columns), checked: len(of.Checked) > 0, selection: of}
 	for i := range columns {
 		if c := &columns[i]; len(c.Members) > 0 || c.Field.Repeated {
 			if d.members == nil {
@@ -39,6 +43,18 @@ func newDecoder(dataset string, columns []route.Column) *decoder {
 		}
 	}
 	return d
+}
+
+// check takes off a row what says that a value of it could not be translated.
+func (d *decoder) check(raw [][]byte) ([][]byte, error) {
+	last := len(raw) - 1
+	if !d.checked || last < 0 {
+		return raw, nil
+	}
+	if b := raw[last]; len(b) == 8 {
+		return nil, fmt.Errorf("postgres: dataset %s: %w", d.dataset, d.selection.Untranslated(int64(binary.BigEndian.Uint64(b))))
+	}
+	return raw[:last], nil
 }
 
 // pass hands one row to the sink, in the form that it wants.
@@ -53,6 +69,9 @@ func (d *decoder) pass(raw [][]byte, to source.Sink) error {
 			return err
 		}
 		return to.Record(record)
+	}
+	if raw, err = d.check(raw); err != nil {
+		return err
 	}
 	if len(raw) != len(d.fields) {
 		return fmt.Errorf("postgres: dataset %s: %d columns instead of %d", d.dataset, len(raw), len(d.fields))
@@ -118,6 +137,10 @@ type row struct {
 
 // record makes a record of a row's values; they are copied. An error names the field and never the value.
 func (d *decoder) record(raw [][]byte) (*gatewayv1.Record, error) {
+	raw, err := d.check(raw)
+	if err != nil {
+		return nil, err
+	}
 	if len(raw) != len(d.fields) {
 		return nil, fmt.Errorf("postgres: dataset %s: %d columns instead of %d", d.dataset, len(raw), len(d.fields))
 	}

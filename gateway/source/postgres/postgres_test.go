@@ -160,6 +160,7 @@ func TestServer(t *testing.T) {
 	t.Run("normal", s.testNormal)
 	t.Run("similarity", s.testSimilarity)
 	t.Run("shape", s.testShape)
+	t.Run("mapped", s.testMapped)
 	t.Run("grants", s.testGrants)
 	t.Run("consent", s.testConsent)
 	t.Run("injection", s.testInjection)

@@ -15,3 +15,11 @@ func (s *server) testShape(t *testing.T) {
 	shapetest.Check(t, open(t, postgres.Options{Credentials: always("reader")}),
 		&route.Dataset{Name: "shaped", Relation: "shaped", Columns: shapetest.Columns(), PostgreSQL: &target})
 }
+
+func (s *server) testMapped(t *testing.T) {
+	s.exec(t, shapetest.MappedPostgreSQL)
+	s.exec(t, `GRANT SELECT (`+shapetest.MappedColumns+`) ON mapped TO reader`)
+	d, target := shapetest.Mapped(), s.target()
+	d.PostgreSQL = &target
+	shapetest.CheckMapped(t, open(t, postgres.Options{Credentials: always("reader")}), d)
+}

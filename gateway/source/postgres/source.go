@@ -12,6 +12,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/internal/statement"
@@ -46,6 +47,7 @@ func (s *Source) Close() error {
 // dialect reads every field in the one type that decode knows, whatever the type of its column.
 var dialect = statement.Dialect{
 	Filter:        filter.PostgreSQL,
+	Mapping:       mapping.PostgreSQL,
 	Quote:         quote,
 	DefaultSchema: "public", // not whatever the search path of the login says
 	Select: func(f *route.Field, column string) string {
@@ -159,7 +161,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 
 // Stream implements source.Streamer.
 func (s *Source) Stream(ctx context.Context, q source.Query, to source.Sink) (more bool, err error) {
-	sql, args, columns, err := prepared(q, func() (string, []any, []route.Column, error) { return statement.Records(dialectOf(q), q) })
+	sql, args, selection, err := prepared(q, func() (string, []any, statement.Selection, error) { return statement.Records(dialectOf(q), q) })
 	if err != nil {
 		return false, err
 	}
@@ -172,7 +174,7 @@ func (s *Source) Stream(ctx context.Context, q source.Query, to source.Sink) (mo
 			return err
 		}
 		defer rows.Close()
-		d := newDecoder(q.Dataset.Name, columns)
+		d := newDecoder(q.Dataset.Name, selection)
 		for n := int64(0); rows.Next(); n++ {
 			if n == q.Limit {
 				more = true
@@ -195,9 +197,9 @@ func (s *Source) Stream(ctx context.Context, q source.Query, to source.Sink) (mo
 
 // Count implements source.Source.
 func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error) {
-	sql, args, _, err := prepared(q, func() (string, []any, []route.Column, error) {
+	sql, args, _, err := prepared(q, func() (string, []any, statement.Selection, error) {
 		sql, args, err := statement.Count(dialectOf(q), q)
-		return sql, args, nil, err
+		return sql, args, statement.Selection{}, err
 	})
 	if err != nil {
 		return 0, err
@@ -208,9 +210,9 @@ func (s *Source) Count(ctx context.Context, q source.Query) (n int64, err error)
 
 // Exists implements source.Source.
 func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err error) {
-	sql, args, _, err := prepared(q, func() (string, []any, []route.Column, error) {
+	sql, args, _, err := prepared(q, func() (string, []any, statement.Selection, error) {
 		sql, args, err := statement.Exists(dialectOf(q), q)
-		return sql, args, nil, err
+		return sql, args, statement.Selection{}, err
 	})
 	if err != nil {
 		return false, err
@@ -220,9 +222,9 @@ func (s *Source) Exists(ctx context.Context, q source.Query) (found bool, err er
 }
 
 // prepared checks that the query is for this source before its statement is written.
-func prepared(q source.Query, write func() (string, []any, []route.Column, error)) (string, []any, []route.Column, error) {
+func prepared(q source.Query, write func() (string, []any, statement.Selection, error)) (string, []any, statement.Selection, error) {
 	if q.Dataset == nil || q.Schema == nil || q.Dataset.PostgreSQL == nil {
-		return "", nil, nil, errors.New("postgres: the query's dataset is not in PostgreSQL")
+		return "", nil, statement.Selection{}, errors.New("postgres: the query's dataset is not in PostgreSQL")
 	}
 	return write()
 }

@@ -16,19 +16,23 @@ import (
 // decoder makes records of rows.
 type decoder struct {
 	dataset string
-	columns []route.Column
+	statement.Selection
 	fields  []*route.Field // of the values of a row
 	members map[*route.Field][]*route.Field
 	raw     []any // of the current row
 	targets []any // point to raw
 }
 
-func newDecoder(dataset string, columns []route.Column) *decoder {
-	d := &decoder{dataset: dataset, columns: columns, fields: statement.Selected(columns), members: map[*route.Field][]*route.Field{}}
-	for i := range columns {
-		d.members[columns[i].Field] = columns[i].Members
+func newDecoder(dataset string, of statement.Selection) *decoder {
+	d := &decoder{dataset: dataset, Selection: of, fields: statement.Selected(of.Columns), members: map[*route.Field][]*route.Field{}}
+	for _, c := range of.Columns {
+		d.members[c.Field] = c.Members
 	}
-	d.raw, d.targets = make([]any, len(d.fields)), make([]any, len(d.fields))
+	n := len(d.fields)
+	if len(of.Checked) > 0 {
+		n++
+	}
+	d.raw, d.targets = make([]any, n), make([]any, n)
 	for i := range d.raw {
 		d.targets[i] = &d.raw[i]
 	}
@@ -37,6 +41,9 @@ func newDecoder(dataset string, columns []route.Column) *decoder {
 
 // record makes a record of the row. An error names the field and never the value.
 func (d *decoder) record() (*gatewayv1.Record, error) {
+	if n, failed := d.raw[len(d.raw)-1].(int64); failed && len(d.Checked) > 0 {
+		return nil, fmt.Errorf("sqlite: dataset %s: %w", d.dataset, d.Untranslated(n))
+	}
 	values := make([]*gatewayv1.Value, len(d.fields))
 	for i, f := range d.fields {
 		values[i] = &gatewayv1.Value{}
@@ -54,7 +61,7 @@ func (d *decoder) record() (*gatewayv1.Record, error) {
 			return nil, fmt.Errorf("sqlite: dataset %s: field %s: %w", d.dataset, f.Name, err)
 		}
 	}
-	return statement.Nest(d.columns, values), nil
+	return statement.Nest(d.Columns, values), nil
 }
 
 var (

@@ -13,13 +13,19 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/source/internal/jsonvalue"
 )
 
 // register gives the driver, once for the process, the functions that filters call. They are deterministic, so that they
 // may stand in an index on an expression.
 var register = sync.OnceValue(func() error {
+	var errs []error
+	for _, f := range mapping.Functions {
+		errs = append(errs, sqlite.RegisterDeterministicScalarFunction(f.Name, f.Args, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) { return f.Call(args) }))
+	}
 	return errors.Join(
+		errors.Join(errs...),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteTimestampFunction, 1, timestampFunction),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteDecimalFunction, 2, decimalFunction),
 		sqlite.RegisterDeterministicScalarFunction(filter.SQLiteNormalFunction, 1, textFunction(filter.Normal)),

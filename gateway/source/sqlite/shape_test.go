@@ -24,3 +24,9 @@ func TestShape(t *testing.T) {
 		}
 	}
 }
+
+func TestMapped(t *testing.T) {
+	d := shapetest.Mapped()
+	d.SQLite = &route.SQLite{Path: plainFile(t, shapetest.MappedSQLite)}
+	shapetest.CheckMapped(t, open(t, sqlite.Options{}), d)
+}

@@ -20,6 +20,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/internal/statement"
@@ -155,6 +156,7 @@ func (s *Source) begin(ctx context.Context, agreement string) (inner context.Con
 // by the declared types of columns.
 var dialect = statement.Dialect{
 	Filter:      filter.SQLite,
+	Mapping:     mapping.SQLite,
 	Quote:       quote,
 	Select:      func(_ *route.Field, column string) string { return "+" + column },
 	Placeholder: func(int) string { return "?" },
@@ -195,7 +197,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if err != nil {
 		return false, err
 	}
-	text, args, columns, err := statement.Records(dialect, q)
+	text, args, selection, err := statement.Records(dialect, q)
 	if err != nil {
 		return false, err
 	}
@@ -206,7 +208,7 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 		return false, explain(inner, q.Dataset.Name, err)
 	}
 	defer func() { _ = rows.Close() }()
-	d := newDecoder(q.Dataset.Name, columns)
+	d := newDecoder(q.Dataset.Name, selection)
 	for n := int64(0); rows.Next(); n++ {
 		if n == q.Limit {
 			return true, nil

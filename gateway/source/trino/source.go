@@ -115,10 +115,11 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if err := check(q); err != nil {
 		return false, err
 	}
-	sql, args, columns, err := statement.Records(dialect, q)
+	sql, args, selection, err := statement.Records(dialect, q)
 	if err != nil {
 		return false, err
 	}
+	columns := selection.Columns
 	fields := statement.Selected(columns)
 	types := make([]string, len(fields))
 	for i, f := range fields {

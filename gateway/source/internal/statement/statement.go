@@ -2,11 +2,13 @@
 package statement
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -31,6 +33,24 @@ type Dialect struct {
 	Spelling func(f *route.Field, column string) string
 	// Bound gives the n-th placeholder for a value of the field.
 	Bound func(f *route.Field, n int) string
+	// Mapping is the dialect of computed fields; 0: it has none.
+	Mapping mapping.Dialect
+}
+
+// Selection is what a statement for records selects.
+type Selection struct {
+	Columns []route.Column
+	// Checked are the fields of which a value may be there that cannot be translated. The row then has one value more, the last: null,
+	// or the number, from 1, of the field that has one.
+	Checked []string
+}
+
+// Untranslated is the error of a row whose last value is n.
+func (s *Selection) Untranslated(n int64) error {
+	if n < 1 || n > int64(len(s.Checked)) {
+		return errors.New("a value of the source cannot be translated")
+	}
+	return fmt.Errorf("field %s: a value of the source cannot be translated: add it to the dataset's codes, or let unknownCode be AsNull", s.Checked[n-1])
 }
 
 // Records selects q.Fields, one record more than q.Limit, so that the caller sees whether there are more.
@@ -41,16 +61,20 @@ type Dialect struct {
 // database keeps only that many while it reads; fields that a filter fixes are left out.
 //
 // A record inside a record is selected member by member, a list as one value. With q.Order the order is that, and nothing else.
-func Records(d Dialect, q source.Query) (sql string, args []any, columns []route.Column, err error) {
+func Records(d Dialect, q source.Query) (sql string, args []any, out Selection, err error) {
 	if len(q.Fields) == 0 || q.Limit < 1 {
-		return "", nil, nil, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
+		return "", nil, out, fmt.Errorf("source: dataset %s: a query for records needs fields and a limit", q.Dataset.Name)
 	}
 	for _, path := range q.Fields {
 		if !q.Schema.Has(path) {
-			return "", nil, nil, fmt.Errorf("source: dataset %s: field %s is not in the schema", q.Dataset.Name, path)
+			return "", nil, out, fmt.Errorf("source: dataset %s: field %s is not in the schema", q.Dataset.Name, path)
 		}
 	}
-	columns = q.Schema.Layout(q.Fields)
+	q, v, err := open(d, q)
+	if err != nil {
+		return "", nil, out, err
+	}
+	out.Columns = q.Schema.Layout(q.Fields)
 	var b strings.Builder
 	b.WriteString("SELECT ")
 	b.Grow(64 * len(q.Fields)) // most of what it becomes, so that it grows once or twice
@@ -66,6 +90,9 @@ func Records(d Dialect, q source.Query) (sql string, args []any, columns []route
 		}
 		quoted := d.Quote(column)
 		b.WriteString(d.Select(f, quoted))
+		if v.refuses(path) {
+			out.Checked = append(out.Checked, path)
+		}
 		switch {
 		case len(q.Order) > 0:
 		case isFixed(q.Filter, path) || isFixed(q.RowFilter, path):
@@ -76,7 +103,7 @@ func Records(d Dialect, q source.Query) (sql string, args []any, columns []route
 		}
 		return nil
 	}
-	for _, c := range columns {
+	for _, c := range out.Columns {
 		switch {
 		case len(c.Members) == 0:
 			err = read(c.Field, c.Field.Name)
@@ -90,16 +117,19 @@ func Records(d Dialect, q source.Query) (sql string, args []any, columns []route
 			}
 		}
 		if err != nil {
-			return "", nil, nil, err
+			return "", nil, out, err
 		}
 	}
-	args, err = from(&b, d, q)
+	if len(out.Checked) > 0 {
+		b.WriteString(", " + untranslated(d, out.Checked))
+	}
+	args, err = from(&b, d, q, v)
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, out, err
 	}
 	if len(q.Order) > 0 {
 		if order, args, err = ordered(&b, d, q, args); err != nil {
-			return "", nil, nil, err
+			return "", nil, out, err
 		}
 	}
 	args = append(args, q.Limit+1)
@@ -113,7 +143,7 @@ func Records(d Dialect, q source.Query) (sql string, args []any, columns []route
 	}
 	b.WriteString(" LIMIT ")
 	b.WriteString(d.Placeholder(len(args)))
-	return b.String(), args, columns, nil
+	return b.String(), args, out, nil
 }
 
 // isFixed says that the filter lets one value of the field through, which orders nothing.
@@ -123,6 +153,10 @@ func isFixed(f *filter.Filter, field string) bool {
 
 // Count counts the records.
 func Count(d Dialect, q source.Query) (sql string, args []any, err error) {
+	q, v, err := open(d, q)
+	if err != nil {
+		return "", nil, err
+	}
 	var b strings.Builder
 	if !q.Persons {
 		b.WriteString("SELECT count(*)")
@@ -134,22 +168,27 @@ func Count(d Dialect, q source.Query) (sql string, args []any, err error) {
 		}
 		b.WriteString("SELECT count(DISTINCT " + d.Select(&q.Schema.Fields[at], d.Quote(column)) + ")")
 	}
-	args, err = from(&b, d, q)
+	args, err = from(&b, d, q, v)
 	return b.String(), args, err
 }
 
 // Exists tells whether there is a record.
 func Exists(d Dialect, q source.Query) (sql string, args []any, err error) {
+	q, v, err := open(d, q)
+	if err != nil {
+		return "", nil, err
+	}
 	var b strings.Builder
 	b.WriteString("SELECT EXISTS (SELECT 1")
-	args, err = from(&b, d, q)
+	args, err = from(&b, d, q, v)
 	b.WriteString(")")
 	return b.String(), args, err
 }
 
 // from writes the relation and the conditions.
-func from(b *strings.Builder, d Dialect, q source.Query) (args []any, err error) {
-	b.WriteString(" FROM " + d.relation(q.Dataset.Relation))
+func from(b *strings.Builder, d Dialect, q source.Query, v *view) (args []any, err error) {
+	b.WriteString(" FROM ")
+	args = v.write(b, d, nil)
 	column := func(field string) (string, bool) {
 		c, ok := q.Dataset.Columns[field]
 		return c, ok
@@ -166,18 +205,26 @@ func from(b *strings.Builder, d Dialect, q source.Query) (args []any, err error)
 		b.WriteString(word)
 		b.WriteString(condition)
 		word = " AND "
+		for _, path := range f.Fields() {
+			if v.refuses(path) {
+				b.WriteString(" AND " + d.Quote(knownName(path)))
+			}
+		}
 	}
 	if q.Dataset.Consent == nil {
 		return args, nil
 	}
 	b.WriteString(word)
-	return consent(b, d, q, args)
+	return consent(b, d, q, v, args)
 }
 
 // consent writes that the row's person gave a consent that meets the condition: a semi-join, which no row without one passes. A row
 // without a subject key names nobody who could have.
-func consent(b *strings.Builder, d Dialect, q source.Query, args []any) ([]any, error) {
-	k := q.Dataset.Consent
+func consent(b *strings.Builder, d Dialect, q source.Query, v *view, args []any) ([]any, error) {
+	k, of, err := openConsent(d, q.Dataset)
+	if err != nil {
+		return nil, err
+	}
 	key, hasKey := q.Dataset.Columns[q.Dataset.SubjectKey]
 	subject, hasSubject := k.Columns[k.Subject]
 	outer := slices.IndexFunc(q.Schema.Fields, func(f route.Field) bool { return f.Name == q.Dataset.SubjectKey })
@@ -186,8 +233,13 @@ func consent(b *strings.Builder, d Dialect, q source.Query, args []any) ([]any, 
 		return nil, fmt.Errorf("source: dataset %s: its rows cannot be held against consents", q.Dataset.Name)
 	}
 	table := d.Quote("entente_consent")
-	fmt.Fprintf(b, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s = %s", d.relation(k.Relation), table,
-		d.Select(&k.Schema.Fields[inner], table+"."+d.Quote(subject)), d.Select(&q.Schema.Fields[outer], d.relation(q.Dataset.Relation)+"."+d.Quote(key)))
+	b.WriteString("EXISTS (SELECT 1 FROM ")
+	args = of.write(b, d, args)
+	fmt.Fprintf(b, " WHERE %s = %s",
+		d.Select(&k.Schema.Fields[inner], table+"."+d.Quote(subject)), d.Select(&q.Schema.Fields[outer], v.name(d)+"."+d.Quote(key)))
+	if of.refuses(k.Subject) {
+		b.WriteString(" AND " + table + "." + d.Quote(knownName(k.Subject)))
+	}
 	if q.Consent.Condition != nil {
 		condition, more, err := q.Consent.Condition.QualifiedSQL(d.Filter, table, func(field string) (string, bool) { c, ok := k.Columns[field]; return c, ok }, args)
 		if err != nil {
@@ -195,6 +247,11 @@ func consent(b *strings.Builder, d Dialect, q source.Query, args []any) ([]any, 
 		}
 		args = more
 		b.WriteString(" AND " + condition)
+		for _, path := range q.Consent.Condition.Fields() {
+			if of.refuses(path) {
+				b.WriteString(" AND " + table + "." + d.Quote(knownName(path)))
+			}
+		}
 	}
 	b.WriteString(")")
 	return args, nil

@@ -35,7 +35,7 @@ func TestStatements(t *testing.T) {
 	}
 	sql, args, fields, err := Records(dialect, q)
 	want := `SELECT sel("c_name"), sel("c_unit"), sel("c_id") FROM "hr"."staff" WHERE "c_unit"::text = $1::text AND "c_name"::text LIKE $2::text ORDER BY ord("c_id"), ord("c_name") LIMIT $3`
-	if err != nil || sql != want || !reflect.DeepEqual(args, []any{"x", "a%", int64(6)}) || len(fields) != 3 || fields[0].Field.Name != "name" {
+	if err != nil || sql != want || !reflect.DeepEqual(args, []any{"x", "a%", int64(6)}) || len(fields.Columns) != 3 || fields.Columns[0].Field.Name != "name" {
 		t.Errorf("records\n got %s\nwant %s\n%v, %v, %v", sql, want, args, fields, err)
 	}
 	q.Dataset.Relation, q.Filter = "staff", nil
