@@ -17,6 +17,7 @@ import (
 // script is the demonstration.
 var script = []step{
 	{"Who knows this person?", "A hit or no hit from each agency that an agreement lets one ask, and nothing more. Every agency asks the two others.", hits},
+	{"Three formats, one question", "The police keep one column for the name, letters and numbers for codes, and days as 14.03.1997; the inspectorate cents and 19970314; the border service capitals and 03/14/1997. One filter in shared words finds her at all three.", formats},
 	{"What the police may see", "One question over REST; each source gives the fields that its clause names and no others, and every record says where it comes from and under which permission.", records},
 	{"A field that no agreement permits", "The labor inspectorate keeps bank accounts, and no clause gives them to anyone. Asking for one is an error, not an empty column; explain names the term.", hiddenField},
 	{"Another purpose", "Same person, same fields, a purpose that nobody agreed on. The police's own gateway refuses, so nobody learns whom it was about.", wrongPurpose},
@@ -25,7 +26,7 @@ var script = []step{
 	{"With consent only", "Where somebody works, the border service is told with that person's consent. Who gave none is not there.", consent},
 	{"One agency suspends", "The border service's privacy officer writes one file. No other agency has to act, and the others go on answering.", suspension},
 	{"An agreement's life", "The police and the labor inspectorate agree on something more: proposed, approved in two roles, signed, in force; amended, so that other fields are seen; and ended by one of them.", life},
-	{"Both logs", "Source and recipient logged the disclosure of step 2 under one id, each before anything was released. Only the recipient can say which person the pseudonym is.", bothLogs},
+	{"Both logs", "Source and recipient logged the disclosure of step 3 under one id, each before anything was released. Only the recipient can say which person the pseudonym is.", bothLogs},
 	{"Who may ask of the logs", "The other side: do our logs agree? Whoever mistrusts: was it changed? The person concerned: who saw what of me? An overseer: what is it used for? The public: what is agreed?", accounts},
 }
 
@@ -80,6 +81,30 @@ func hits(ctx context.Context, s *stage) error {
 	return nil
 }
 
+// formats asks in shared words for what each agency keeps in its own.
+func formats(ctx context.Context, s *stage) error {
+	p := data.Marisol()
+	filter := fmt.Sprintf("family_name == %q && given_name == %q && birth_date == date(%q)", p.Family, p.Given, p.Birth.Format(time.DateOnly))
+	found := map[string]int{}
+	for _, asker := range []string{police, labor} {
+		q := about(p)
+		q.Filter, q.Granularity = filter, "Existence"
+		s.out.command(asker, q.line("query"))
+		a, err := s.query(ctx, asker, q)
+		if err != nil {
+			return err
+		}
+		s.endings(a)
+		for _, src := range a.Sources {
+			if src.Outcome == "OK" && src.Exists != nil && *src.Exists {
+				found[src.Agency]++
+			}
+		}
+	}
+	s.out.expect(found[police] == 1 && found[labor] == 1 && found[border] == 2, "found by name and day of birth, in three spellings of both")
+	return nil
+}
+
 func records(ctx context.Context, s *stage) error {
 	p := data.Marisol()
 	q := about(p)
@@ -103,7 +128,7 @@ func records(ctx context.Context, s *stage) error {
 			s.disclosure = r.Source.DisclosureID
 		}
 	}
-	wages := map[string]any{"employer": p.Job.Employer, "employer_number": p.Job.EmployerID, "trade": p.Job.Trade, "monthly_wage": "412.50", "employed_since": p.Job.Since.Format(time.DateOnly)}
+	wages := map[string]any{"employer": p.Job.Employer, "employer_number": p.Job.EmployerID, "trade": p.Job.Trade, "monthly_wage": "412.5", "employed_since": p.Job.Since.Format(time.DateOnly)}
 	crossings := map[string]any{"permit": p.Border.Permit, "permit_until": p.Border.Until.Format(time.DateOnly), "last_crossing": p.Border.Crossing.Format(time.RFC3339), "crossing_point": p.Border.Point}
 	s.out.expect(a.Status == 200 && len(a.Records) == 2, "two sources, one record each")
 	s.out.expect(maps.Equal(got[labor], wages), "%s: where she works, since when, for how much; no name, no bank account", labor)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,27 +28,27 @@ type table struct {
 var tables = []table{
 	{
 		file: "police.db", name: "case_subjects",
-		columns: []string{"subject_no", "surname", "forenames", "dob", "id_document", "citizenship", "case_no", "case_state", "part_in_case", "opened_on", "officer_notes"},
-		types:   []string{"INTEGER PRIMARY KEY", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT"},
-		indexes: []string{"id_document", "surname, forenames, dob"},
+		columns: []string{"subject_no", "subject_name", "dob", "id_document", "citizenship", "case_no", "case_state", "part_in_case", "opened_on", "officer_notes"},
+		types:   []string{"INTEGER PRIMARY KEY", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "INTEGER", "TEXT", "TEXT"},
+		indexes: []string{"id_document", "dob"},
 		row: func(i int, p *Person) []any {
 			if p.Case == nil {
 				return nil
 			}
-			return []any{i, p.Family, p.Given, day(p.Birth), p.Document, p.Nationality, p.Case.Number, p.Case.Status, p.Case.Role, day(p.Case.Opened), "notes stay with the police"}
+			return []any{i, p.Family + ", " + p.Given, p.Birth.Format("02.01.2006"), p.Document, p.Nationality, p.Case.Number, p.Case.Status[:1], parts[p.Case.Role], day(p.Case.Opened), "notes stay with the police"}
 		},
 	},
 	{
 		file: "labor.db", name: "wage_records",
-		columns: []string{"record_no", "last_name", "first_name", "born_on", "document_no", "nationality", "employer_name", "employer_no", "trade", "gross_monthly", "employed_since", "bank_account"},
-		types:   []string{"INTEGER PRIMARY KEY", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT"},
+		columns: []string{"record_no", "last_name", "first_name", "born_on", "document_no", "nationality", "employer_name", "employer_no", "trade_code", "gross_cents", "employed_since", "bank_account"},
+		types:   []string{"INTEGER PRIMARY KEY", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "INTEGER", "INTEGER", "TEXT", "TEXT"},
 		indexes: []string{"document_no", "last_name, first_name, born_on"},
 		row: func(i int, p *Person) []any {
 			if p.Job == nil {
 				return nil
 			}
-			wage := fmt.Sprintf("%d.%02d", p.Job.WageCents/100, p.Job.WageCents%100)
-			return []any{i, p.Family, p.Given, day(p.Birth), p.Document, p.Nationality, p.Job.Employer, p.Job.EmployerID, p.Job.Trade, wage, day(p.Job.Since), p.Job.Account}
+			trade := 10 * (1 + slices.Index(trades, p.Job.Trade))
+			return []any{i, p.Family, p.Given, p.Birth.Format(compact), p.Document, p.Nationality, p.Job.Employer, p.Job.EmployerID, trade, p.Job.WageCents, p.Job.Since.Format(compact), p.Job.Account}
 		},
 	},
 	{
@@ -59,10 +60,16 @@ var tables = []table{
 			if p.Border == nil {
 				return nil
 			}
-			return []any{i, p.Family, p.Given, day(p.Birth), p.Document, p.Nationality, p.Border.Permit, day(p.Border.Until), p.Border.Crossing.Format(time.RFC3339), p.Border.Point, fmt.Sprintf("bio-%06d", i)}
+			return []any{i, p.Family, p.Given, p.Birth.Format("01/02/2006"), p.Document, p.Nationality, strings.ToUpper(p.Border.Permit), day(p.Border.Until), p.Border.Crossing.Format(time.RFC3339), p.Border.Point, fmt.Sprintf("bio-%06d", i)}
 		},
 	},
 }
+
+// parts are the police's numbers for the part that somebody has in a case.
+var parts = map[string]int{"suspect": 1, "victim": 2, "witness": 3}
+
+// compact is how the labor inspectorate writes a day.
+const compact = "20060102"
 
 func day(t time.Time) string { return t.Format(time.DateOnly) }
 
