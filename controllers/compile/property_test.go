@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -190,6 +191,15 @@ func invariants(r Result, now time.Time) error {
 	return grantsAreNeeded(r)
 }
 
+// readBy gives the columns that a route reads.
+func readBy(columns map[string]string, mappings map[string]mapping.Mapping) []string {
+	out := slices.Collect(maps.Values(columns))
+	for _, m := range mappings {
+		out = append(out, mapping.Columns(&m)...)
+	}
+	return out
+}
+
 // grantsAreNeeded: a database role reads exactly the columns of the route's clauses, or of fewer of its versions.
 func grantsAreNeeded(r Result) error {
 	columns, consents := map[string]map[string]bool{}, map[string]bool{}
@@ -199,18 +209,18 @@ func grantsAreNeeded(r Result) error {
 				if columns[d.Name] == nil {
 					columns[d.Name] = map[string]bool{}
 				}
-				for _, column := range d.Columns {
+				for _, column := range readBy(d.Columns, d.Mappings) {
 					columns[d.Name][column] = true
 				}
 				if c.Consent != "" && d.Consent == nil {
 					return fmt.Errorf("clause %s needs consent, dataset %s is not bound to any", c.Name, d.Name)
 				}
 				if d.Consent != nil {
-					for _, column := range d.Consent.Columns {
+					for _, column := range readBy(d.Consent.Columns, d.Consent.Mappings) {
 						consents[d.Name+" "+d.Consent.Relation+" "+column] = true
 					}
 				}
-				if d.SubjectKey != "" && d.Columns[d.SubjectKey] == "" {
+				if _, computed := d.Mappings[d.SubjectKey]; d.SubjectKey != "" && d.Columns[d.SubjectKey] == "" && !computed {
 					return fmt.Errorf("subject key %q is not among the columns", d.SubjectKey)
 				}
 			}
