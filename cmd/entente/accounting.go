@@ -78,19 +78,14 @@ func openLogs(cmd *cobra.Command, dirs []string, keys *logKeyFlags) ([]accountin
 }
 
 func progressOf(w io.Writer, origin string) func(uint64, bool) {
-	var bar *progressbar.ProgressBar
-	started := time.Now()
+	var p *progress
 	return func(entries uint64, ended bool) {
-		switch {
-		case ended && bar != nil:
-			_ = bar.Finish() // which clears it
-		case ended || time.Since(started) < 2*time.Second:
-		case bar == nil:
-			bar = progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("reading "+origin),
-				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200*time.Millisecond))
-			fallthrough
-		default:
-			_ = bar.Set64(int64(entries))
+		if p == nil {
+			p = startProgress(w, "reading "+origin, progressbar.OptionShowCount())
+		}
+		p.set(int64(entries), -1)
+		if ended {
+			p.end()
 		}
 	}
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/entente-dev/entente/gateway/audit"
@@ -47,9 +45,9 @@ earlier. When a gateway has the log open, the gateway does it; otherwise the com
 			}
 			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("it took longer than %s", timeout))
 			defer cancel()
-			done := waiting(cmd.ErrOrStderr(), "looking for what is to be erased")
+			bar := startProgress(cmd.ErrOrStderr(), "looking for what is to be erased")
 			n, err := eraseFromLog(ctx, dir, &keys, selection, order)
-			done()
+			bar.end()
 			if err != nil {
 				return noLog(err, dir)
 			}
@@ -96,31 +94,4 @@ func eraseFromLog(ctx context.Context, dir string, keys *logKeyFlags, s audit.Se
 		err = log.Sweep(ctx)
 	}
 	return n, errors.Join(err, log.Close())
-}
-
-// waiting shows, to who watches, that something goes on that takes longer than two seconds. The returned function ends it.
-func waiting(messages io.Writer, what string) func() {
-	if !isTerminal(messages) {
-		return func() {}
-	}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-stop:
-			return
-		case <-time.After(2 * time.Second):
-		}
-		bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(messages), progressbar.OptionSetDescription(what))
-		defer func() { _ = bar.Exit(); fmt.Fprintln(messages) }()
-		for {
-			_ = bar.Add(1)
-			select {
-			case <-stop:
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	}()
-	return func() { close(stop); <-stopped }
 }

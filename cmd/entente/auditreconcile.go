@@ -68,7 +68,7 @@ The exit code is 0 when the logs agree, and 3 when they do not.`,
 // errLogsDiffer is exit code 3.
 var errLogsDiffer = &exitError{3, "the logs differ"}
 
-func (f *reconcileFlags) run(ctx context.Context, out, progress io.Writer) error {
+func (f *reconcileFlags) run(ctx context.Context, out, messages io.Writer) error {
 	now := time.Now()
 	w := receipt.Window{Since: now.Add(-f.since).UTC(), Until: now.Add(-f.until).UTC()}
 	if f.since <= f.until || f.until < 0 {
@@ -83,16 +83,14 @@ func (f *reconcileFlags) run(ctx context.Context, out, progress io.Writer) error
 	}
 	defer end()
 	print := f.printer(out)
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("comparing"),
-		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200*time.Millisecond),
-		progressbar.OptionSetVisibility(isTerminal(progress)))
+	bar := startProgress(messages, "comparing", progressbar.OptionShowCount())
 	s, err := reconciliation.Run(ctx, ours, theirs, f.peer, w, nil, func(finding receipt.Finding) {
-		_ = bar.Add(1)
+		bar.add(1)
 		if f.all || finding.Result.Faulty() || finding.Result == receipt.Unconfirmed {
 			print.finding(finding)
 		}
 	})
-	_ = bar.Finish()
+	bar.end()
 	if err != nil {
 		if s, ok := status.FromError(err); ok {
 			return fmt.Errorf("the exchange of %s answers %s: %s", f.peer, s.Code(), s.Message())

@@ -81,45 +81,22 @@ cosigned it.`,
 
 // verifyLog verifies and shows progress when it takes long and somebody watches. It returns at once when ctx ends.
 func verifyLog(ctx context.Context, dir string, messages io.Writer, with ...audit.ReadOption) (audit.Report, error) {
-	type step struct{ done, total int64 }
-	steps := make(chan step, 1)
+	bar := startProgress(messages, "verifying", progressbar.OptionShowBytes(true))
+	defer bar.end()
 	type result struct {
 		rep audit.Report
 		err error
 	}
 	ended := make(chan result, 1)
 	go func() {
-		rep, err := audit.Verify(dir, func(done, total int64) {
-			select {
-			case steps <- step{done, total}:
-			default: // the last one is not shown yet
-			}
-		}, with...)
+		rep, err := audit.Verify(dir, bar.set, with...)
 		ended <- result{rep, err}
 	}()
-	watched := isTerminal(messages)
-	var bar *progressbar.ProgressBar
-	started := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return audit.Report{}, ctx.Err()
-		case r := <-ended:
-			if bar != nil {
-				_ = bar.Exit()
-				fmt.Fprintln(messages)
-			}
-			return r.rep, r.err
-		case s := <-steps:
-			if !watched || time.Since(started) < 2*time.Second {
-				continue
-			}
-			if bar == nil {
-				bar = progressbar.NewOptions64(s.total, progressbar.OptionSetWriter(messages), progressbar.OptionShowBytes(true),
-					progressbar.OptionSetDescription("verifying"), progressbar.OptionThrottle(100*time.Millisecond))
-			}
-			_ = bar.Set64(s.done)
-		}
+	select {
+	case <-ctx.Done():
+		return audit.Report{}, ctx.Err()
+	case r := <-ended:
+		return r.rep, r.err
 	}
 }
 
