@@ -62,6 +62,9 @@ type Config struct {
 	// OIDC provider of local users' tokens; nil: none are taken.
 	OIDC *server.OIDC
 
+	// SourceExplainGroups of the agency's own users may have queries explained as the source, and see its tables and columns; nil: nobody.
+	SourceExplainGroups []string
+
 	// SourceTimeout bounds the reading of this agency's own sources, PeerTimeout the wait for another agency's; 0: defaults.
 	SourceTimeout, PeerTimeout time.Duration
 	// FanOut is how many sources one query asks at a time, MaxSources how many in all; 0: defaults.
@@ -203,6 +206,7 @@ func assemble(c Config) (*running, error) {
 		Positions: page.NewKeys(c.Log.Keys(), "positions in pages", time.Now),
 		Retain:    c.LogRetention, Metrics: c.Metrics, Trace: c.Trace, Logger: c.Logger,
 	}
+	sources.ExplainGroups = c.SourceExplainGroups
 	if c.Quotas != nil {
 		sources.Quotas = c.Quotas
 	}

@@ -186,6 +186,10 @@ func (w *wrapped) Exists(ctx context.Context, q source.Query) (bool, error) {
 	return w.Source.Exists(ctx, q)
 }
 
+func (w *wrapped) Describe(q source.Query, m source.Method) (source.Statement, error) {
+	return source.Describe(w.Source, q, m)
+}
+
 func (w *wrapped) Revoke(agreement string) {
 	w.revoked.Store(agreement, true)
 	w.Source.Revoke(agreement)
@@ -215,6 +219,8 @@ type options struct {
 	oidc    *server.OIDC
 	timeout time.Duration
 	logFS   audit.FS
+	// explainGroups may have queries explained as the source
+	explainGroups []string
 	// mergeDelay of the log; 0: the usual
 	mergeDelay time.Duration
 	// witness of peers' logs, and witnesses of this agency's own
@@ -255,7 +261,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0", Witness: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },
-			ClientCAs: a.users.pool(), OIDC: o.oidc, PeerTimeout: o.timeout, DrainTimeout: 2 * time.Second,
+			ClientCAs: a.users.pool(), OIDC: o.oidc, SourceExplainGroups: o.explainGroups, PeerTimeout: o.timeout, DrainTimeout: 2 * time.Second,
 			Transparency: transparency.Options{MergeDelay: o.mergeDelay, Witnesses: o.witnesses}, Witness: o.witness,
 			Logger: slog.New(slog.NewTextHandler(a.output, nil)),
 		})

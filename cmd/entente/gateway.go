@@ -46,6 +46,7 @@ type gatewayFlags struct {
 	clientCAFile      string
 	oidc              server.OIDC
 	oidcCAFile        string
+	explainGroups     []string
 	maxStale          time.Duration
 	logRetention      time.Duration
 	quotaStore        string
@@ -91,6 +92,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 	fl.StringVar(&f.oidc.GroupsClaim, "oidc-groups-claim", "", "claim that lists the user's groups")
 	fl.StringSliceVar(&f.oidc.Claims, "oidc-claims", nil, "claims of the tokens that agreements' conditions may read, and that go to the sources that ask for them")
 	fl.StringVar(&f.oidcCAFile, "oidc-ca-file", "", "PEM file of the authority of the OIDC issuer (default: the system's)")
+	fl.StringSliceVar(&f.explainGroups, "source-explain-groups", nil, "groups of local users who may explain queries as the source, and see tables and columns of this agency's datasets (default: nobody)")
 	fl.DurationVar(&f.maxStale, "max-stale", kube.DefaultMaxStale, "how long routes are served without hearing of the API server; beyond it everything is refused")
 	fl.DurationVar(&f.logRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased (5 U.S.C. 552a(c)(2): five years or the life of the record, the longer)")
 	fl.StringVar(&f.quotaStore, "quota-store", "none", `where daily quotas are counted: embedded (in --state-dir, for a gateway of one replica), or a connection string of
@@ -141,6 +143,7 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
 		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, FanOut: f.fanOut, MaxSources: f.maxSources,
+		SourceExplainGroups: f.explainGroups,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Trace: trace, Logger: log,
 	}

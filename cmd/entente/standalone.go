@@ -57,6 +57,7 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 	flags.StringVar(&o.Exchange, "exchange-address", "", "listen address of the exchange (default: host, with the port that the Agency publishes)")
 	flags.StringVar(&o.Listen.Health, "metrics-address", "", "listen address of metrics and health (default: host:8080)")
 	flags.DurationVar(&o.LogRetention, "log-retention", gateway.DefaultLogRetention, "how long the payloads of log records are kept, from the query on; then they are erased")
+	flags.StringSliceVar(&o.SourceExplainGroups, "source-explain-groups", nil, "groups of local users who may explain queries as the source, and see tables and columns of this agency's datasets (default: nobody)")
 	publicLog.add(cmd)
 	cmd.AddCommand(newStandaloneUserCommand())
 	return cmd
@@ -72,7 +73,7 @@ func folderFlags(cmd *cobra.Command, f *standalone.Folder) {
 func newStandaloneUserCommand() *cobra.Command {
 	var folder standalone.Folder
 	var out string
-	var units []string
+	var groups, units []string
 	cmd := &cobra.Command{
 		Use:   "user NAME --config DIR --out DIR",
 		Short: "Make a client certificate for a user of a standalone installation",
@@ -80,7 +81,7 @@ func newStandaloneUserCommand() *cobra.Command {
 key.pem, and ca.pem, which vouches for the gateway.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user, err := folder.IssueUser(args[0], units...)
+			user, err := folder.IssueUser(args[0], groups, units)
 			if err != nil {
 				return err
 			}
@@ -101,6 +102,7 @@ key.pem, and ca.pem, which vouches for the gateway.`,
 		},
 	}
 	folderFlags(cmd, &folder)
+	cmd.Flags().StringSliceVar(&groups, "group", nil, "group of the user, an organisation in the certificate (repeatable)")
 	cmd.Flags().StringSliceVar(&units, "unit", nil, "organisational unit of the user, which agreements' conditions may read (repeatable)")
 	cmd.Flags().StringVar(&out, "out", "", "folder for the files")
 	_ = cmd.MarkFlagRequired("out") // the flag was added above

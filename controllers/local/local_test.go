@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -273,7 +274,7 @@ func TestIssueAgreementCertificate(t *testing.T) {
 
 func TestIssueUser(t *testing.T) {
 	s, c := newStore(t)
-	u, err := s.IssueUser("a.rossi", "trafficking-unit")
+	u, err := s.IssueUser("a.rossi", []string{"stewards"}, []string{"trafficking-unit"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,11 +300,11 @@ func TestIssueUser(t *testing.T) {
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: agencies, KeyUsages: usage, CurrentTime: c.at}); err == nil {
 		t.Error("a user's certificate passes for an agency's")
 	}
-	if leaf.Subject.CommonName != "a.rossi" {
-		t.Errorf("common name %q", leaf.Subject.CommonName)
+	if n := leaf.Subject; n.CommonName != "a.rossi" || !slices.Equal(n.Organization, []string{"stewards"}) || !slices.Equal(n.OrganizationalUnit, []string{"trafficking-unit"}) {
+		t.Errorf("subject %s", n)
 	}
 	for _, name := range []string{"", "../x", "a b", "-x"} {
-		if _, err := s.IssueUser(name); err == nil {
+		if _, err := s.IssueUser(name, nil, nil); err == nil {
 			t.Errorf("issued for %q", name)
 		}
 	}

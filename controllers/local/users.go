@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -19,15 +20,15 @@ type User struct {
 	Expires          time.Time
 }
 
-// IssueUser makes a key and a client certificate, whose common name is the user's name and whose organisational units are the
-// units, which conditions of agreements may read.
-func (s *Store) IssueUser(name string, units ...string) (*User, error) {
+// IssueUser makes a key and a client certificate, whose common name is the user's name, whose organisations are the user's groups and
+// whose organisational units are the units; conditions of agreements may read all three.
+func (s *Store) IssueUser(name string, groups, units []string) (*User, error) {
 	if !userForm.MatchString(name) {
 		return nil, fmt.Errorf("%q is not a user name: letters, digits, and . _ @ - inside, at most 64", name)
 	}
-	for _, unit := range units {
+	for _, unit := range slices.Concat(groups, units) {
 		if !userForm.MatchString(unit) {
-			return nil, fmt.Errorf("%q is not a unit: letters, digits, and . _ @ - inside, at most 64", unit)
+			return nil, fmt.Errorf("%q is not a group or unit: letters, digits, and . _ @ - inside, at most 64", unit)
 		}
 	}
 	key, err := newP256()
@@ -36,7 +37,7 @@ func (s *Store) IssueUser(name string, units ...string) (*User, error) {
 	}
 	expires := s.now().Add(userLife)
 	der, err := s.users.sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: name, OrganizationalUnit: units},
+		Subject:     pkix.Name{CommonName: name, Organization: groups, OrganizationalUnit: units},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, key.Public(), expires)
 	if err != nil {

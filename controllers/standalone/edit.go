@@ -186,12 +186,12 @@ func withAgency(path, name string, agency []byte) ([]byte, error) {
 }
 
 // IssueUser makes a client certificate for a local user.
-func (f Folder) IssueUser(name string, units ...string) (*local.User, error) {
+func (f Folder) IssueUser(name string, groups, units []string) (*local.User, error) {
 	_, store, err := f.open()
 	if err != nil {
 		return nil, err
 	}
-	return store.IssueUser(name, units...)
+	return store.IssueUser(name, groups, units)
 }
 
 // TrustBundle vouches for the gateway's own listeners, for the users' clients.

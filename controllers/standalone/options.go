@@ -22,6 +22,8 @@ type Options struct {
 	// or the one that the Agency publishes.
 	Listen   gateway.Addrs
 	Exchange string
+	// SourceExplainGroups of local users may have queries explained as the source; nil: nobody.
+	SourceExplainGroups []string
 	// LogRetention is how long the payloads of log records are kept; 0: gateway.DefaultLogRetention.
 	LogRetention time.Duration
 	// Transparency says how the log is made public, and by whom it is witnessed.

@@ -165,7 +165,7 @@ func (i *installation) gateway(log *audit.Log, quotas *quota.Store, cosigner *wi
 		Own:       i.keys.GatewayIdentity(i.names()...),
 		StateDir:  filepath.Join(i.stateDir, "gateway"),
 		Listen:    i.Listen,
-		ClientCAs: users, LogRetention: i.LogRetention, Transparency: i.Transparency, Witness: cosigner,
+		ClientCAs: users, SourceExplainGroups: i.SourceExplainGroups, LogRetention: i.LogRetention, Transparency: i.Transparency, Witness: cosigner,
 		Trace: i.trace, Logger: i.Logger,
 		Ready: func(bound gateway.Addrs) {
 			if i.Ready != nil {

@@ -48,6 +48,8 @@ type Config struct {
 	Compile func(*route.Schema, string) (*filter.Filter, error)
 	// Positions are the keys of the positions in answers in pages; nil: there are no pages.
 	Positions *page.Keys
+	// ExplainGroups of this agency's own users who may have queries explained as the source, and see its tables and columns; nil: nobody.
+	ExplainGroups []string
 	// Timeout bounds the reading of a source; 0: DefaultTimeout.
 	Timeout time.Duration
 	// Retain is how long the payloads of log records are kept; 0: no date is set.

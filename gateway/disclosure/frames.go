@@ -76,12 +76,21 @@ func datasets(c *route.Clause) string {
 }
 
 func (d *disclosure) ask(ds *route.Dataset, limit int64) source.Query {
-	q := source.Query{
-		Agreement: d.req.GetAgreement(), Dataset: ds, Schema: &d.plan.Clause.Schema,
-		Filter: d.plan.Filter, RowFilter: d.plan.RowFilter, Fields: d.plan.Fields, Limit: limit,
+	q := queryOf(d.req.GetAgreement(), d.plan, ds, limit)
+	if q.Consent != nil {
+		q.Consent.Purpose, q.Consent.Recipient, q.Consent.Checked = d.req.GetPurpose(), d.caller.Recipient, d.consents.add
 	}
-	if condition, needed := d.plan.Consents[ds.Name]; needed {
-		q.Consent = &source.Consent{Condition: condition, Purpose: d.req.GetPurpose(), Recipient: d.caller.Recipient, Checked: d.consents.add}
+	return q
+}
+
+// queryOf is what a plan asks of one dataset.
+func queryOf(agreement string, plan *enforce.Plan, ds *route.Dataset, limit int64) source.Query {
+	q := source.Query{
+		Agreement: agreement, Dataset: ds, Schema: &plan.Clause.Schema,
+		Filter: plan.Filter, RowFilter: plan.RowFilter, Fields: plan.Fields, Limit: limit,
+	}
+	if condition, needed := plan.Consents[ds.Name]; needed {
+		q.Consent = &source.Consent{Condition: condition}
 	}
 	return q
 }

@@ -13,19 +13,22 @@ func checkUserAttributes(s *state) *Refusal {
 	atSource := s.Credential != nil
 	if c.UserAttributes == "" {
 		if atSource && len(s.Asked.Claims) > 0 {
-			return &Refusal{Invalid: true, Message: "the request carries claims of the user, of which the clause reads none: do not send them"}
+			return &Refusal{Invalid: true, Message: "the request carries claims of the user, of which the clause reads none: do not send them", Change: "send no claims"}
 		}
 		return nil
 	}
 	refuse := func(format string, args ...any) *Refusal {
-		return &Refusal{Term: s.term("conditions.userAttributes"), Message: fmt.Sprintf(format, args...)}
+		return &Refusal{
+			Term: s.term("conditions.userAttributes"), Message: fmt.Sprintf(format, args...),
+			Change: "a user whose identity provider says so asks, or " + s.amend("conditions.userAttributes"),
+		}
 	}
 	x, err := c.UserAttributesExpression()
 	if err != nil {
 		return refuse("the clause's own condition on the user's claims: %v", err)
 	}
 	if foreign := x.Foreign(s.Asked.Claims); atSource && foreign != "" {
-		return &Refusal{Invalid: true, Message: "the request carries claims of the user that the clause does not read: do not send them"}
+		return &Refusal{Invalid: true, Message: "the request carries claims of the user that the clause does not read: do not send them", Change: "send only the claims that the clause reads"}
 	}
 	selected, err := x.Select(s.Asked.Claims)
 	if err != nil {

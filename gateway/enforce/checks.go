@@ -49,10 +49,10 @@ const (
 
 func checkRequest(s *state) *Refusal {
 	if len(s.Asked.Fields) > maxFields {
-		return &Refusal{Invalid: true, Message: fmt.Sprintf("%d fields are asked for; at most %d", len(s.Asked.Fields), maxFields)}
+		return &Refusal{Invalid: true, Member: "fields", Message: fmt.Sprintf("%d fields are asked for; at most %d", len(s.Asked.Fields), maxFields), Change: "name fewer fields, or none for all that are permitted"}
 	}
 	if s.Asked.Limit < 0 {
-		return &Refusal{Invalid: true, Message: "limit is negative"}
+		return &Refusal{Invalid: true, Member: "limit", Message: "limit is negative", Change: "leave limit out, or make it positive"}
 	}
 	texts := [...]struct{ name, value string }{
 		{"schema", s.Asked.Schema}, {"purpose", s.Asked.Purpose}, {"justification.caseReference", s.Asked.CaseReference},
@@ -64,26 +64,26 @@ func checkRequest(s *state) *Refusal {
 			return r
 		}
 	}
-	for _, f := range s.Asked.Fields {
-		if r := checkText("fields", f); r != nil {
+	for i, f := range s.Asked.Fields {
+		if r := checkText(fmt.Sprintf("fields[%d]", i), f); r != nil {
 			return r
 		}
 	}
 	if len(s.Asked.Order) > maxOrder || len(s.Asked.Deduplicate) > maxOrder {
-		return &Refusal{Invalid: true, Message: fmt.Sprintf("order and deduplicate name at most %d fields each", maxOrder)}
+		return &Refusal{Invalid: true, Message: fmt.Sprintf("order and deduplicate name at most %d fields each", maxOrder), Change: "name fewer fields there"}
 	}
-	for _, o := range s.Asked.Order {
-		if r := checkText("order", o.Field); r != nil {
+	for i, o := range s.Asked.Order {
+		if r := checkText(fmt.Sprintf("order[%d].field", i), o.Field); r != nil {
 			return r
 		}
 	}
-	for _, f := range s.Asked.Deduplicate {
-		if r := checkText("deduplicate", f); r != nil {
+	for i, f := range s.Asked.Deduplicate {
+		if r := checkText(fmt.Sprintf("deduplicate[%d]", i), f); r != nil {
 			return r
 		}
 	}
 	if s.Asked.Purpose == "" {
-		return &Refusal{Invalid: true, Message: "purpose is empty: name the purpose code that the data is needed for"}
+		return &Refusal{Invalid: true, Member: "purpose", Message: "purpose is empty: name the purpose code that the data is needed for", Change: "name a purpose code"}
 	}
 	return nil
 }
@@ -91,11 +91,11 @@ func checkRequest(s *state) *Refusal {
 func checkText(name, value string) *Refusal {
 	switch {
 	case len(value) > maxText:
-		return &Refusal{Invalid: true, Message: fmt.Sprintf("%s is longer than %d bytes", name, maxText)}
+		return &Refusal{Invalid: true, Member: name, Message: fmt.Sprintf("%s is longer than %d bytes", name, maxText), Change: "shorten " + name}
 	case !utf8.ValidString(value):
-		return &Refusal{Invalid: true, Message: name + " is not valid UTF-8"}
+		return &Refusal{Invalid: true, Member: name, Message: name + " is not valid UTF-8", Change: "write " + name + " in UTF-8"}
 	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return &Refusal{Invalid: true, Message: name + " contains control characters"}
+		return &Refusal{Invalid: true, Member: name, Message: name + " contains control characters", Change: "take the control characters out of " + name}
 	}
 	return nil
 }
@@ -106,28 +106,36 @@ func checkCredential(s *state) *Refusal {
 		return nil
 	}
 	if c.Agreement != s.Asked.Agreement {
-		return &Refusal{Message: fmt.Sprintf("the credential is for agreement %q, the request for %q: use the credential of that agreement", c.Agreement, s.Asked.Agreement)}
+		return &Refusal{Message: fmt.Sprintf("the credential is for agreement %q, the request for %q: use the credential of that agreement", c.Agreement, s.Asked.Agreement), Change: "ask with the credential of the agreement that the request names"}
 	}
 	if c.Recipient != s.Asked.Recipient.Agency {
-		return &Refusal{Message: fmt.Sprintf("the credential is of agency %q, the request is made for %q", c.Recipient, s.Asked.Recipient.Agency)}
+		return &Refusal{Message: fmt.Sprintf("the credential is of agency %q, the request is made for %q", c.Recipient, s.Asked.Recipient.Agency), Change: "ask with the credential of the agency that asks"}
 	}
 	return nil
+}
+
+// lift is what has to happen for an agreement to be in force again.
+func lift(why string) string {
+	if why == "Suspended" {
+		return "the party that suspended it decides Resume"
+	}
+	return "every party accepts a new version"
 }
 
 func checkAgreement(s *state) *Refusal {
 	r := s.Route
 	if r == nil || r.Agreement != s.Asked.Agreement {
-		return &Refusal{Message: fmt.Sprintf("no agreement %q is in force here", s.Asked.Agreement)}
+		return &Refusal{Message: fmt.Sprintf("no agreement %q is in force here", s.Asked.Agreement), Change: "every party accepts an agreement that permits it"}
 	}
 	if t := r.Tombstone; t != nil {
-		return &Refusal{Term: "status.state", Message: fmt.Sprintf("agreement %q is not in force: %s", r.Agreement, t.Reason)}
+		return &Refusal{Term: "status.state", Message: fmt.Sprintf("agreement %q is not in force: %s", r.Agreement, t.Reason), Change: lift(t.Reason)}
 	}
 	v := r.Current(s.Now)
 	if v == nil {
-		return &Refusal{Term: "term", Message: fmt.Sprintf("agreement %q is outside its window", r.Agreement)}
+		return &Refusal{Term: "term", Message: fmt.Sprintf("agreement %q is outside its window", r.Agreement), Change: "wait for its first day, or ask for a renewal: a new version with another term"}
 	}
 	if s.Asked.Version != 0 && s.Asked.Version != v.Version {
-		return &Refusal{Term: "version", Message: fmt.Sprintf("version %d of agreement %q is in force here, the request means version %d", v.Version, r.Agreement, s.Asked.Version)}
+		return &Refusal{Term: "version", Message: fmt.Sprintf("version %d of agreement %q is in force here, the request means version %d", v.Version, r.Agreement, s.Asked.Version), Change: "ask again when both parties serve the same version"}
 	}
 	s.plan.Version = v
 	return nil
@@ -137,11 +145,11 @@ func checkClause(s *state) *Refusal {
 	v := s.plan.Version
 	i := slices.IndexFunc(v.Clauses, func(c route.Clause) bool { return c.Name == s.Asked.Clause })
 	if i < 0 {
-		return &Refusal{Term: "clauses", Message: fmt.Sprintf("agreement %q has no clause %q here", s.Route.Agreement, s.Asked.Clause)}
+		return &Refusal{Term: "clauses", Message: fmt.Sprintf("agreement %q has no clause %q here", s.Route.Agreement, s.Asked.Clause), Change: "ask for an amendment that adds the clause"}
 	}
 	c := &v.Clauses[i]
 	if !c.HasRecipient(s.Asked.Recipient) {
-		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q (%s) is no recipient of the clause", s.Asked.Recipient.Agency, s.Asked.Recipient.TrustDomain)}
+		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q (%s) is no recipient of the clause", s.Asked.Recipient.Agency, s.Asked.Recipient.TrustDomain), Change: "ask for an amendment of clauses[" + c.Name + "].recipients"}
 	}
 	s.plan.Clause = c
 	s.plan.Until = v.NotAfter
@@ -158,7 +166,7 @@ func checkTaskForce(s *state) *Refusal {
 				windows = append(windows, fmt.Sprintf("%s from %s until %s", r.TaskForce, r.NotBefore.Format(time.RFC3339), r.NotAfter.Format(time.RFC3339)))
 			}
 		}
-		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q may ask as a member of a task force inside its window only: task force %s", s.Asked.Recipient.Agency, strings.Join(windows, "; task force "))}
+		return &Refusal{Term: "clauses[" + c.Name + "].recipients", Message: fmt.Sprintf("agency %q may ask as a member of a task force inside its window only: task force %s", s.Asked.Recipient.Agency, strings.Join(windows, "; task force ")), Change: "ask inside the window, or for an amendment with the task force's next version"}
 	}
 	if !until.IsZero() && until.Before(s.plan.Until) {
 		s.plan.Until = until
@@ -168,7 +176,7 @@ func checkTaskForce(s *state) *Refusal {
 
 func checkWithdrawal(s *state) *Refusal {
 	if why := s.plan.Clause.Withheld; why != "" {
-		return &Refusal{Term: "status.state", Message: fmt.Sprintf("clause %q of agreement %q is not in force: %s", s.plan.Clause.Name, s.Route.Agreement, why)}
+		return &Refusal{Term: "status.state", Message: fmt.Sprintf("clause %q of agreement %q is not in force: %s", s.plan.Clause.Name, s.Route.Agreement, why), Change: "the party that withdrew decides Resume, or accepts a new version"}
 	}
 	return nil
 }
@@ -178,7 +186,7 @@ func checkSchema(s *state) *Refusal {
 	if MatchesSchema(s.Asked.Schema, &c.Schema) {
 		return nil
 	}
-	return &Refusal{Term: s.term("schema"), Message: fmt.Sprintf("the clause is for schema %s.v%d", c.Schema.Name, c.Schema.Version)}
+	return &Refusal{Term: s.term("schema"), Member: "schema", Message: fmt.Sprintf("the clause is for schema %s.v%d", c.Schema.Name, c.Schema.Version), Change: fmt.Sprintf("ask in schema %s.v%d, or %s", c.Schema.Name, c.Schema.Version, s.amend("schema"))}
 }
 
 // MatchesSchema says whether asked, a name or name.vN, means the schema.
@@ -199,7 +207,10 @@ func checkPurpose(s *state) *Refusal {
 	if slices.Contains(c.Purposes, s.Asked.Purpose) {
 		return nil
 	}
-	return &Refusal{Term: s.term("purposes"), Message: fmt.Sprintf("purpose %q is not permitted; the clause permits %s", s.Asked.Purpose, strings.Join(c.Purposes, ", "))}
+	return &Refusal{
+		Term: s.term("purposes"), Member: "purpose", Message: fmt.Sprintf("purpose %q is not permitted; the clause permits %s", s.Asked.Purpose, strings.Join(c.Purposes, ", ")),
+		Change: "ask for one of those purposes, if it is yours, or " + s.amend("purposes"),
+	}
 }
 
 func checkCaseReference(s *state) *Refusal {
@@ -208,7 +219,10 @@ func checkCaseReference(s *state) *Refusal {
 		return nil
 	}
 	// The reference itself is not repeated: it may be personal data, and refusals are written to places that keep none.
-	return &Refusal{Term: s.term("conditions.caseReference"), Message: fmt.Sprintf("justification.caseReference does not match the agreed form %s", c.CaseReference)}
+	return &Refusal{
+		Term: s.term("conditions.caseReference"), Member: "justification.caseReference", Message: fmt.Sprintf("justification.caseReference does not match the agreed form %s", c.CaseReference),
+		Change: "give the reference of a case, in that form",
+	}
 }
 
 func checkSubjectRole(s *state) *Refusal {
@@ -216,7 +230,10 @@ func checkSubjectRole(s *state) *Refusal {
 	if len(c.SubjectRoles) == 0 || slices.Contains(c.SubjectRoles, s.Asked.SubjectRole) {
 		return nil
 	}
-	return &Refusal{Term: s.term("conditions.subjectRoles"), Message: fmt.Sprintf("justification.subjectRole must be one of %s", strings.Join(c.SubjectRoles, ", "))}
+	return &Refusal{
+		Term: s.term("conditions.subjectRoles"), Member: "justification.subjectRole", Message: fmt.Sprintf("justification.subjectRole must be one of %s", strings.Join(c.SubjectRoles, ", ")),
+		Change: "name the role of the person asked about, if it is one of those, or " + s.amend("conditions.subjectRoles"),
+	}
 }
 
 // rung gives the place on the disclosure ladder, 0 for a granularity that is none.
@@ -236,7 +253,7 @@ func checkGranularity(s *state) *Refusal {
 	c := s.plan.Clause
 	most := rung(c.Granularity)
 	if most == 0 {
-		return &Refusal{Term: s.term("granularity"), Message: fmt.Sprintf("the clause's granularity %q is unknown to this gateway", c.Granularity)}
+		return &Refusal{Term: s.term("granularity"), Message: fmt.Sprintf("the clause's granularity %q is unknown to this gateway", c.Granularity), Change: "upgrade the gateway, or " + s.amend("granularity")}
 	}
 	if s.Asked.Granularity == "" {
 		s.plan.Granularity = c.Granularity
@@ -244,10 +261,13 @@ func checkGranularity(s *state) *Refusal {
 	}
 	asked := rung(s.Asked.Granularity)
 	if asked == 0 {
-		return &Refusal{Invalid: true, Message: "granularity must be Existence, Count or Records"}
+		return &Refusal{Invalid: true, Member: "granularity", Message: "granularity must be Existence, Count or Records", Change: "name one of those, or none"}
 	}
 	if asked > most {
-		return &Refusal{Term: s.term("granularity"), Message: fmt.Sprintf("granularity %s is asked for; the clause permits at most %s", s.Asked.Granularity, c.Granularity)}
+		return &Refusal{
+			Term: s.term("granularity"), Member: "granularity", Message: fmt.Sprintf("granularity %s is asked for; the clause permits at most %s", s.Asked.Granularity, c.Granularity),
+			Change: "ask for " + c.Granularity + ", or " + s.amend("granularity"),
+		}
 	}
 	s.plan.Granularity = s.Asked.Granularity
 	return nil
@@ -256,18 +276,22 @@ func checkGranularity(s *state) *Refusal {
 func checkFields(s *state) *Refusal {
 	c := s.plan.Clause
 	for i, f := range s.Asked.Fields {
+		member := "fields[" + strconv.Itoa(i) + "]"
 		if !c.Schema.Has(f) {
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version)}
+			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version), Change: "remove it from fields, or spell it as the schema does"}
 		}
 		if slices.Contains(s.Asked.Fields[:i], f) {
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is asked for twice", f)}
+			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("field %q is asked for twice", f), Change: "remove one of them from fields"}
 		}
 		if !c.Schema.Covers(c.Fields, f) {
-			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields))}
+			return &Refusal{
+				Term: s.term("fields"), Member: member, Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields)),
+				Change: "remove " + strings.Join(s.without(c.Fields), ", ") + " from fields, or " + s.amend("fields"),
+			}
 		}
 	}
 	if twice := route.Overlap(s.Asked.Fields); twice != "" {
-		return &Refusal{Invalid: true, Message: fmt.Sprintf("field %q is asked for twice: it is part of a record that is asked for, too", twice)}
+		return &Refusal{Invalid: true, Member: "fields", Message: fmt.Sprintf("field %q is asked for twice: it is part of a record that is asked for, too", twice), Change: "remove " + twice + " from fields"}
 	}
 	if s.plan.Granularity != "Records" {
 		return nil // fewer rungs disclose no fields
@@ -277,9 +301,20 @@ func checkFields(s *state) *Refusal {
 		s.plan.Fields = c.Fields
 	}
 	if len(s.plan.Fields) == 0 {
-		return &Refusal{Term: s.term("fields"), Message: "the clause permits no fields"}
+		return &Refusal{Term: s.term("fields"), Message: "the clause permits no fields", Change: "ask for Existence or Count, or " + s.amend("fields")}
 	}
 	return nil
+}
+
+// without are the fields asked for that are not among those, each once.
+func (s *state) without(permitted []string) []string {
+	var out []string
+	for _, f := range s.Asked.Fields {
+		if !s.plan.Clause.Schema.Covers(permitted, f) && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 func listOrNone(names []string) string {
@@ -295,7 +330,7 @@ func checkFilter(s *state) *Refusal {
 	}
 	f, err := s.Compile(&s.plan.Clause.Schema, s.Asked.Filter)
 	if err != nil {
-		return &Refusal{Invalid: true, Message: filterMessage(err)}
+		return &Refusal{Invalid: true, Member: "filter", Message: filterMessage(err), Change: "mend the filter there"}
 	}
 	if f, err = f.At(s.Now); err != nil {
 		return &Refusal{Invalid: true, Message: filterMessage(err)}
@@ -319,7 +354,10 @@ func checkFilterFields(s *state) *Refusal {
 	c := s.plan.Clause
 	for _, f := range s.plan.Filter.Fields() {
 		if !c.Schema.Covers(c.FilterFields, f) {
-			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("the filter names field %q, which queries may not filter on; the clause permits %s", f, listOrNone(c.FilterFields))}
+			return &Refusal{
+				Term: s.term("filterFields"), Member: "filter", Message: fmt.Sprintf("the filter names field %q, which queries may not filter on; the clause permits %s", f, listOrNone(c.FilterFields)),
+				Change: "take " + f + " out of the filter, or " + s.amend("filterFields"),
+			}
 		}
 	}
 	return nil
@@ -346,7 +384,7 @@ func checkOrder(s *state) *Refusal {
 	}
 	for i := range s.plan.Clause.Datasets {
 		if d := &s.plan.Clause.Datasets[i]; (d.HTTP != nil || d.Trino != nil) && len(order) > 0 {
-			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API or through Trino, of which no order is asked: ask without one", d.Name)}
+			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API or through Trino, of which no order is asked: ask without one", d.Name), Member: "order", Change: "ask without an order"}
 		}
 	}
 	s.plan.Order = s.Asked.Order
@@ -358,19 +396,20 @@ func checkOrder(s *state) *Refusal {
 func (s *state) sortable(what string, fields []string) *Refusal {
 	c := s.plan.Clause
 	for i, f := range fields {
+		member, without := fmt.Sprintf("%s[%d]", what, i), "remove "+f+" from "+what
 		switch {
 		case !slices.ContainsFunc(c.Schema.Fields, func(sf route.Field) bool { return sf.Name == f }):
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is not in schema %s.v%d", what, f, c.Schema.Name, c.Schema.Version)}
+			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("%s: field %q is not in schema %s.v%d", what, f, c.Schema.Name, c.Schema.Version), Change: without + ", or spell it as the schema does"}
 		case c.Schema.Single(f) == nil:
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is a list or a record", what, f)}
+			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("%s: field %q is a list or a record", what, f), Change: without}
 		case slices.Contains(fields[:i], f):
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("%s: field %q is named twice", what, f)}
+			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("%s: field %q is named twice", what, f), Change: "name it once"}
 		case !slices.Contains(c.FilterFields, f):
-			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("%s names field %q, which queries may not filter, order or de-duplicate by; the clause permits %s", what, f, listOrNone(c.FilterFields))}
+			return &Refusal{Term: s.term("filterFields"), Message: fmt.Sprintf("%s names field %q, which queries may not filter, order or de-duplicate by; the clause permits %s", what, f, listOrNone(c.FilterFields)), Member: member, Change: without + ", or " + s.amend("filterFields")}
 		case !slices.Contains(c.Fields, f):
-			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("%s names field %q, which the clause does not disclose, and so its order neither", what, f)}
+			return &Refusal{Term: s.term("fields"), Message: fmt.Sprintf("%s names field %q, which the clause does not disclose, and so its order neither", what, f), Member: member, Change: without + ", or " + s.amend("fields")}
 		case s.plan.Granularity == "Records" && !slices.Contains(s.plan.Fields, f):
-			return &Refusal{Message: fmt.Sprintf("%s names field %q: ask for it among the fields, too", what, f)}
+			return &Refusal{Message: fmt.Sprintf("%s names field %q: ask for it among the fields, too", what, f), Member: member, Change: "add " + f + " to fields, or " + without}
 		}
 	}
 	return nil
@@ -393,7 +432,10 @@ func checkSelectors(s *state) *Refusal {
 	for i, set := range c.RequireSelectors {
 		sets[i] = strings.Join(set, " and ")
 	}
-	return &Refusal{Term: s.term("conditions.requireSelectors"), Message: "the filter must fix by equality (==, joined by &&): " + strings.Join(sets, "; or ")}
+	return &Refusal{
+		Term: s.term("conditions.requireSelectors"), Member: "filter", Message: "the filter must fix by equality (==, joined by &&): " + strings.Join(sets, "; or "),
+		Change: "add to the filter an equality for each field of one of those sets",
+	}
 }
 
 func containsAll(have, want []string) bool {
@@ -412,7 +454,7 @@ func checkRowFilter(s *state) *Refusal {
 	}
 	f, err := s.Compile(&c.Schema, c.RowFilter)
 	if err != nil {
-		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}
+		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err), Change: s.amend("rowFilter")}
 	}
 	if f, err = f.At(s.Now); err != nil {
 		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}

@@ -22,7 +22,7 @@ func checkConsent(s *state) *Refusal {
 	for i := range c.Datasets {
 		ds := &c.Datasets[i]
 		refuse := func(why string) *Refusal {
-			return &Refusal{Term: s.term("conditions.consent"), Message: fmt.Sprintf("dataset %s cannot be held against the consents in %s (%s): nothing is disclosed without consent", ds.Name, c.Consent, why)}
+			return &Refusal{Term: s.term("conditions.consent"), Message: fmt.Sprintf("dataset %s cannot be held against the consents in %s (%s): nothing is disclosed without consent", ds.Name, c.Consent, why), Change: "the source binds dataset " + ds.Name + " to its consents, see docs/consent.md"}
 		}
 		if ds.Consent == nil || ds.SubjectKey == "" {
 			return refuse("it is not bound to them")

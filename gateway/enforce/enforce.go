@@ -7,6 +7,7 @@ package enforce
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/entente-dev/entente/gateway/filter"
@@ -97,8 +98,12 @@ type Refusal struct {
 	Check string
 	// Term is the path of the term in the agreement, for example clauses[wages].purposes; empty: no term, the request.
 	Term string
-	// Message says what is wrong and what to do.
+	// Message says what is wrong.
 	Message string
+	// Change says what would have to change, in the query or in the agreement: a short step.
+	Change string
+	// Member of the query that the refusal is about, as REST names it: purpose, fields[2], justification.caseReference; empty: none.
+	Member string
 	// Invalid: the request is malformed and no clause could permit it.
 	Invalid bool
 }
@@ -111,7 +116,8 @@ type Result struct {
 	Name string
 	// Passed, or Skipped because an earlier check that it builds on did not pass.
 	Passed, Skipped bool
-	Term, Message   string
+	// Term, Message and Change of the refusal.
+	Term, Message, Change string
 }
 
 // state is what the checks build up.
@@ -176,23 +182,41 @@ func decide(in Input) (*Plan, *Refusal, int) {
 	return &s.plan, nil, len(Checks)
 }
 
-// Explain runs every check that can be run.
-func Explain(in Input) []Result {
+// Explain runs every check that can be run. The plan is what would be done if those passed that do not; nil when one
+// of them failed on which it depends what that is.
+func Explain(in Input) ([]Result, *Plan) {
 	s := state{Input: in}
 	out := make([]Result, 0, len(Checks))
 	for i := range Checks {
 		c := &Checks[i]
 		if !s.has(c.needs) {
-			out = append(out, Result{Name: c.Name, Skipped: true, Message: "not run: an earlier check that it builds on did not pass"})
+			out = append(out, Result{Name: c.Name, Skipped: true, Message: "not run: an earlier check that it builds on did not pass", Change: "what the earlier check says"})
 			continue
 		}
 		if r := c.run(&s); r != nil {
-			out = append(out, Result{Name: c.Name, Term: r.Term, Message: r.Message})
+			out = append(out, Result{Name: c.Name, Term: r.Term, Message: r.Message, Change: r.Change})
 			continue
 		}
 		out = append(out, Result{Name: c.Name, Passed: true})
 	}
-	return out
+	if slices.ContainsFunc(out, func(r Result) bool { return !r.Passed && shapes(r.Name) }) {
+		return out, nil
+	}
+	return out, &s.plan
+}
+
+// shapes says whether what is asked of a source depends on what the check finds.
+func shapes(check string) bool {
+	switch check {
+	case "agreement", "clause", "schema", "granularity", "fields", "filter", "consent", "row-filter", "limit":
+		return true
+	}
+	return false
+}
+
+// amend is the step when only the parties can help: they amend a member of the clause at hand.
+func (s *state) amend(member string) string {
+	return "ask for an amendment of " + s.term(member)
 }
 
 // term is the path of a member of the clause at hand.

@@ -352,18 +352,25 @@ func TestDecideRefuses(t *testing.T) {
 			if r.Check != tc.check || r.Term != tc.term || r.Invalid != tc.invalid {
 				t.Errorf("refused by %q, term %q, invalid %v (%s); want %q, %q, %v", r.Check, r.Term, r.Invalid, r.Message, tc.check, tc.term, tc.invalid)
 			}
-			if r.Message == "" {
-				t.Error("no message")
+			if r.Message == "" || r.Change == "" {
+				t.Errorf("no message, or nothing to change: %+v", r)
+			}
+			// Who may not mend it by another query is told which term the parties would have to amend; and the other way round.
+			if term := "amendment of " + r.Term; strings.Contains(r.Change, "amendment of clauses") && !strings.Contains(r.Change, term) {
+				t.Errorf("%s: the step is for another term: %s", r.Term, r.Change)
+			}
+			if r.Invalid && strings.Contains(r.Change, "amendment") {
+				t.Errorf("no amendment mends what is malformed: %s", r.Change)
 			}
 			for _, secret := range []string{"Okafor", "2041"} {
-				if strings.Contains(r.Message, secret) {
+				if strings.Contains(r.Message+r.Change+r.Member, secret) {
 					t.Errorf("the message repeats what may be personal data: %s", r.Message)
 				}
 			}
 			// Explain must come to the same first refusal.
-			results := Explain(in)
+			results, _ := Explain(in)
 			i := slices.IndexFunc(results, func(r Result) bool { return !r.Passed })
-			if i < 0 || results[i].Name != tc.check || results[i].Message != r.Message || results[i].Term != r.Term {
+			if i < 0 || results[i].Name != tc.check || results[i].Message != r.Message || results[i].Term != r.Term || results[i].Change != r.Change {
 				t.Errorf("Explain says %+v", results)
 			}
 			if _, _, got := Try(in); got != i {
@@ -383,7 +390,11 @@ func TestExplainRunsAll(t *testing.T) {
 	in.Asked.Purpose = "entente:other"
 	in.Asked.Filter = `family_name == "Okafor"`
 	var failed []string
-	for _, r := range Explain(in) {
+	all, plan := Explain(in)
+	if plan == nil || plan.Filter == nil || plan.RowFilter == nil || len(plan.Fields) != 2 {
+		t.Errorf("what would be done does not depend on what failed: %+v", plan)
+	}
+	for _, r := range all {
 		if !r.Passed {
 			failed = append(failed, r.Name)
 		}
@@ -392,7 +403,10 @@ func TestExplainRunsAll(t *testing.T) {
 		t.Errorf("failed %q, want %q", failed, want)
 	}
 	in.Route = nil
-	results := Explain(in)
+	results, plan := Explain(in)
+	if plan != nil {
+		t.Errorf("without a route: %+v", plan)
+	}
 	if len(results) != len(Checks) || !results[len(results)-1].Skipped {
 		t.Errorf("without a route: %+v", results)
 	}

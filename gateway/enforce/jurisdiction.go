@@ -14,7 +14,10 @@ func checkJurisdiction(s *state) *Refusal {
 		return nil
 	}
 	refuse := func(format string, args ...any) *Refusal {
-		return &Refusal{Term: s.term("conditions.jurisdictions"), Message: fmt.Sprintf(format, args...)}
+		return &Refusal{
+			Term: s.term("conditions.jurisdictions"), Member: "justification.jurisdiction", Message: fmt.Sprintf(format, args...),
+			Change: "name in justification.jurisdiction one that the clause permits and that binds you, or " + s.amend("conditions.jurisdictions"),
+		}
 	}
 	agency, asked := s.Asked.Recipient.Agency, s.Asked.Jurisdiction
 	binding := s.plan.Clause.RecipientJurisdictions[agency]

@@ -12,17 +12,19 @@ func checkMinimumCount(s *state) *Refusal {
 	if c.MinimumCount == 0 {
 		return nil
 	}
-	refuse := func(format string, args ...any) *Refusal {
-		return &Refusal{Term: s.term("limits.minimumCount"), Message: fmt.Sprintf(format, args...)}
+	refuse := func(change, format string, args ...any) *Refusal {
+		return &Refusal{Term: s.term("limits.minimumCount"), Message: fmt.Sprintf(format, args...), Change: change}
 	}
 	switch {
 	case c.Granularity == "Records" || s.plan.Granularity == "Records":
-		return refuse("the clause suppresses counts below %d, so that no records are disclosed under it", c.MinimumCount)
+		return refuse("ask for Count or Existence", "the clause suppresses counts below %d, so that no records are disclosed under it", c.MinimumCount)
 	case len(c.RequireSelectors) != 1:
-		return refuse("the clause suppresses counts below %d and does not say, by one selector set, which groups may be counted", c.MinimumCount)
+		return refuse(s.amend("limits.minimumCount")+", or of its selector sets", "the clause suppresses counts below %d and does not say, by one selector set, which groups may be counted", c.MinimumCount)
 	case s.plan.Filter == nil || !s.plan.Filter.Cell(c.RequireSelectors[0]):
-		return refuse("only whole groups are counted: the filter must be an equality (==) for each of %s, joined by &&, and nothing else",
+		r := refuse("make the filter one equality for each of those fields, and nothing else", "only whole groups are counted: the filter must be an equality (==) for each of %s, joined by &&, and nothing else",
 			strings.Join(c.RequireSelectors[0], ", "))
+		r.Member = "filter"
+		return r
 	}
 	return nil
 }

@@ -42,6 +42,14 @@ var rungs = map[string]gatewayv1.Granularity{
 	"Records":   gatewayv1.Granularity_GRANULARITY_RECORDS,
 }
 
+// Bounds refuses what no clause needs to be looked at for: an error is an *Error.
+func (c *Core) Bounds(req *gatewayv1.QueryRequest) error {
+	if refusal := c.bounds(req); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
 // bounds refuses what no clause needs to be looked at for.
 func (c *Core) bounds(req *gatewayv1.QueryRequest) *Error {
 	invalid := func(format string, args ...any) *Error {
@@ -186,7 +194,7 @@ func (c *Core) chooseClause(req *gatewayv1.QueryRequest, user User, agency strin
 		}
 	}
 	if best.plan == nil && best.refusal == nil {
-		best.refusal = &enforce.Refusal{Check: ReasonNoAgreement, Message: fmt.Sprintf("no agreement lets %s ask %s for schema %q; `entente datasets` lists what may be asked", c.self.Agency, agency, req.GetSchema())}
+		best.refusal = &enforce.Refusal{Check: ReasonNoAgreement, Message: fmt.Sprintf("no agreement lets %s ask %s for schema %q; `entente datasets` lists what may be asked", c.self.Agency, agency, req.GetSchema()), Change: "the agencies conclude an agreement that permits it"}
 	}
 	return best
 }

@@ -24,6 +24,8 @@ type Error struct {
 	Reason string
 	// Term of an agreement that says so; may be empty.
 	Term string
+	// Member of the request that it is about, as REST names it: filter, agencies[2], justification.caseReference; empty: none.
+	Member string
 	// Message says what to do.
 	Message string
 	// Line and Column in the filter, from 1; 0: none.

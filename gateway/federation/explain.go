@@ -33,11 +33,14 @@ func (c *Core) Explain(_ context.Context, user User, req *gatewayv1.QueryRequest
 			ch := c.chooseClause(req, user, agency, nil, now)
 			out.Clauses = append(out.Clauses, &gatewayv1.ClauseExplanation{
 				Agency: agency,
-				Checks: []*gatewayv1.CheckResult{{Name: ch.refusal.Check, Message: ch.refusal.Message}},
+				Checks: []*gatewayv1.CheckResult{{Name: ch.refusal.Check, Message: ch.refusal.Message, Change: ch.refusal.Change}},
 			})
 		}
+		ch := c.chooseClause(req, user, agency, offers, now)
 		for _, o := range offers {
-			out.Clauses = append(out.Clauses, c.explainClause(req, o, c.input(req, user, o, now)))
+			e := c.explainClause(req, o, c.input(req, user, o, now))
+			e.Chosen = e.Allowed && ch.agreement == o.agreement && ch.clause == o.clause
+			out.Clauses = append(out.Clauses, e)
 		}
 	}
 	if len(out.Clauses) == 0 {
@@ -58,12 +61,16 @@ func (c *Core) explainClause(req *gatewayv1.QueryRequest, o offer, in enforce.In
 	}
 	last := c.heard.of(o, in.Now)
 	in.Left = last.known()
-	for _, r := range enforce.Explain(in) {
+	results, plan := enforce.Explain(in)
+	if plan != nil {
+		e.SourceQuery = []*gatewayv1.SourceQuery{{Statement: inSchemaTerms(plan)}}
+	}
+	for _, r := range results {
 		if cl := clauseOf(in.Route, o.clause, in.Now); r.Name == "quota" && r.Passed && cl != nil {
 			r.Message = quotaInWords(cl, last)
 		}
 		e.Allowed = e.Allowed && r.Passed
-		e.Checks = append(e.Checks, &gatewayv1.CheckResult{Name: r.Name, Passed: r.Passed, Term: r.Term, Message: r.Message})
+		e.Checks = append(e.Checks, &gatewayv1.CheckResult{Name: r.Name, Passed: r.Passed, Term: r.Term, Message: r.Message, Change: r.Change})
 	}
 	return e
 }
@@ -139,7 +146,12 @@ func (c *Core) ListDatasets(_ context.Context, _ User, req *gatewayv1.ListDatase
 		d := &gatewayv1.OfferedDataset{
 			Agency: cl.Source.Agency, Schema: versioned(cl.Schema.Name, cl.Schema.Version), Agreement: versioned(o.agreement, v.Version),
 			Clause: cl.Name, Purposes: cl.Purposes, Granularity: rungs[cl.Granularity], Fields: cl.Fields,
-			FilterFields: cl.FilterFields, NotAfter: timestamppb.New(until),
+			FilterFields: cl.FilterFields, NotAfter: timestamppb.New(until), FieldTypes: map[string]string{},
+		}
+		for _, f := range cl.Schema.Fields {
+			if slices.Contains(cl.Fields, f.Name) || slices.Contains(cl.FilterFields, f.Name) {
+				d.FieldTypes[f.Name] = f.Type
+			}
 		}
 		for _, set := range cl.RequireSelectors {
 			d.RequireSelectors = append(d.RequireSelectors, &gatewayv1.FieldSet{Fields: set})

@@ -42,6 +42,8 @@ package filter
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/entente-dev/entente/gateway/route"
 )
@@ -114,6 +116,18 @@ func (f *Filter) Text() string { return f.text }
 // literal stands on, double negation) makes no difference. It compiles, and is its own canonical form. It holds the
 // filter's literals, so it is as confidential as Text. It is made at each call.
 func (f *Filter) Canonical() string { return canonical(f.root) }
+
+// Shape is Canonical with the placeholders $from, $from+1, … in the place of its literals, of which it holds none. next is the number
+// after the last.
+func (f *Filter) Shape(from int) (text string, next int) {
+	var b strings.Builder
+	next = from
+	writeCanonical(&b, f.root, func(value) string {
+		next++
+		return "$" + strconv.Itoa(next-1)
+	})
+	return b.String(), next
+}
 
 // Fields are the fields that the filter names, sorted. The slice is not to be changed.
 func (f *Filter) Fields() []string { return f.fields }

@@ -168,11 +168,12 @@ func join(or bool, terms []node) node {
 
 func canonical(n node) string {
 	var b strings.Builder
-	writeCanonical(&b, n)
+	writeCanonical(&b, n, value.cel)
 	return b.String()
 }
 
-func writeCanonical(b *strings.Builder, n node) {
+// writeCanonical writes a filter in its normal form, with its values as literal writes them.
+func writeCanonical(b *strings.Builder, n node, literal func(value) string) {
 	negate := func(not bool, s string) {
 		if not {
 			s = "!(" + s + ")"
@@ -191,14 +192,14 @@ func writeCanonical(b *strings.Builder, n node) {
 			}
 			if _, nested := t.(*logic); nested {
 				b.WriteByte('(')
-				writeCanonical(b, t)
+				writeCanonical(b, t, literal)
 				b.WriteByte(')')
 			} else {
-				writeCanonical(b, t)
+				writeCanonical(b, t, literal)
 			}
 		}
 	case *compare:
-		left, right := formed(n.form, n.field.Name), formed(n.form, n.value.cel())
+		left, right := formed(n.form, n.field.Name), formed(n.form, literal(n.value))
 		if n.op == equal && n.not {
 			b.WriteString(left + " != " + right)
 		} else {
@@ -214,7 +215,7 @@ func writeCanonical(b *strings.Builder, n node) {
 	case *in:
 		list := make([]string, len(n.values))
 		for i, v := range n.values {
-			list[i] = formed(n.form, v.cel())
+			list[i] = formed(n.form, literal(v))
 		}
 		negate(n.not, formed(n.form, n.field.Name)+" in ["+strings.Join(list, ", ")+"]")
 	case *holds:
@@ -230,9 +231,9 @@ func writeCanonical(b *strings.Builder, n node) {
 		if n.contains {
 			method = ".contains("
 		}
-		negate(n.not, formed(n.form, n.field.Name)+method+formed(n.form, quoteCEL(n.text))+")")
+		negate(n.not, formed(n.form, n.field.Name)+method+formed(n.form, literal(value{kind: "string", text: n.text}))+")")
 	case *similar:
-		negate(n.not, "similarity("+n.field.Name+", "+quoteCEL(n.text)+") >= decimal("+quoteCEL(n.least)+")")
+		negate(n.not, "similarity("+n.field.Name+", "+literal(value{kind: "string", text: n.text})+") >= decimal("+quoteCEL(n.least)+")")
 	}
 }
 

@@ -259,6 +259,13 @@ type checkResult struct {
 	Passed  bool   `json:"passed"`
 	Term    string `json:"term,omitempty"`
 	Message string `json:"message,omitempty"`
+	Change  string `json:"change,omitempty"`
+}
+
+type sourceQuery struct {
+	Dataset   string `json:"dataset,omitempty"`
+	System    string `json:"system,omitempty"`
+	Statement string `json:"statement"`
 }
 
 type clauseExplanation struct {
@@ -266,7 +273,10 @@ type clauseExplanation struct {
 	Agreement string        `json:"agreement,omitempty"`
 	Clause    string        `json:"clause,omitempty"`
 	Allowed   bool          `json:"allowed"`
+	Chosen    bool          `json:"chosen"`
 	Checks    []checkResult `json:"checks"`
+	// SourceQuery is what the source would run, without values.
+	SourceQuery []sourceQuery `json:"sourceQuery,omitempty"`
 	// Maintenance of the source's agency, now or to come.
 	Maintenance *maintenance `json:"maintenance,omitempty"`
 }
@@ -281,9 +291,12 @@ type maintenance struct {
 func Explanation(r *gatewayv1.ExplainResponse) any {
 	out := []clauseExplanation{}
 	for _, c := range r.GetClauses() {
-		e := clauseExplanation{Agency: c.GetAgency(), Agreement: c.GetAgreement(), Clause: c.GetClause(), Allowed: c.GetAllowed(), Checks: []checkResult{}}
+		e := clauseExplanation{Agency: c.GetAgency(), Agreement: c.GetAgreement(), Clause: c.GetClause(), Allowed: c.GetAllowed(), Chosen: c.GetChosen(), Checks: []checkResult{}}
 		for _, k := range c.GetChecks() {
-			e.Checks = append(e.Checks, checkResult{k.GetName(), k.GetPassed(), k.GetTerm(), k.GetMessage()})
+			e.Checks = append(e.Checks, checkResult{k.GetName(), k.GetPassed(), k.GetTerm(), k.GetMessage(), k.GetChange()})
+		}
+		for _, q := range c.GetSourceQuery() {
+			e.SourceQuery = append(e.SourceQuery, sourceQuery{q.GetDataset(), q.GetSystem(), q.GetStatement()})
 		}
 		if m := c.GetMaintenance(); m != nil {
 			e.Maintenance = &maintenance{Until: m.GetUntil().AsTime().Format(time.RFC3339), Reason: m.GetReason()}
@@ -307,6 +320,8 @@ type offeredDataset struct {
 	FilterFields     []string   `json:"filterFields"`
 	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
 	NotAfter         string     `json:"notAfter"`
+	// FieldTypes of the fields that may be disclosed or filtered on.
+	FieldTypes map[string]string `json:"fieldTypes,omitempty"`
 }
 
 // Datasets gives the JSON form of what may be asked.
@@ -316,7 +331,7 @@ func Datasets(r *gatewayv1.ListDatasetsResponse) any {
 		o := offeredDataset{
 			Agency: d.GetAgency(), Schema: d.GetSchema(), Agreement: d.GetAgreement(), Clause: d.GetClause(), Purposes: list(d.GetPurposes()),
 			Granularity: Granularity(d.GetGranularity()), Fields: list(d.GetFields()), FilterFields: list(d.GetFilterFields()),
-			NotAfter: d.GetNotAfter().AsTime().Format(time.RFC3339),
+			NotAfter: d.GetNotAfter().AsTime().Format(time.RFC3339), FieldTypes: d.GetFieldTypes(),
 		}
 		for _, s := range d.GetRequireSelectors() {
 			o.RequireSelectors = append(o.RequireSelectors, s.GetFields())

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/internal/jsontext"
 	"github.com/entente-dev/entente/gateway/jsonform"
@@ -34,17 +36,51 @@ func wrongf(format string, args ...any) error { return &decodeError{fmt.Sprintf(
 // decodeQuery decodes a query strictly: a member that is unknown or stands twice is refused by name, because a restriction
 // that is silently dropped is a permission that nobody gave. Members are written in lowerCamelCase or snake_case.
 func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
-	if !utf8.Valid(body) {
-		return nil, wrongf("the body is not valid UTF-8")
+	if err := characters(body); err != nil {
+		return nil, err
 	}
-	if jsontext.HalfSurrogate(body) {
+	q := &gatewayv1.QueryRequest{}
+	d := newDecoder(body)
+	return q, d.whole(d.query(q))
+}
+
+// decodeExplain decodes the request for an explanation: the members of a query, and in whose place to explain it.
+func decodeExplain(body []byte) (*gatewayv1.ExplainRequest, error) {
+	if err := characters(body); err != nil {
+		return nil, err
+	}
+	e := &gatewayv1.ExplainRequest{Query: &gatewayv1.QueryRequest{}}
+	d := newDecoder(body)
+	members := d.query(e.Query)
+	members["asRecipient"] = d.text(&e.AsRecipient)
+	members["claims"] = func(path string) error {
+		e.Claims = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		return d.claims(path, e.Claims.Fields)
+	}
+	return e, d.whole(members)
+}
+
+// characters refuses a body that is no text.
+func characters(body []byte) error {
+	switch {
+	case !utf8.Valid(body):
+		return wrongf("the body is not valid UTF-8")
+	case jsontext.HalfSurrogate(body):
 		// Package json would make another character of it: the query would ask for something else than was written.
-		return nil, wrongf("the body has half a surrogate pair (\\ud800 to \\udfff), which is no character")
+		return wrongf("the body has half a surrogate pair (\\ud800 to \\udfff), which is no character")
 	}
+	return nil
+}
+
+func newDecoder(body []byte) *decoder {
 	d := &decoder{json.NewDecoder(bytes.NewReader(body))}
 	d.UseNumber()
-	q := &gatewayv1.QueryRequest{}
-	err := d.object("", map[string]func(path string) error{
+	return d
+}
+
+// query gives the members of a query.
+func (d *decoder) query(q *gatewayv1.QueryRequest) map[string]func(path string) error {
+	return map[string]func(path string) error{
 		"schema":      d.text(&q.Schema),
 		"filter":      d.text(&q.Filter),
 		"fields":      d.texts(&q.Fields),
@@ -72,14 +108,18 @@ func decodeQuery(body []byte) (*gatewayv1.QueryRequest, error) {
 		"pageSize":    d.integer(&q.PageSize),
 		"pageToken":   d.text(&q.PageToken),
 		"deduplicate": d.texts(&q.Deduplicate),
-	})
-	if err != nil {
-		return nil, err
+	}
+}
+
+// whole decodes the body, which is one object and nothing after it.
+func (d *decoder) whole(members map[string]func(path string) error) error {
+	if err := d.object("", members); err != nil {
+		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, wrongf("the body goes on after the query")
+		return wrongf("the body goes on after the query")
 	}
-	return q, nil
+	return nil
 }
 
 // decodeList decodes the parameters of GET /v1/datasets, as strictly.
@@ -301,4 +341,67 @@ func (d *decoder) granularity(to *gatewayv1.Granularity) func(string) error {
 		*to = g
 		return nil
 	}
+}
+
+// claims decodes an object of a user's claims: true or false, numbers, texts, and lists of such.
+func (d *decoder) claims(path string, into map[string]*structpb.Value) error {
+	t, err := d.token()
+	if err != nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		return wrongf("%s must be an object", path)
+	}
+	for d.More() {
+		if t, err = d.token(); err != nil {
+			return err
+		}
+		name, _ := t.(string)
+		if _, twice := into[name]; twice {
+			return wrongf("a member of %s stands twice", path)
+		}
+		if len(into) == maxElements {
+			return wrongf("%s has more than %d members", path, maxElements)
+		}
+		if into[name], err = d.claim(path, true); err != nil {
+			return err
+		}
+	}
+	_, err = d.token()
+	return err
+}
+
+func (d *decoder) claim(path string, list bool) (*structpb.Value, error) {
+	t, err := d.token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := t.(type) {
+	case string:
+		return structpb.NewStringValue(v), nil
+	case bool:
+		return structpb.NewBoolValue(v), nil
+	case json.Number:
+		if f, err := v.Float64(); err == nil {
+			return structpb.NewNumberValue(f), nil
+		}
+	case json.Delim:
+		if v != '[' || !list {
+			break
+		}
+		values := &structpb.ListValue{}
+		for d.More() {
+			if len(values.Values) == maxElements {
+				return nil, wrongf("a list in %s has more than %d elements", path, maxElements)
+			}
+			one, err := d.claim(path, false)
+			if err != nil {
+				return nil, err
+			}
+			values.Values = append(values.Values, one)
+		}
+		_, err := d.token()
+		return structpb.NewListValue(values), err
+	}
+	return nil, wrongf("%s: claims are true or false, numbers, texts, and lists of such", path)
 }

@@ -155,7 +155,7 @@ func (q *queryService) Explain(ctx context.Context, req *gatewayv1.ExplainReques
 	}
 	ctx, span := q.server.request(q.server.Trace.FromCall(ctx), "grpc")
 	defer span.End()
-	resp, err := q.server.Federation.Explain(ctx, user, req.GetQuery())
+	resp, err := q.server.explain(ctx, user, req)
 	return resp, statusOf(err)
 }
 

@@ -161,12 +161,12 @@ func (s *Server) restExplain(w http.ResponseWriter, r *http.Request, user federa
 		p.write(w)
 		return
 	}
-	req, err := decodeQuery(b)
+	req, err := decodeExplain(b)
 	if err != nil {
 		problemOf(err).write(w)
 		return
 	}
-	resp, err := s.Federation.Explain(r.Context(), user, req)
+	resp, err := s.explain(r.Context(), user, req)
 	if err != nil {
 		problemOf(err).write(w)
 		return

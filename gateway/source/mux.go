@@ -78,6 +78,15 @@ func (m Mux) Exists(ctx context.Context, q Query) (bool, error) {
 	return s.Exists(ctx, q)
 }
 
+// Describe implements Describer.
+func (m Mux) Describe(q Query, method Method) (Statement, error) {
+	s, err := m.of(q)
+	if err != nil {
+		return Statement{}, err
+	}
+	return Describe(s, q, method)
+}
+
 // Revoke revokes in every source: an agreement may have datasets of several kinds.
 func (m Mux) Revoke(agreement string) {
 	for _, s := range []Source{m.PostgreSQL, m.SQLite, m.HTTP, m.Trino} {

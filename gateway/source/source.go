@@ -140,6 +140,37 @@ func (Records) Row() error { return nil }
 // Record implements Sink.
 func (f Records) Record(r *gatewayv1.Record) error { return f(r) }
 
+// Method of a Source that answers a query.
+type Method int
+
+// Methods.
+const (
+	MethodRecords Method = iota
+	MethodCount
+	MethodExists
+)
+
+// Statement is what a source would run, with placeholders in the place of values.
+type Statement struct {
+	// System is its language: postgresql, sqlite, …
+	System string
+	Text   string
+}
+
+// Describer is a Source that can say what it would run.
+type Describer interface {
+	// Describe writes what the method would run, by the same code that runs it. It asks nothing of the source's system.
+	Describe(q Query, m Method) (Statement, error)
+}
+
+// Describe asks a source what it would run.
+func Describe(s Source, q Query, m Method) (Statement, error) {
+	if d, ok := s.(Describer); ok {
+		return d.Describe(q, m)
+	}
+	return Statement{}, errors.New("source: this kind of source does not say what it runs")
+}
+
 // ErrUnavailable wraps every error that means that the source's system cannot be reached or refuses to work; others mean
 // that the query or the mapping does not fit the source.
 var ErrUnavailable = errors.New("source system unavailable")

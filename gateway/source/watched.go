@@ -54,6 +54,9 @@ func (w *Watched) saw(q Query, err error) {
 	r.(*reading).away.Store(errors.Is(err, ErrUnavailable))
 }
 
+// Describe implements Describer.
+func (w *Watched) Describe(q Query, m Method) (Statement, error) { return Describe(w.Source, q, m) }
+
 // Records implements Source.
 func (w *Watched) Records(ctx context.Context, q Query, yield func(*gatewayv1.Record) error) (bool, error) {
 	more, err := w.Source.Records(ctx, q, yield)

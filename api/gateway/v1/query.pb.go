@@ -1441,7 +1441,12 @@ func (x *QuerySummary) GetDuplicates() int64 {
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The query.
-	Query         *QueryRequest `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	Query *QueryRequest `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// Recipient agency in whose place the gateway of the source explains what it would answer; empty: the query is this agency's own.
+	// Only users of the source whom its gateway lets see its own mapping may ask that.
+	AsRecipient string `protobuf:"bytes,2,opt,name=as_recipient,json=asRecipient,proto3" json:"as_recipient,omitempty"`
+	// Claims that the recipient's gateway would assert of its user; only with as_recipient.
+	Claims        *structpb.Struct `protobuf:"bytes,3,opt,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1479,6 +1484,20 @@ func (*ExplainRequest) Descriptor() ([]byte, []int) {
 func (x *ExplainRequest) GetQuery() *QueryRequest {
 	if x != nil {
 		return x.Query
+	}
+	return nil
+}
+
+func (x *ExplainRequest) GetAsRecipient() string {
+	if x != nil {
+		return x.AsRecipient
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetClaims() *structpb.Struct {
+	if x != nil {
+		return x.Claims
 	}
 	return nil
 }
@@ -1542,8 +1561,12 @@ type ClauseExplanation struct {
 	Allowed bool `protobuf:"varint,4,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// Every check, in the order of enforcement.
 	Checks []*CheckResult `protobuf:"bytes,5,rep,name=checks,proto3" json:"checks,omitempty"`
+	// What the source would run; none when the query, or the clause, does not say what that is.
+	SourceQuery []*SourceQuery `protobuf:"bytes,6,rep,name=source_query,json=sourceQuery,proto3" json:"source_query,omitempty"`
 	// Time in which the source agency answers no queries, as it announced it; absent: none, or it is over.
-	Maintenance   *Maintenance `protobuf:"bytes,7,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	Maintenance *Maintenance `protobuf:"bytes,7,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// Whether the query would be asked under this clause: of those of the agency that allow it, the one that discloses most.
+	Chosen        bool `protobuf:"varint,8,opt,name=chosen,proto3" json:"chosen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1613,11 +1636,90 @@ func (x *ClauseExplanation) GetChecks() []*CheckResult {
 	return nil
 }
 
+func (x *ClauseExplanation) GetSourceQuery() []*SourceQuery {
+	if x != nil {
+		return x.SourceQuery
+	}
+	return nil
+}
+
 func (x *ClauseExplanation) GetMaintenance() *Maintenance {
 	if x != nil {
 		return x.Maintenance
 	}
 	return nil
+}
+
+func (x *ClauseExplanation) GetChosen() bool {
+	if x != nil {
+		return x.Chosen
+	}
+	return false
+}
+
+// SourceQuery is the shape of what a source would run: values are left out, of the query's filter and of the clause's.
+type SourceQuery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Dataset that would be read; empty in schema terms.
+	Dataset string `protobuf:"bytes,1,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	// Language of the statement: postgresql, sqlite, …; empty: schema terms, that is SQL over the fields of the exchange schema, as far as
+	// the recipient can know it.
+	System string `protobuf:"bytes,2,opt,name=system,proto3" json:"system,omitempty"`
+	// The statement, with placeholders in the place of values.
+	Statement     string `protobuf:"bytes,3,opt,name=statement,proto3" json:"statement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceQuery) Reset() {
+	*x = SourceQuery{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceQuery) ProtoMessage() {}
+
+func (x *SourceQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceQuery.ProtoReflect.Descriptor instead.
+func (*SourceQuery) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SourceQuery) GetDataset() string {
+	if x != nil {
+		return x.Dataset
+	}
+	return ""
+}
+
+func (x *SourceQuery) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *SourceQuery) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
 }
 
 // Maintenance is a time in which an agency answers no queries.
@@ -1635,7 +1737,7 @@ type Maintenance struct {
 
 func (x *Maintenance) Reset() {
 	*x = Maintenance{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1749,7 @@ func (x *Maintenance) String() string {
 func (*Maintenance) ProtoMessage() {}
 
 func (x *Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[17]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1762,7 @@ func (x *Maintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
 func (*Maintenance) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Maintenance) GetFrom() *timestamppb.Timestamp {
@@ -1693,15 +1795,17 @@ type CheckResult struct {
 	Passed bool `protobuf:"varint,2,opt,name=passed,proto3" json:"passed,omitempty"`
 	// The term that says so, for example clauses[wages].purposes.
 	Term string `protobuf:"bytes,3,opt,name=term,proto3" json:"term,omitempty"`
-	// What to do, when it failed; what is left of quotas, when check quota passed.
-	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// What is wrong, when it failed; what is left of quotas, when check quota passed.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// What would have to change, when it failed, in the query or in the agreement: a short step.
+	Change        string `protobuf:"bytes,5,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1817,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[18]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1830,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckResult) GetName() string {
@@ -1757,6 +1861,13 @@ func (x *CheckResult) GetMessage() string {
 	return ""
 }
 
+func (x *CheckResult) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
 // ListDatasetsRequest says which to list.
 type ListDatasetsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1774,7 +1885,7 @@ type ListDatasetsRequest struct {
 
 func (x *ListDatasetsRequest) Reset() {
 	*x = ListDatasetsRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1897,7 @@ func (x *ListDatasetsRequest) String() string {
 func (*ListDatasetsRequest) ProtoMessage() {}
 
 func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[19]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1910,7 @@ func (x *ListDatasetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsRequest.ProtoReflect.Descriptor instead.
 func (*ListDatasetsRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListDatasetsRequest) GetSchema() string {
@@ -1843,7 +1954,7 @@ type ListDatasetsResponse struct {
 
 func (x *ListDatasetsResponse) Reset() {
 	*x = ListDatasetsResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +1966,7 @@ func (x *ListDatasetsResponse) String() string {
 func (*ListDatasetsResponse) ProtoMessage() {}
 
 func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[20]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +1979,7 @@ func (x *ListDatasetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatasetsResponse.ProtoReflect.Descriptor instead.
 func (*ListDatasetsResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListDatasetsResponse) GetDatasets() []*OfferedDataset {
@@ -1907,14 +2018,16 @@ type OfferedDataset struct {
 	// Sets of fields of which the filter must fix one by equality; none: no such condition.
 	RequireSelectors []*FieldSet `protobuf:"bytes,9,rep,name=require_selectors,json=requireSelectors,proto3" json:"require_selectors,omitempty"`
 	// End of the agreement.
-	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Types of the fields that may be disclosed or filtered on: string, int, decimal, bool, date, timestamp or code.
+	FieldTypes    map[string]string `protobuf:"bytes,11,rep,name=field_types,json=fieldTypes,proto3" json:"field_types,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OfferedDataset) Reset() {
 	*x = OfferedDataset{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2039,7 @@ func (x *OfferedDataset) String() string {
 func (*OfferedDataset) ProtoMessage() {}
 
 func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[21]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2052,7 @@ func (x *OfferedDataset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferedDataset.ProtoReflect.Descriptor instead.
 func (*OfferedDataset) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{21}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OfferedDataset) GetAgency() string {
@@ -2012,6 +2125,13 @@ func (x *OfferedDataset) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *OfferedDataset) GetFieldTypes() map[string]string {
+	if x != nil {
+		return x.FieldTypes
+	}
+	return nil
+}
+
 // FieldSet is a set of fields.
 type FieldSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2023,7 +2143,7 @@ type FieldSet struct {
 
 func (x *FieldSet) Reset() {
 	*x = FieldSet{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2155,7 @@ func (x *FieldSet) String() string {
 func (*FieldSet) ProtoMessage() {}
 
 func (x *FieldSet) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[22]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2168,7 @@ func (x *FieldSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSet.ProtoReflect.Descriptor instead.
 func (*FieldSet) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{22}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FieldSet) GetFields() []string {
@@ -2098,7 +2218,7 @@ type RetrieveRequest struct {
 
 func (x *RetrieveRequest) Reset() {
 	*x = RetrieveRequest{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2230,7 @@ func (x *RetrieveRequest) String() string {
 func (*RetrieveRequest) ProtoMessage() {}
 
 func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[23]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2243,7 @@ func (x *RetrieveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveRequest.ProtoReflect.Descriptor instead.
 func (*RetrieveRequest) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{23}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RetrieveRequest) GetDisclosureId() string {
@@ -2251,7 +2371,7 @@ type After struct {
 
 func (x *After) Reset() {
 	*x = After{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2383,7 @@ func (x *After) String() string {
 func (*After) ProtoMessage() {}
 
 func (x *After) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[24]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2396,7 @@ func (x *After) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use After.ProtoReflect.Descriptor instead.
 func (*After) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{24}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *After) GetSize() int64 {
@@ -2338,7 +2458,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2470,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2483,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{25}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -2514,27 +2634,36 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\x12\x1e\n" +
 	"\n" +
 	"duplicates\x18\b \x01(\x03R\n" +
-	"duplicates\"H\n" +
+	"duplicates\"\x9c\x01\n" +
 	"\x0eExplainRequest\x126\n" +
-	"\x05query\x18\x01 \x01(\v2 .entente.gateway.v1.QueryRequestR\x05query\"R\n" +
+	"\x05query\x18\x01 \x01(\v2 .entente.gateway.v1.QueryRequestR\x05query\x12!\n" +
+	"\fas_recipient\x18\x02 \x01(\tR\vasRecipient\x12/\n" +
+	"\x06claims\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06claims\"R\n" +
 	"\x0fExplainResponse\x12?\n" +
-	"\aclauses\x18\x01 \x03(\v2%.entente.gateway.v1.ClauseExplanationR\aclauses\"\xf7\x01\n" +
+	"\aclauses\x18\x01 \x03(\v2%.entente.gateway.v1.ClauseExplanationR\aclauses\"\xd3\x02\n" +
 	"\x11ClauseExplanation\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x12\x1c\n" +
 	"\tagreement\x18\x02 \x01(\tR\tagreement\x12\x16\n" +
 	"\x06clause\x18\x03 \x01(\tR\x06clause\x12\x18\n" +
 	"\aallowed\x18\x04 \x01(\bR\aallowed\x127\n" +
-	"\x06checks\x18\x05 \x03(\v2\x1f.entente.gateway.v1.CheckResultR\x06checks\x12A\n" +
-	"\vmaintenance\x18\a \x01(\v2\x1f.entente.gateway.v1.MaintenanceR\vmaintenance\"\x87\x01\n" +
+	"\x06checks\x18\x05 \x03(\v2\x1f.entente.gateway.v1.CheckResultR\x06checks\x12B\n" +
+	"\fsource_query\x18\x06 \x03(\v2\x1f.entente.gateway.v1.SourceQueryR\vsourceQuery\x12A\n" +
+	"\vmaintenance\x18\a \x01(\v2\x1f.entente.gateway.v1.MaintenanceR\vmaintenance\x12\x16\n" +
+	"\x06chosen\x18\b \x01(\bR\x06chosen\"]\n" +
+	"\vSourceQuery\x12\x18\n" +
+	"\adataset\x18\x01 \x01(\tR\adataset\x12\x16\n" +
+	"\x06system\x18\x02 \x01(\tR\x06system\x12\x1c\n" +
+	"\tstatement\x18\x03 \x01(\tR\tstatement\"\x87\x01\n" +
 	"\vMaintenance\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"g\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x7f\n" +
 	"\vCheckResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06passed\x18\x02 \x01(\bR\x06passed\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\tR\x04term\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\x85\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x16\n" +
+	"\x06change\x18\x05 \x01(\tR\x06change\"\x85\x01\n" +
 	"\x13ListDatasetsRequest\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x1a\n" +
 	"\bagencies\x18\x02 \x03(\tR\bagencies\x12\x1b\n" +
@@ -2543,7 +2672,7 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"~\n" +
 	"\x14ListDatasetsResponse\x12>\n" +
 	"\bdatasets\x18\x01 \x03(\v2\".entente.gateway.v1.OfferedDatasetR\bdatasets\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x04\n" +
 	"\x0eOfferedDataset\x12\x16\n" +
 	"\x06agency\x18\x01 \x01(\tR\x06agency\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x1c\n" +
@@ -2555,7 +2684,12 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\rfilter_fields\x18\b \x03(\tR\ffilterFields\x12I\n" +
 	"\x11require_selectors\x18\t \x03(\v2\x1c.entente.gateway.v1.FieldSetR\x10requireSelectors\x127\n" +
 	"\tnot_after\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\"\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12S\n" +
+	"\vfield_types\x18\v \x03(\v22.entente.gateway.v1.OfferedDataset.FieldTypesEntryR\n" +
+	"fieldTypes\x1a=\n" +
+	"\x0fFieldTypesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\"\n" +
 	"\bFieldSet\x12\x16\n" +
 	"\x06fields\x18\x01 \x03(\tR\x06fields\"\xb3\x04\n" +
 	"\x0fRetrieveRequest\x12#\n" +
@@ -2619,7 +2753,7 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
@@ -2640,18 +2774,20 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*ExplainRequest)(nil),        // 16: entente.gateway.v1.ExplainRequest
 	(*ExplainResponse)(nil),       // 17: entente.gateway.v1.ExplainResponse
 	(*ClauseExplanation)(nil),     // 18: entente.gateway.v1.ClauseExplanation
-	(*Maintenance)(nil),           // 19: entente.gateway.v1.Maintenance
-	(*CheckResult)(nil),           // 20: entente.gateway.v1.CheckResult
-	(*ListDatasetsRequest)(nil),   // 21: entente.gateway.v1.ListDatasetsRequest
-	(*ListDatasetsResponse)(nil),  // 22: entente.gateway.v1.ListDatasetsResponse
-	(*OfferedDataset)(nil),        // 23: entente.gateway.v1.OfferedDataset
-	(*FieldSet)(nil),              // 24: entente.gateway.v1.FieldSet
-	(*RetrieveRequest)(nil),       // 25: entente.gateway.v1.RetrieveRequest
-	(*After)(nil),                 // 26: entente.gateway.v1.After
-	(*RetrieveResponse)(nil),      // 27: entente.gateway.v1.RetrieveResponse
-	nil,                           // 28: entente.gateway.v1.RecordBatch.MembersEntry
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 30: google.protobuf.Struct
+	(*SourceQuery)(nil),           // 19: entente.gateway.v1.SourceQuery
+	(*Maintenance)(nil),           // 20: entente.gateway.v1.Maintenance
+	(*CheckResult)(nil),           // 21: entente.gateway.v1.CheckResult
+	(*ListDatasetsRequest)(nil),   // 22: entente.gateway.v1.ListDatasetsRequest
+	(*ListDatasetsResponse)(nil),  // 23: entente.gateway.v1.ListDatasetsResponse
+	(*OfferedDataset)(nil),        // 24: entente.gateway.v1.OfferedDataset
+	(*FieldSet)(nil),              // 25: entente.gateway.v1.FieldSet
+	(*RetrieveRequest)(nil),       // 26: entente.gateway.v1.RetrieveRequest
+	(*After)(nil),                 // 27: entente.gateway.v1.After
+	(*RetrieveResponse)(nil),      // 28: entente.gateway.v1.RetrieveResponse
+	nil,                           // 29: entente.gateway.v1.RecordBatch.MembersEntry
+	nil,                           // 30: entente.gateway.v1.OfferedDataset.FieldTypesEntry
+	(*structpb.Struct)(nil),       // 31: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
@@ -2662,7 +2798,7 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	15, // 5: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
 	11, // 6: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
 	7,  // 7: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
-	28, // 8: entente.gateway.v1.RecordBatch.members:type_name -> entente.gateway.v1.RecordBatch.MembersEntry
+	29, // 8: entente.gateway.v1.RecordBatch.members:type_name -> entente.gateway.v1.RecordBatch.MembersEntry
 	9,  // 9: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
 	8,  // 10: entente.gateway.v1.Record.also:type_name -> entente.gateway.v1.Holding
 	11, // 11: entente.gateway.v1.Holding.provenance:type_name -> entente.gateway.v1.Provenance
@@ -2675,37 +2811,40 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	12, // 18: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
 	14, // 19: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
 	3,  // 20: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	18, // 21: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
-	20, // 22: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
-	19, // 23: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
-	29, // 24: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	29, // 25: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
-	23, // 26: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
-	0,  // 27: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
-	24, // 28: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	29, // 29: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 30: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
-	2,  // 31: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	30, // 32: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
-	4,  // 33: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
-	26, // 34: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
-	9,  // 35: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
-	6,  // 36: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	13, // 37: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	24, // 38: entente.gateway.v1.RecordBatch.MembersEntry.value:type_name -> entente.gateway.v1.FieldSet
-	3,  // 39: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	16, // 40: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	21, // 41: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	25, // 42: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	5,  // 43: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	17, // 44: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	22, // 45: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	27, // 46: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	43, // [43:47] is the sub-list for method output_type
-	39, // [39:43] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	31, // 21: entente.gateway.v1.ExplainRequest.claims:type_name -> google.protobuf.Struct
+	18, // 22: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
+	21, // 23: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
+	19, // 24: entente.gateway.v1.ClauseExplanation.source_query:type_name -> entente.gateway.v1.SourceQuery
+	20, // 25: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
+	32, // 26: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	32, // 27: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	24, // 28: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
+	0,  // 29: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
+	25, // 30: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
+	32, // 31: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	30, // 32: entente.gateway.v1.OfferedDataset.field_types:type_name -> entente.gateway.v1.OfferedDataset.FieldTypesEntry
+	0,  // 33: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
+	2,  // 34: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
+	31, // 35: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	4,  // 36: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
+	27, // 37: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
+	9,  // 38: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
+	6,  // 39: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	13, // 40: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	25, // 41: entente.gateway.v1.RecordBatch.MembersEntry.value:type_name -> entente.gateway.v1.FieldSet
+	3,  // 42: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	16, // 43: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	22, // 44: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	26, // 45: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	5,  // 46: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	17, // 47: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	23, // 48: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	28, // 49: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	46, // [46:50] is the sub-list for method output_type
+	42, // [42:46] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2729,7 +2868,7 @@ func file_api_gateway_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

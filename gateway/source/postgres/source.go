@@ -154,6 +154,15 @@ func quote(name string) string {
 // binaryResults asks for all columns in binary, which decode reads without parsing.
 var binaryResults = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
+// Describe implements source.Describer.
+func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, error) {
+	if q.Dataset == nil || q.Schema == nil || q.Dataset.PostgreSQL == nil {
+		return source.Statement{}, errors.New("postgres: the query's dataset is not in PostgreSQL")
+	}
+	sql, err := statement.Describe(dialect, q, m)
+	return source.Statement{System: "postgresql", Text: sql}, err
+}
+
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
 	return s.Stream(ctx, q, source.Records(yield))

@@ -191,6 +191,15 @@ var dialect = statement.Dialect{
 // quote uses backticks: SQLite takes "name" for a string when there is no such column.
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
+// Describe implements source.Describer.
+func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, error) {
+	if q.Dataset == nil || q.Schema == nil || q.Dataset.SQLite == nil {
+		return source.Statement{}, errors.New("sqlite: the query's dataset is not in SQLite")
+	}
+	sql, err := statement.Describe(dialect, q, m)
+	return source.Statement{System: "sqlite", Text: sql}, err
+}
+
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {
 	db, err := s.prepare(ctx, q)

@@ -185,6 +185,19 @@ func Exists(d Dialect, q source.Query) (sql string, args []any, err error) {
 	return b.String(), args, err
 }
 
+// Describe writes the statement that a method runs, by the functions that write it when it is run.
+func Describe(d Dialect, q source.Query, m source.Method) (sql string, err error) {
+	switch m {
+	case source.MethodRecords:
+		sql, _, _, err = Records(d, q)
+	case source.MethodCount:
+		sql, _, err = Count(d, q)
+	default:
+		sql, _, err = Exists(d, q)
+	}
+	return sql, err
+}
+
 // from writes the relation and the conditions.
 func from(b *strings.Builder, d Dialect, q source.Query, v *view) (args []any, err error) {
 	b.WriteString(" FROM ")
