@@ -303,12 +303,3 @@ func refuseUnknown(name string, fields []string) error {
 	}
 	return fmt.Errorf("%s: unknown member spec.%s: mend or remove it", cmp.Or(name, "the object"), strings.Join(fields, ", spec."))
 }
-
-func printYAML(w io.Writer, v any) error {
-	text, err := yaml.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
-}

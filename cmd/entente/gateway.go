@@ -143,10 +143,10 @@ func (f *gatewayFlags) run(ctx context.Context) error {
 	config := gateway.Config{
 		Table: table, StateDir: f.stateDir, Listen: f.listen, Ready: f.ready(feed, log),
 		SourceTimeout: f.sourceTimeout, PeerTimeout: f.peerTimeout, LogRetention: f.logRetention, FanOut: f.fanOut, MaxSources: f.maxSources,
-		SourceExplainGroups: f.explainGroups,
 		Checks:  []server.Check{{Name: "routes", Check: feed.Ready}},
 		Metrics: metrics.New(), Trace: trace, Logger: log,
 	}
+	config.SourceExplainGroups = f.explainGroups
 	config.Metrics.Gauge("entente_gateway_routes_heard_timestamp_seconds", "When the API server last said something about routes; 0: never.", func() float64 {
 		if at := feed.Heard(); !at.IsZero() {
 			return float64(at.Unix())

@@ -30,7 +30,7 @@ func main() {
 		code = exit.code
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "Error:", err)
+		fmt.Fprintln(os.Stderr, "Error:", sanitizeLines(err.Error()))
 	}
 	os.Exit(code)
 }

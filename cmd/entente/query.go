@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/metadata"
 
@@ -28,19 +29,25 @@ func newQueryCommand() *cobra.Command {
 	var pages pageFlags
 	var output string
 	var timeout time.Duration
+	var explainOnly, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "query SCHEMA --filter FILTER --purpose CODE",
 		Short: "Ask other agencies for records, through this agency's gateway",
 		Long: `Asks this agency's gateway, which asks every agency that an agreement permits, and prints the records with the agency that
 each comes from. How each agency ended is printed to standard error.
 
-The exit code is 0 when every source answered in full, 3 when some source refused, failed or answered in part, and 1 when
-the query as a whole failed.`,
+With --dry-run it asks no agency and prints, a line each, which ones it would ask, under which clause and for what. With --explain
+it asks none either, and prints every check behind that and what would have to change: the same as entente explain. Neither is
+logged as a disclosure, since nothing is disclosed; whether a source agrees, only the source decides.
+
+The exit code is 0 when every source answered in full (or would be asked), 3 when some source refused, failed or answered in part
+(or would be refused), and 1 when the query as a whole failed.`,
 		Example: `  entente query person --filter 'family_name == "Doe" && birth_date == date("1980-01-01")' \
     --purpose entente:trafficking-investigation --case-reference SP-2026-0042
   entente query person --filter 'person_number == "P000042"' --granularity existence --purpose … -o json
   entente query person --filter 'family_name == "Doe"' --order-by birth_date,-last_crossing --page-size 500 --all-pages --purpose … -o ndjson
-  entente query person --purpose … -o csv > persons.csv`,
+  entente query person --purpose … -o csv > persons.csv
+  entente query person --filter 'person_number == "P000042"' --purpose … --dry-run`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req, err := query.request(args[0])
@@ -49,6 +56,9 @@ the query as a whole failed.`,
 			}
 			if err := pages.apply(req); err != nil {
 				return err
+			}
+			if explainOnly || dryRun {
+				return explain(cmd, &client, &gatewayv1.ExplainRequest{Query: req}, output, dryRun, timeout)
 			}
 			printer, err := newPrinter(output, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
@@ -85,8 +95,16 @@ the query as a whole failed.`,
 				}
 				return said(err)
 			}
+			// Records that appear on the terminal by themselves are progress enough.
+			watching := cmd.ErrOrStderr()
+			if output != "table" && isTerminal(cmd.OutOrStdout()) {
+				watching = io.Discard
+			}
+			bar := startProgress(watching, "asking", progressbar.OptionShowCount(), progressbar.OptionSetItsString("records"))
+			defer bar.end()
 			complete := false
 			show := func(frame *gatewayv1.QueryResponse) error {
+				bar.add(int64(len(frame.GetRecords().GetRecords())))
 				if s := frame.GetSummary(); s != nil {
 					complete = s.GetComplete()
 				}
@@ -97,6 +115,7 @@ the query as a whole failed.`,
 			} else {
 				err = page("", show)
 			}
+			bar.end()
 			if err != nil {
 				_ = printer.end()
 				return err
@@ -113,7 +132,11 @@ the query as a whole failed.`,
 	client.register(cmd)
 	query.register(cmd)
 	pages.register(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json, ndjson, csv or arrow")
+	query.complete(cmd, &client)
+	outputFlag(cmd, &output, "table", "json", "ndjson", "yaml", "csv", "arrow")
+	cmd.Flags().BoolVar(&explainOnly, "explain", false, "ask nobody: print every check of the query, and what would have to change")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "ask nobody: print whom the query would ask, under which clause and for what")
+	cmd.MarkFlagsMutuallyExclusive("explain", "dry-run")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up after this long, with each page")
 	return cmd
 }
@@ -129,18 +152,20 @@ func newPrinter(output string, out, errs io.Writer) (printer, error) {
 	case "table":
 		return &tablePrinter{out: tabwriter.NewWriter(out, 2, 8, 2, ' ', 0), errs: errs}, nil
 	case "json":
-		return &documentPrinter{jsonform.Document{W: out}}, nil
+		return &documentPrinter{jsonform.Document{W: terminal(out)}}, nil
 	case "ndjson":
-		return &linesPrinter{jsonform.Lines{W: out}}, nil
+		return &linesPrinter{jsonform.Lines{W: terminal(out)}}, nil
+	case "yaml":
+		return &yamlPrinter{out: terminal(out)}, nil
 	case "csv":
-		return &filePrinter{w: &tabular.CSV{W: out}, ended: tablePrinter{out: tabwriter.NewWriter(io.Discard, 0, 8, 0, ' ', 0), errs: errs}}, nil
+		return &filePrinter{w: &tabular.CSV{W: terminal(out)}, ended: tablePrinter{out: tabwriter.NewWriter(io.Discard, 0, 8, 0, ' ', 0), errs: errs}}, nil
 	case "arrow":
 		if isTerminal(out) {
 			return nil, errors.New("--output arrow is not for a terminal: redirect it to a file")
 		}
 		return &filePrinter{w: &tabular.Arrow{W: out}, ended: tablePrinter{out: tabwriter.NewWriter(io.Discard, 0, 8, 0, ' ', 0), errs: errs}}, nil
 	}
-	return nil, fmt.Errorf("--output %q: use table, json, ndjson, csv or arrow", output)
+	return nil, fmt.Errorf("--output %q: use table, json, ndjson, yaml, csv or arrow", output)
 }
 
 // filePrinter writes the records to a file as a table, and to standard error how each source ended.
@@ -202,7 +227,11 @@ func (p *tablePrinter) frame(f *gatewayv1.QueryResponse) error {
 }
 
 func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
-	header := "AGENCY\t" + strings.ToUpper(strings.Join(b.GetFields(), "\t"))
+	names := []string{"AGENCY"}
+	for _, f := range b.GetFields() {
+		names = append(names, strings.ToUpper(sanitize(f)))
+	}
+	header := strings.Join(names, "\t")
 	if p.also {
 		header += "\tALSO HELD BY"
 	}
@@ -215,7 +244,7 @@ func (p *tablePrinter) batch(b *gatewayv1.RecordBatch) error {
 		fmt.Fprintln(p.out, header)
 	}
 	for _, r := range b.GetRecords() {
-		cells := []string{b.GetProvenance().GetAgency()}
+		cells := []string{sanitize(b.GetProvenance().GetAgency())}
 		for i, v := range r.GetValues() {
 			var members []string
 			if i < len(b.GetFields()) {
@@ -239,7 +268,7 @@ func (p *tablePrinter) end() error {
 	}
 	w := tabwriter.NewWriter(p.errs, 2, 8, 2, ' ', 0)
 	for _, s := range p.ended {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.GetAgency(), strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), sanitize(ending(s)))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", sanitize(s.GetAgency()), strings.TrimPrefix(s.GetOutcome().String(), "OUTCOME_"), sanitize(ending(s)))
 		if told(s) {
 			fmt.Fprintf(w, "\t\t%s\n", sanitize(marks(s.GetObligations())))
 		}
@@ -302,7 +331,6 @@ func marks(o *gatewayv1.Obligations) string {
 	return strings.Join(parts, "; ")
 }
 
-// printable is a value in one cell of a terminal's table.
 // cell writes a value as a cell of a table: a list as "a; b", a record as "city=Bonn zip=53111", and neither's nulls.
 func cell(v *gatewayv1.Value, members []string) string {
 	var parts []string
@@ -323,6 +351,7 @@ func cell(v *gatewayv1.Value, members []string) string {
 	return printable(v)
 }
 
+// printable is a value in one cell of a terminal's table.
 func printable(v *gatewayv1.Value) string {
 	switch k := v.GetKind().(type) {
 	case *gatewayv1.Value_Text:
@@ -333,14 +362,4 @@ func printable(v *gatewayv1.Value) string {
 		return strconv.FormatBool(k.Boolean)
 	}
 	return "-"
-}
-
-// sanitize keeps another agency's text from steering the terminal.
-func sanitize(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '�'
-		}
-		return r
-	}, s)
 }

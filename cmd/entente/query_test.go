@@ -30,6 +30,11 @@ type cannedGateway struct {
 	err    error
 	asked  *gatewayv1.QueryRequest
 	token  []string
+	// explained is what an explanation was asked for, which says clauses; datasets are what is offered, once hang is false.
+	explained *gatewayv1.ExplainRequest
+	clauses   []*gatewayv1.ClauseExplanation
+	datasets  []*gatewayv1.OfferedDataset
+	hang      bool
 }
 
 func (g *cannedGateway) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStreamingServer[gatewayv1.QueryResponse]) error {

@@ -39,6 +39,19 @@ func (f *queryFlags) register(cmd *cobra.Command) {
 	_ = cmd.MarkFlagRequired("purpose")
 }
 
+// complete suggests, in a shell, what the gateway lets this user ask.
+func (f *queryFlags) complete(cmd *cobra.Command, client *clientFlags) {
+	c := completion{client: client, query: f}
+	cmd.ValidArgsFunction = c.schemas
+	for flag, complete := range map[string]cobra.CompletionFunc{
+		"purpose": c.purposes, "fields": c.fields, "deduplicate": c.fields, "agencies": c.agencies, "filter": c.filter,
+		"granularity": cobra.FixedCompletions([]string{"existence", "count", "records"}, cobra.ShellCompDirectiveNoFileComp),
+		"aim":         cobra.FixedCompletions([]string{"identify", "enrich"}, cobra.ShellCompDirectiveNoFileComp),
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // the flags were added above
+	}
+}
+
 func (f *queryFlags) request(schema string) (*gatewayv1.QueryRequest, error) {
 	req := &gatewayv1.QueryRequest{
 		Schema: schema, Filter: f.filter, Fields: f.fields, Purpose: f.purpose, Agencies: f.agencies, Limit: f.limit, RequireAll: f.requireAll,

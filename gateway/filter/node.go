@@ -219,7 +219,7 @@ func writeCanonical(b *strings.Builder, n node, literal func(value) string) {
 		}
 		negate(n.not, formed(n.form, n.field.Name)+" in ["+strings.Join(list, ", ")+"]")
 	case *holds:
-		negate(n.not, n.value.cel()+" in "+n.field.Name)
+		negate(n.not, literal(n.value)+" in "+n.field.Name)
 	case *isNull:
 		if n.not {
 			b.WriteString(n.field.Name + " != null")
