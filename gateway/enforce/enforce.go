@@ -208,7 +208,7 @@ func Explain(in Input) ([]Result, *Plan) {
 // shapes says whether what is asked of a source depends on what the check finds.
 func shapes(check string) bool {
 	switch check {
-	case "agreement", "clause", "schema", "granularity", "fields", "filter", "consent", "row-filter", "limit":
+	case "agreement", "clause", "schema", "granularity", "fields", "filter", "consent", "row-filter", "source", "limit":
 		return true
 	}
 	return false

@@ -28,9 +28,9 @@ func checkSource(s *state) *Refusal {
 		switch {
 		case refusal == nil:
 		case refusal.RowFilter:
-			return &Refusal{Term: s.term("rowFilter"), Message: fmt.Sprintf("dataset %s cannot be asked for the clause's own %v", ds.Name, refusal)}
+			return &Refusal{Term: s.term("rowFilter"), Message: fmt.Sprintf("dataset %s cannot be asked for the clause's own %v", ds.Name, refusal), Change: "the source declares in dataset " + ds.Name + " a parameter for it, or " + s.amend("rowFilter")}
 		default:
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("%v (dataset %s)", refusal, ds.Name)}
+			return &Refusal{Invalid: true, Member: "filter", Message: fmt.Sprintf("%v (dataset %s)", refusal, ds.Name), Change: "compare in the filter only what the source's API takes"}
 		}
 	}
 	return nil
