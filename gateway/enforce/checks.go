@@ -333,7 +333,7 @@ func checkFilter(s *state) *Refusal {
 		return &Refusal{Invalid: true, Member: "filter", Message: filterMessage(err), Change: "mend the filter there"}
 	}
 	if f, err = f.At(s.Now); err != nil {
-		return &Refusal{Invalid: true, Message: filterMessage(err)}
+		return &Refusal{Invalid: true, Member: "filter", Message: filterMessage(err), Change: "mend the filter there"}
 	}
 	s.plan.Filter = f
 	return nil
@@ -457,7 +457,7 @@ func checkRowFilter(s *state) *Refusal {
 		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err), Change: s.amend("rowFilter")}
 	}
 	if f, err = f.At(s.Now); err != nil {
-		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err)}
+		return &Refusal{Term: s.term("rowFilter"), Message: "the clause's own " + filterMessage(err), Change: s.amend("rowFilter")}
 	}
 	s.plan.RowFilter = f
 	return nil

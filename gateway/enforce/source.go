@@ -16,10 +16,10 @@ func checkSource(s *state) *Refusal {
 	for i := range c.Datasets {
 		ds := &c.Datasets[i]
 		if function := lacking(ds, s.plan.RowFilter); function != "" {
-			return &Refusal{Term: s.term("rowFilter"), Message: fmt.Sprintf("dataset %s has no %s, which the clause's own row filter needs", ds.Name, function)}
+			return &Refusal{Term: s.term("rowFilter"), Message: fmt.Sprintf("dataset %s has no %s, which the clause's own row filter needs", ds.Name, function), Change: "the source provides " + function + " for dataset " + ds.Name + ", or " + s.amend("rowFilter")}
 		}
 		if function := lacking(ds, s.plan.Filter); function != "" {
-			return &Refusal{Invalid: true, Message: fmt.Sprintf("filter: dataset %s has no %s: write the filter without it", ds.Name, function)}
+			return &Refusal{Invalid: true, Member: "filter", Message: fmt.Sprintf("filter: dataset %s has no %s: write the filter without it", ds.Name, function), Change: "write the filter without " + function}
 		}
 		if ds.HTTP == nil {
 			continue

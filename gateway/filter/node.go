@@ -233,7 +233,7 @@ func writeCanonical(b *strings.Builder, n node, literal func(value) string) {
 		}
 		negate(n.not, formed(n.form, n.field.Name)+method+formed(n.form, literal(value{kind: "string", text: n.text}))+")")
 	case *similar:
-		negate(n.not, "similarity("+n.field.Name+", "+literal(value{kind: "string", text: n.text})+") >= decimal("+quoteCEL(n.least)+")")
+		negate(n.not, "similarity("+n.field.Name+", "+literal(value{kind: "string", text: n.text})+") >= "+literal(value{kind: "decimal", text: n.least}))
 	}
 }
 
