@@ -8,6 +8,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -71,7 +72,7 @@ func (c *Core) explainClause(r *route.Route, v *route.Version, cl *route.Clause,
 		q := queryOf(r.Agreement, plan, ds, plan.Limit)
 		q.Persons = cl.MinimumCount > 0
 		if len(plan.Order) > 0 {
-			q.Order = wholeOrder(plan)
+			q.Order = wholeOrder(plan, shape.Of(&cl.Schema, plan.Fields).Fields)
 		}
 		s, err := source.Describe(c.Sources, q, shapeOf(plan))
 		if err != nil {
