@@ -61,6 +61,27 @@ type check struct {
 // errEnough ends a reading that has what it wants.
 var errEnough = errors.New("enough")
 
+// reading is what the source is asked for a query whose records a service is asked about: all of them, with their subject key.
+func reading(q source.Query) (inner source.Query, at int, extra bool) {
+	inner, dataset := q, *q.Dataset
+	dataset.Consent = nil
+	inner.Dataset, inner.Consent, inner.Limit, inner.Persons = &dataset, nil, maxRows, false
+	if at = slices.Index(q.Fields, dataset.SubjectKey); at < 0 {
+		at, extra = len(q.Fields), true
+		inner.Fields = append(slices.Clone(q.Fields), dataset.SubjectKey)
+	}
+	return inner, at, extra
+}
+
+// Describe implements source.Describer: under a service, whatever is asked, records are read.
+func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, error) {
+	if bound(q) {
+		q, _, _ = reading(q)
+		m = source.MethodRecords
+	}
+	return source.Describe(s.Source, q, m)
+}
+
 // read reads the records of the query and gives on those with consent.
 func (s *Source) read(ctx context.Context, q source.Query, batch int64, each func(*gatewayv1.Record, string) (bool, error)) error {
 	key := q.Dataset.SubjectKey
@@ -68,13 +89,8 @@ func (s *Source) read(ctx context.Context, q source.Query, batch int64, each fun
 		return fmt.Errorf("source: dataset %s: its rows cannot be held against consents", q.Dataset.Name)
 	}
 	c := &check{s: s, ctx: ctx, q: q, each: each, batch: int(min(batch, maxPersons))}
-	inner, dataset := q, *q.Dataset
-	dataset.Consent = nil
-	inner.Dataset, inner.Consent, inner.Limit, inner.Persons = &dataset, nil, maxRows, false
-	if c.at = slices.Index(q.Fields, key); c.at < 0 {
-		c.at, c.extra = len(q.Fields), true
-		inner.Fields = append(slices.Clone(q.Fields), key)
-	}
+	var inner source.Query
+	inner, c.at, c.extra = reading(q)
 	more, err := s.Source.Records(ctx, inner, c.add)
 	if err == nil {
 		err = c.flush()
