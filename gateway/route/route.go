@@ -135,12 +135,12 @@ type Clause struct {
 // prepare compiles what a decision would otherwise compile each time.
 func (c *Clause) prepare() (err error) {
 	if c.CaseReference != "" {
-		if c.caseReference, err = wholeMatch(c.CaseReference); err != nil {
+		if c.caseReference, err = patterns.get(c.CaseReference, func() (*regexp.Regexp, error) { return wholeMatch(c.CaseReference) }); err != nil {
 			return fmt.Errorf("clause %s: caseReference: %w", c.Name, err)
 		}
 	}
 	if c.UserAttributes != "" {
-		if c.userAttributes, err = claims.Compile(c.UserAttributes); err != nil {
+		if c.userAttributes, err = attributes.get(c.UserAttributes, func() (*claims.Expression, error) { return claims.Compile(c.UserAttributes) }); err != nil {
 			return fmt.Errorf("clause %s: userAttributes: %w", c.Name, err)
 		}
 	}

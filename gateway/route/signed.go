@@ -66,5 +66,6 @@ func Decode(payload []byte) (*Route, error) {
 			}
 		}
 	}
+	r.share()
 	return &r, nil
 }
