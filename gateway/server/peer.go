@@ -8,7 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
@@ -37,11 +39,16 @@ func (s *Server) Peer() *grpc.Server {
 
 // leaf is the certificate that a peer showed; nil: none.
 func leaf(ctx context.Context) (*x509.Certificate, string) {
-	state, address := connection(ctx)
-	if state == nil || len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
-		return nil, address
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil, ""
 	}
-	return state.PeerCertificates[0], address
+	// Not by connection, which copies the state of the connection for each call.
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 || len(info.State.PeerCertificates[0].URIs) != 1 {
+		return nil, p.Addr.String()
+	}
+	return info.State.PeerCertificates[0], p.Addr.String()
 }
 
 // readsArrow says whether the caller reads records by columns.
