@@ -66,7 +66,7 @@ Start with:
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
-		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newTaskForceCommand(), newCredentialCommand()},
+		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newDatasetCommand(), newTaskForceCommand(), newCredentialCommand()},
 		"show":  {newAuditCommand(), newRegisterCommand()},
 		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newWitnessCommand(), newDemoCommand(), newBootstrapCommand()},
 	} {

@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"math"
@@ -16,7 +15,7 @@ import (
 type Function struct {
 	Name string
 	Args int32
-	Call func(args []driver.Value) (driver.Value, error)
+	Call func(args []any) (any, error)
 }
 
 // errStored: a column does not hold what the dataset says.
@@ -24,10 +23,10 @@ var errStored = errors.New("a stored value is not of the type that the dataset d
 
 // Functions are to be registered.
 var Functions = []Function{
-	{"entente_column", 2, func(a []driver.Value) (driver.Value, error) { return stored(a[0], a[1]) }},
-	{"entente_decimal", 1, of(func(x driver.Value) driver.Value { return orNull(decimalText(x)) })},
+	{"entente_column", 2, func(a []any) (any, error) { return stored(a[0], a[1]) }},
+	{"entente_decimal", 1, of(func(x any) any { return orNull(decimalText(x)) })},
 	{"entente_int", 1, of(wholeNumber)},
-	{"entente_text", 2, func(a []driver.Value) (driver.Value, error) {
+	{"entente_text", 2, func(a []any) (any, error) {
 		if a[0] == "bool" && a[1] != nil {
 			return strconv.FormatBool(a[1] == int64(1)), nil
 		}
@@ -37,7 +36,7 @@ var Functions = []Function{
 		return a[1], nil
 	}},
 	{"entente_arithmetic", 3, arithmeticFunction},
-	{"entente_part", 3, func(a []driver.Value) (driver.Value, error) {
+	{"entente_part", 3, func(a []any) (any, error) {
 		text, ok := a[0].(string)
 		separator, _ := a[1].(string)
 		n, _ := a[2].(int64)
@@ -46,7 +45,7 @@ var Functions = []Function{
 		}
 		return nil, nil
 	}},
-	{"entente_date", 2, func(a []driver.Value) (driver.Value, error) {
+	{"entente_date", 2, func(a []any) (any, error) {
 		text, ok := a[0].(string)
 		written, _ := a[1].(string)
 		if f, known := parseFormat(written); ok && known {
@@ -54,11 +53,11 @@ var Functions = []Function{
 		}
 		return nil, nil
 	}},
-	{"entente_moment", 1, of(func(x driver.Value) driver.Value {
+	{"entente_moment", 1, of(func(x any) any {
 		text, _ := x.(string)
 		return orNull(moment(text))
 	})},
-	{"entente_split", 2, func(a []driver.Value) (driver.Value, error) {
+	{"entente_split", 2, func(a []any) (any, error) {
 		text, ok := a[0].(string)
 		delimiter, _ := a[1].(string)
 		if !ok {
@@ -76,8 +75,8 @@ var Functions = []Function{
 	{"entente_member", 3, memberFunction},
 }
 
-func of(f func(driver.Value) driver.Value) func([]driver.Value) (driver.Value, error) {
-	return func(a []driver.Value) (driver.Value, error) {
+func of(f func(any) any) func([]any) (any, error) {
+	return func(a []any) (any, error) {
 		if a[0] == nil {
 			return nil, nil
 		}
@@ -85,7 +84,7 @@ func of(f func(driver.Value) driver.Value) func([]driver.Value) (driver.Value, e
 	}
 }
 
-func orNull(s string, ok bool) driver.Value {
+func orNull(s string, ok bool) any {
 	if !ok {
 		return nil
 	}
@@ -94,7 +93,7 @@ func orNull(s string, ok bool) driver.Value {
 
 // stored takes a column's value for what the dataset declares: text and codes are text, ints integers, bools 0 and 1, dates and
 // timestamps text, decimals text or numbers.
-func stored(kind, x driver.Value) (driver.Value, error) {
+func stored(kind, x any) (any, error) {
 	if x == nil {
 		return nil, nil
 	}
@@ -129,7 +128,7 @@ func stored(kind, x driver.Value) (driver.Value, error) {
 	return nil, errStored
 }
 
-func decimalText(x driver.Value) (string, bool) {
+func decimalText(x any) (string, bool) {
 	switch v := x.(type) {
 	case string:
 		return canonical(v)
@@ -143,7 +142,7 @@ func decimalText(x driver.Value) (string, bool) {
 	return "", false
 }
 
-func wholeNumber(x driver.Value) driver.Value {
+func wholeNumber(x any) any {
 	if n, ok := x.(int64); ok {
 		if n > -1e18 && n < 1e18 {
 			return n
@@ -157,7 +156,7 @@ func wholeNumber(x driver.Value) driver.Value {
 	return nil
 }
 
-func arithmeticFunction(a []driver.Value) (driver.Value, error) {
+func arithmeticFunction(a []any) (any, error) {
 	if a[1] == nil || a[2] == nil {
 		return nil, nil
 	}
@@ -190,7 +189,7 @@ func arithmeticFunction(a []driver.Value) (driver.Value, error) {
 	return text, nil
 }
 
-func rational(x driver.Value) (*big.Rat, bool) {
+func rational(x any) (*big.Rat, bool) {
 	switch v := x.(type) {
 	case int64:
 		return new(big.Rat).SetInt64(v), true
@@ -214,7 +213,7 @@ func moment(text string) (string, bool) {
 }
 
 // memberFunction reads a member of a JSON object as a type; as any: its JSON, and null for null.
-func memberFunction(a []driver.Value) (driver.Value, error) {
+func memberFunction(a []any) (any, error) {
 	if a[0] == nil {
 		return nil, nil
 	}

@@ -22,7 +22,13 @@ import (
 var register = sync.OnceValue(func() error {
 	var errs []error
 	for _, f := range mapping.Functions {
-		errs = append(errs, sqlite.RegisterDeterministicScalarFunction(f.Name, f.Args, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) { return f.Call(args) }))
+		errs = append(errs, sqlite.RegisterDeterministicScalarFunction(f.Name, f.Args, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			values := make([]any, len(args))
+			for i, a := range args {
+				values[i] = a
+			}
+			return f.Call(values)
+		}))
 	}
 	return errors.Join(
 		errors.Join(errs...),
