@@ -91,7 +91,7 @@ func knownDataset(index *compile.Index, dataset, field string) error {
 	for _, m := range d.Spec.Fields {
 		names = append(names, m.Field)
 	}
-	if !slices.Contains(names, field) {
+	if of, _, _ := strings.Cut(field, "."); !slices.Contains(names, of) {
 		return fmt.Errorf("dataset %s has no field %q (%s)", dataset, field, strings.Join(sorted(names), ", "))
 	}
 	return nil
@@ -210,7 +210,14 @@ func about(c *route.Clause, dataset, field string) bool {
 	if !slices.ContainsFunc(c.Datasets, func(d route.Dataset) bool { return d.Name == dataset }) {
 		return false
 	}
-	return field == "" || slices.Contains(shown(c), field) || slices.Contains(c.FilterFields, field)
+	return field == "" || touches(shown(c), field) || touches(c.FilterFields, field)
+}
+
+// touches says whether the paths name the field, the record that it is a member of, or a member of it.
+func touches(paths []string, field string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		return p == field || strings.HasPrefix(p, field+".") || strings.HasPrefix(field, p+".")
+	})
 }
 
 func shown(c *route.Clause) []string {
@@ -298,7 +305,7 @@ func AccessText(rows []Access, dataset, field string, p Period) string {
 // sees says what an access shows, of one field or of all.
 func (a *Access) sees(field string) string {
 	switch {
-	case field != "" && slices.Contains(a.Fields, field):
+	case field != "" && touches(a.Fields, field):
 		return "its value"
 	case field != "":
 		return fmt.Sprintf("no value, but may filter on it and so confirm one (granularity %s)", a.Granularity)
@@ -327,7 +334,7 @@ func AccessTable(rows []Access, field string) string {
 	for _, r := range rows {
 		shown := cmp.Or(strings.Join(r.Fields, ","), "-")
 		switch {
-		case field != "" && slices.Contains(r.Fields, field):
+		case field != "" && touches(r.Fields, field):
 			shown = "shown"
 		case field != "":
 			shown = "filter only"
