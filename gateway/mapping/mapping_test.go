@@ -115,3 +115,17 @@ func TestInverse(t *testing.T) {
 		}
 	}
 }
+
+// Functions without arguments, or with too many, are refused like any other mistake: what people write is no reason to panic.
+func TestNumberOfArguments(t *testing.T) {
+	types := map[string]string{"a": "string"}
+	for _, name := range []string{"coalesce", "lower", "upper", "trim", "part", "string", "int", "decimal", "date", "timestamp"} {
+		for _, text := range []string{name + "()", "a + " + name + "()", name + "(a, a, a, a, 1)", name + `("2001-02-03", "YYYY-MM-DD", 1.5)`} {
+			m := &mapping.Mapping{Expression: text, Types: types}
+			if _, err := mapping.Compile(m, mapping.Target{Type: "string"}); err == nil {
+				t.Errorf("%s compiles", text)
+			}
+			mapping.Columns(m) // whose expression may be wrong
+		}
+	}
+}

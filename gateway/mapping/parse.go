@@ -156,6 +156,10 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		}
 		return true
 	}
+	var first node // nil: there are no arguments
+	if len(args) > 0 {
+		first = args[0]
+	}
 	constantText := func(i int) (string, bool) {
 		k, ok := args[i].(constant)
 		return k.text, ok && k.of == "string"
@@ -244,7 +248,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		}
 		return nil, c.fail(e, "int is of a string or a decimal, not of %s", strings.Join(kinds, " and "))
 	case "decimal":
-		switch k, isConstant := args[0].(constant); {
+		switch k, isConstant := first.(constant); {
 		case is("string") && isConstant:
 			if d, ok := canonical(k.text); ok {
 				return constant{"decimal", d}, nil
@@ -267,7 +271,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 			}
 			args, kinds = args[:1], kinds[:1]
 		}
-		switch k, isConstant := args[0].(constant); {
+		switch k, isConstant := first.(constant); {
 		case is("string") && isConstant:
 			if day, ok := f.read(k.text); ok {
 				return constant{"date", day}, nil
