@@ -69,7 +69,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
     --name gateway.police.example.gov --client-ca-file /etc/entente/users-ca.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			gateway.TuneMemory()
+			gateway.TuneRuntime()
 			return f.run(cmd.Context())
 		},
 	}

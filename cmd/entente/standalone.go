@@ -44,7 +44,7 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 				fmt.Fprintf(w, "%s is ready\n  REST      https://%s\n  gRPC      %s\n  peers     %s\n  exchange  %s\n  health    http://%s/readyz\n",
 					b.Agency, b.Gateway.REST, b.Gateway.GRPC, b.Gateway.Peer, b.Exchange, b.Gateway.Health)
 			}
-			gateway.TuneMemory()
+			gateway.TuneRuntime()
 			return standalone.Run(cmd.Context(), o)
 		},
 	}

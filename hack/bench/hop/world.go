@@ -41,7 +41,7 @@ type world struct {
 }
 
 func startWorld(ctx context.Context, dir string) (w *world, err error) {
-	gateway.TuneMemory() // of all targets: they are one process
+	gateway.TuneRuntime() // of all targets: they are one process
 	w = &world{}
 	defer func() {
 		if err != nil {

@@ -67,7 +67,7 @@ func (w *world) stop() error {
 }
 
 func startWorld(ctx context.Context, dir string) (_ *world, err error) {
-	gateway.TuneMemory() // of all targets in this process
+	gateway.TuneRuntime() // of all targets in this process
 	w := &world{dir: dir}
 	defer func() {
 		if err != nil {
