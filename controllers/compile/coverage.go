@@ -101,7 +101,7 @@ func (c *compiler) cover(v *version) []v1alpha1.TermCoverage {
 			return
 		}
 		controls := k.controls
-		if controls[0] == v1alpha1.ControlSourceDatabase && !c.databaseKeeps(clause) {
+		if controls[0] == v1alpha1.ControlSourceDatabase && !c.databaseKeeps(row, clause) {
 			controls = controls[1:]
 		}
 		out = append(out, v1alpha1.TermCoverage{Term: path, Controls: slices.Clone(controls)})
@@ -109,14 +109,54 @@ func (c *compiler) cover(v *version) []v1alpha1.TermCoverage {
 	return out
 }
 
-// databaseKeeps says whether we know that the source's database refuses other columns: when the records are ours and
-// every dataset that answers has a role of its own. Of a peer's database we know nothing.
-func (c *compiler) databaseKeeps(clause *v1alpha1.Clause) bool {
-	if clause == nil || clause.Source != c.index.Self {
+// databaseKeeps says whether we know that the source's database refuses anything else than the term of the row names: when the records
+// are ours, every dataset that answers has a role of its own and, as far as fields go, the columns that the role may read are what the
+// fields say. Of a peer's database we know nothing.
+func (c *compiler) databaseKeeps(row string, terms *v1alpha1.Clause) bool {
+	if terms == nil || terms.Source != c.index.Self {
 		return false
 	}
-	found := c.offering(clause)
-	return len(found) > 0 && !slices.ContainsFunc(found, func(d *v1alpha1.Dataset) bool { return d.Spec.Source.PostgreSQL == nil })
+	found := c.offering(terms)
+	if len(found) == 0 || slices.ContainsFunc(found, func(d *v1alpha1.Dataset) bool { return d.Spec.Source.PostgreSQL == nil }) {
+		return false
+	}
+	if row != "clauses[].fields" {
+		return true
+	}
+	s := c.pinned(terms.Schema)
+	if s == nil {
+		return false
+	}
+	cl := clause{terms: terms, schema: s}
+	for _, d := range found {
+		mapped := make([]string, len(d.Spec.Fields))
+		for i := range d.Spec.Fields {
+			mapped[i] = d.Spec.Fields[i].Field
+		}
+		within := func(path string) bool { return !columnsAre(d, s, path) }
+		if !slices.ContainsFunc(s.read(mapped), within) {
+			continue // which most are, and what the clause reads of it does not matter
+		}
+		if cl.needs == nil {
+			cl.read()
+		}
+		if slices.ContainsFunc(cl.needsOf(d), within) {
+			return false
+		}
+	}
+	return true
+}
+
+// columnsAre says whether a column holds what a path names and nothing else: what is computed is made of more than it discloses, and
+// JSON has members that no grant tells apart.
+func columnsAre(d *v1alpha1.Dataset, s *schema, path string) bool {
+	r := readOf(d, s, path)
+	if r == nil {
+		return true // that it is not mapped, ResolvedRefs says
+	}
+	field, member := s.route.Find(path)
+	isJSON := field != nil && len(field.Fields) > 0 && (member == nil || field.Repeated)
+	return r.plain() && !isJSON
 }
 
 // unenforceable lists the terms that this release cannot keep, each with what to do instead.

@@ -69,8 +69,15 @@ func (c *compiler) clause(terms *v1alpha1.Clause) clause {
 	if cl.inbound {
 		cl.datasets = c.offering(terms)
 	}
+	cl.read()
+	return cl
+}
+
+// read fills in what the clause's queries read, as far as its schema is known.
+func (cl *clause) read() {
+	terms := cl.terms
 	if cl.schema == nil {
-		return cl
+		return
 	}
 	var selectors []string
 	if terms.Conditions != nil {
@@ -82,7 +89,6 @@ func (c *compiler) clause(terms *v1alpha1.Clause) clause {
 	}
 	rowFields, _ := cl.schema.rowFilterFields(terms.RowFilter) // an error is Accepted's to tell
 	cl.needs = cl.schema.read(cl.disclosed(), cl.filterFields, selectors, rowFields)
-	return cl
 }
 
 // hasRecipient says whether the agency may ask, by itself or as a member of a task force.
