@@ -11,6 +11,7 @@ import (
 	"time"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/httpclient"
 )
@@ -58,16 +59,20 @@ type check struct {
 	each func(record *gatewayv1.Record, person string) (enough bool, err error)
 }
 
+var errSchema = errors.New("source: query without a schema")
+
 // errEnough ends a reading that has what it wants.
 var errEnough = errors.New("enough")
 
-// reading is what the source is asked for a query whose records a service is asked about: all of them, with their subject key.
+// reading is what the source is asked for a query whose records a service is asked about: all of them, with their subject key. at is
+// where a record has it: the members of a record inside are one value of it, however many paths of the query name them.
 func reading(q source.Query) (inner source.Query, at int, extra bool) {
 	inner, dataset := q, *q.Dataset
 	dataset.Consent = nil
 	inner.Dataset, inner.Consent, inner.Limit, inner.Persons = &dataset, nil, maxRows, false
-	if at = slices.Index(q.Fields, dataset.SubjectKey); at < 0 {
-		at, extra = len(q.Fields), true
+	values := route.Names(q.Schema.Layout(q.Fields))
+	if at = slices.Index(values, dataset.SubjectKey); at < 0 {
+		at, extra = len(values), true
 		inner.Fields = append(slices.Clone(q.Fields), dataset.SubjectKey)
 	}
 	return inner, at, extra
@@ -76,6 +81,9 @@ func reading(q source.Query) (inner source.Query, at int, extra bool) {
 // Describe implements source.Describer: under a service, whatever is asked, records are read.
 func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, error) {
 	if bound(q) {
+		if q.Schema == nil {
+			return source.Statement{}, errSchema
+		}
 		q, _, _ = reading(q)
 		m = source.MethodRecords
 	}
@@ -84,6 +92,9 @@ func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, er
 
 // read reads the records of the query and gives on those with consent.
 func (s *Source) read(ctx context.Context, q source.Query, batch int64, each func(*gatewayv1.Record, string) (bool, error)) error {
+	if q.Schema == nil {
+		return errSchema
+	}
 	key := q.Dataset.SubjectKey
 	if key == "" || q.Consent == nil {
 		return fmt.Errorf("source: dataset %s: its rows cannot be held against consents", q.Dataset.Name)

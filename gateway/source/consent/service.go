@@ -43,7 +43,8 @@ type given struct{ service, agreement, purpose, recipient, subject string }
 
 type answer struct {
 	consented bool
-	until     time.Time
+	// asked is when, and until when the dataset let the answer be used again at that time.
+	asked, until time.Time
 }
 
 // errAnswer: what the service says cannot be understood, so nobody is taken to have consented.
@@ -63,7 +64,7 @@ func (s *service) ask(ctx context.Context, q source.Query, subjects []string) (m
 		now := s.now()
 		s.mu.Lock()
 		for _, subject := range subjects {
-			if a, ok := s.given[key(subject)]; ok && now.Before(a.until) {
+			if a, ok := s.given[key(subject)]; ok && now.Before(a.until) && now.Before(a.asked.Add(maxAge)) {
 				out[subject] = a.consented
 			} else {
 				unknown = append(unknown, subject)
@@ -92,7 +93,7 @@ func (s *service) ask(ctx context.Context, q source.Query, subjects []string) (m
 			out[subject] = consents[i]
 		}
 		if maxAge > 0 {
-			s.keep(unknown, consents, key, at.Add(maxAge))
+			s.keep(unknown, consents, key, at, maxAge)
 		}
 	}
 	for _, consented := range out {
@@ -138,7 +139,7 @@ func parse(body []byte, subjects int) (consents []bool, ref string, err error) {
 	return consents, ref, nil
 }
 
-func (s *service) keep(subjects []string, consents []bool, key func(string) given, until time.Time) {
+func (s *service) keep(subjects []string, consents []bool, key func(string) given, asked time.Time, maxAge time.Duration) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +155,7 @@ func (s *service) keep(subjects []string, consents []bool, key func(string) give
 		clear(s.given)
 	}
 	for i, subject := range subjects {
-		s.given[key(subject)] = answer{consents[i], until}
+		s.given[key(subject)] = answer{consents[i], asked, asked.Add(maxAge)}
 	}
 }
 
