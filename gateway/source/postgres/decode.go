@@ -51,8 +51,12 @@ func (d *decoder) check(raw [][]byte) ([][]byte, error) {
 	if !d.checked || last < 0 {
 		return raw, nil
 	}
-	if b := raw[last]; len(b) == 8 {
+	switch b := raw[last]; {
+	case b == nil:
+	case len(b) == 8:
 		return nil, fmt.Errorf("postgres: dataset %s: %w", d.dataset, d.selection.Untranslated(int64(binary.BigEndian.Uint64(b))))
+	default:
+		return nil, fmt.Errorf("postgres: dataset %s: %w", d.dataset, errFormat)
 	}
 	return raw[:last], nil
 }

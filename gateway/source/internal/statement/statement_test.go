@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/mapping"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 )
@@ -97,5 +98,38 @@ func TestStatements(t *testing.T) {
 	delete(q.Dataset.Columns, "id")
 	if _, _, err := Count(dialect, q); err == nil || !strings.Contains(err.Error(), "'id'") {
 		t.Errorf("a row filter over a field without a column must not be left out: %v", err)
+	}
+}
+
+// TestLongNames: a view's columns keep apart what PostgreSQL, which cuts names after 63 bytes, would take for one.
+func TestLongNames(t *testing.T) {
+	record := strings.Repeat("r", 63)
+	schema := &route.Schema{Name: "s", Version: 1, Fields: []route.Field{
+		{Name: "id", Type: "string"},
+		{Name: record, Type: "record", Fields: []route.Field{{Name: strings.Repeat("m", 62) + "1", Type: "int"}, {Name: strings.Repeat("m", 62) + "2", Type: "int"}}},
+		{Name: strings.Repeat("f", 62) + "1", Type: "int"}, {Name: strings.Repeat("f", 62) + "2", Type: "int"},
+	}}
+	d := &route.Dataset{Name: "d", Relation: "staff", Columns: map[string]string{"id": "c_id"}, Mappings: map[string]mapping.Mapping{}}
+	paths := schema.Leaves("id", record, schema.Fields[2].Name, schema.Fields[3].Name)
+	for i, path := range paths[1:] {
+		column := "c" + string(rune('0'+i))
+		d.Mappings[path] = mapping.Mapping{Expression: "int(" + column + ")", Types: map[string]string{column: "string"}}
+	}
+	with := dialect
+	with.Mapping = mapping.PostgreSQL
+	sql, _, selection, err := Records(with, source.Query{Schema: schema, Dataset: d, Fields: paths, Limit: 5})
+	if err != nil || len(selection.Checked) != 4 {
+		t.Fatal(selection.Checked, err)
+	}
+	named := map[string]bool{}
+	for _, piece := range strings.Split(sql, ` AS "`)[1:] {
+		name, _, _ := strings.Cut(piece, `"`)
+		if len(name) > 63 || named[name] {
+			t.Errorf("%q is cut, or stands twice", name)
+		}
+		named[name] = true
+	}
+	if len(named) != 1+2*4+1 {
+		t.Errorf("%d names: %v", len(named), named)
 	}
 }

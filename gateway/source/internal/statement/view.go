@@ -1,6 +1,8 @@
 package statement
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -70,12 +72,24 @@ func openConsent(d Dialect, of *route.Dataset) (*route.Consent, *view, error) {
 func (v *view) names() map[string]string {
 	out := make(map[string]string, len(v.columns)+len(v.expressions))
 	for path := range v.columns {
-		out[path] = path
+		out[path] = viewName(path)
 	}
 	for path := range v.expressions {
-		out[path] = path
+		out[path] = viewName(path)
 	}
 	return out
+}
+
+// maxName leaves room for what knownName puts before a name: PostgreSQL cuts names after 63 bytes, and two may then be one.
+const maxName = 62
+
+// viewName is the column of the view that a field is: its path, or as much of it as a name holds with its digest.
+func viewName(path string) string {
+	if len(path) <= maxName {
+		return path
+	}
+	sum := sha256.Sum256([]byte(path))
+	return path[:maxName-17] + "#" + hex.EncodeToString(sum[:8])
 }
 
 func (v *view) refuses(path string) bool {
@@ -84,7 +98,7 @@ func (v *view) refuses(path string) bool {
 }
 
 // knownName is the column that says whether a field's value could be translated.
-func knownName(path string) string { return "?" + path }
+func knownName(path string) string { return "?" + viewName(path) }
 
 // name is the relation in the statement.
 func (v *view) name(d Dialect) string {
@@ -110,13 +124,13 @@ func (v *view) write(b *strings.Builder, d Dialect, args []any) []any {
 		word = ", "
 	}
 	for _, path := range slices.Sorted(maps.Keys(v.columns)) {
-		column(d.Quote(v.columns[path]), path)
+		column(d.Quote(v.columns[path]), viewName(path))
 	}
 	for _, path := range slices.Sorted(maps.Keys(v.expressions)) {
 		e := v.expressions[path]
 		var sql string
 		sql, args = e.SQL(d.Mapping, d.Quote, args)
-		column(sql, path)
+		column(sql, viewName(path))
 		if e.Refuses() {
 			sql, args = e.Known(d.Mapping, d.Quote, args)
 			column(sql, knownName(path))
