@@ -419,11 +419,15 @@ func (e exchangeServer) IssueCertificate(ctx context.Context, r *exchangev1.Issu
 	return &exchangev1.IssueCertificateResponse{Certificates: [][]byte{der}, NotAfter: timestamppb.New(notAfter)}, nil
 }
 
+func (a *agency) userCertificate(user string) *tls.Certificate {
+	return a.users.issue(a.t, "", pkix.Name{CommonName: user, Organization: []string{"analysts"}}, time.Now().Add(time.Hour))
+}
+
 // client is an HTTP client of a local user.
 func (a *agency) client(user string) *http.Client {
 	config := &tls.Config{RootCAs: a.users.pool()}
 	if user != "" {
-		config.Certificates = []tls.Certificate{*a.users.issue(a.t, "", pkix.Name{CommonName: user, Organization: []string{"analysts"}}, time.Now().Add(time.Hour))}
+		config.Certificates = []tls.Certificate{*a.userCertificate(user)}
 	}
 	tr := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: false}
 	a.t.Cleanup(tr.CloseIdleConnections)

@@ -214,7 +214,7 @@ func TestGRPC(t *testing.T) {
 		t.Errorf("%d %v %v %v", n, sources, summary, err)
 	}
 	bad := &gatewayv1.QueryRequest{Schema: "person", Filter: `family_name = "f3"`, Purpose: purpose, Justification: good.Justification}
-	if _, _, _, err = ask(bad); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "column") || len(status.Convert(err).Details()) != 1 {
+	if _, _, _, err = ask(bad); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "column") || len(status.Convert(err).Details()) != 2 {
 		t.Errorf("%v", err)
 	}
 	e, err := s.Explain(ctx, &gatewayv1.ExplainRequest{Query: &gatewayv1.QueryRequest{Schema: "person", Filter: `age > 3`, Purpose: "entente:other", Justification: good.Justification}})

@@ -76,7 +76,7 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("%d records, %+v", len(a.Records), a.Sources)
 	}
 	before := len(src.records())
-	if code, a = rec.query(t, c, q(`family_name == "f4"`)); code != 403 || a.Reason != "quota" || !strings.Contains(a.Sources[0].Message, "130 records a day") {
+	if code, a = rec.query(t, c, q(`family_name == "f4"`)); code != 429 || a.Reason != "quota" || !strings.Contains(a.Sources[0].Message, "130 records a day") {
 		t.Errorf("%d %+v", code, a.Sources)
 	}
 	if log := src.records()[before:]; len(log) != 1 || log[0].Kind != audit.Denial || log[0].Reason != "quota" {
@@ -88,7 +88,7 @@ func TestQuotas(t *testing.T) {
 			t.Errorf("%d", code)
 		}
 	}
-	if code, a = rec.query(t, c, q(`family_name == "f4"`, `"granularity":"Existence"`)); code != 403 || !strings.Contains(a.Sources[0].Message, "5 queries a day") {
+	if code, a = rec.query(t, c, q(`family_name == "f4"`, `"granularity":"Existence"`)); code != 429 || !strings.Contains(a.Sources[0].Message, "5 queries a day") {
 		t.Errorf("%d %+v", code, a.Sources)
 	}
 	if u := used(t, store); u != (quota.Used{Queries: 5, Records: 130}) {
@@ -167,7 +167,7 @@ func TestQuotaOfManyReplicas(t *testing.T) {
 					switch {
 					case code == 200 && len(a.Records) == 1:
 						answered.Add(1)
-					case code == 403 && a.Reason == "quota":
+					case code == 429 && a.Reason == "quota":
 						refused.Add(1)
 					default:
 						t.Errorf("%d %+v", code, a.Sources)

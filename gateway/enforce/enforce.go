@@ -214,6 +214,24 @@ func shapes(check string) bool {
 	return false
 }
 
+// MemberOf is the member of a query that a check is about, as REST names it: what to look at when another gateway says that the check
+// refused. Empty: none, or no check of ours.
+func MemberOf(check string) string {
+	switch check {
+	case "schema", "purpose", "granularity", "fields", "filter":
+		return check
+	case "filter-fields", "selectors", "minimum-count", "source":
+		return "filter"
+	case "case-reference":
+		return "justification.caseReference"
+	case "subject-role":
+		return "justification.subjectRole"
+	case "jurisdiction":
+		return "justification.jurisdiction"
+	}
+	return ""
+}
+
 // amend is the step when only the parties can help: they amend a member of the clause at hand.
 func (s *state) amend(member string) string {
 	return "ask for an amendment of " + s.term(member)

@@ -52,42 +52,42 @@ func (c *Core) Bounds(req *gatewayv1.QueryRequest) error {
 
 // bounds refuses what no clause needs to be looked at for.
 func (c *Core) bounds(req *gatewayv1.QueryRequest) *Error {
-	invalid := func(format string, args ...any) *Error {
-		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf(format, args...)}
+	invalid := func(member, format string, args ...any) *Error {
+		return &Error{Kind: Invalid, Reason: "request", Member: member, Message: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case len(req.ProtoReflect().GetUnknown()) > 0 || len(req.GetJustification().ProtoReflect().GetUnknown()) > 0:
-		return invalid("the request has members that this gateway does not know: what they would restrict, it could not keep")
+		return invalid("", "the request has members that this gateway does not know: what they would restrict, it could not keep")
 	case req.GetSchema() == "":
-		return invalid("schema is empty: name the exchange schema, for example person")
+		return invalid("schema", "schema is empty: name the exchange schema, for example person")
 	case len(req.GetAgencies()) > c.MaxSources:
-		return invalid("%d agencies are asked; at most %d", len(req.GetAgencies()), c.MaxSources)
+		return invalid("agencies", "%d agencies are asked; at most %d", len(req.GetAgencies()), c.MaxSources)
 	case slices.ContainsFunc(req.GetOrder(), func(o *gatewayv1.OrderBy) bool { return len(o.ProtoReflect().GetUnknown()) > 0 }):
-		return invalid("order has members that this gateway does not know")
+		return invalid("order", "order has members that this gateway does not know")
 	case req.GetPageSize() < 0 || req.GetPageSize() > maxPage:
-		return invalid("page_size must be 1 to %d, or 0 for no pages", maxPage)
+		return invalid("pageSize", "page_size must be 1 to %d, or 0 for no pages", maxPage)
 	case req.GetPageSize() > 0 && len(req.GetOrder()) == 0:
-		return invalid("pages need an order: name the fields to order by")
+		return invalid("order", "pages need an order: name the fields to order by")
 	case req.GetPageSize() > 0 && len(req.GetDeduplicate()) > 0 && !newDuplicates(req).ordered:
-		return invalid("in pages, duplicates are found only in an order that begins with the fields of deduplicate")
+		return invalid("deduplicate", "in pages, duplicates are found only in an order that begins with the fields of deduplicate")
 	case req.GetPageSize() == 0 && req.GetPageToken() != "":
-		return invalid("page_token needs page_size")
+		return invalid("pageSize", "page_token needs page_size")
 	}
 	if _, ok := granularities[req.GetGranularity()]; !ok {
-		return invalid("granularity must be Existence, Count or Records")
+		return invalid("granularity", "granularity must be Existence, Count or Records")
 	}
 	for i, a := range req.GetAgencies() {
 		if a == "" || len(a) > 63 {
-			return invalid("agencies[%d] is no agency's name", i)
+			return invalid(fmt.Sprintf("agencies[%d]", i), "agencies[%d] is no agency's name", i)
 		}
 		if slices.Contains(req.GetAgencies()[:i], a) {
-			return invalid("agency %q is named twice", a)
+			return invalid(fmt.Sprintf("agencies[%d]", i), "agency %q is named twice", a)
 		}
 	}
 	// The bounds that every clause has in common, so that they hold when there is no clause.
 	_, refusal := enforce.Decide(enforce.Input{Asked: asked(req, User{}, route.Party{}, offer{})})
 	if refusal != nil && refusal.Check == "request" {
-		return &Error{Kind: Invalid, Reason: refusal.Check, Message: refusal.Message}
+		return &Error{Kind: Invalid, Reason: refusal.Check, Member: refusal.Member, Message: refusal.Message}
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (c *Core) choose(req *gatewayv1.QueryRequest, further []string, user User, 
 }
 
 func (c *Core) noAgreement(req *gatewayv1.QueryRequest) *Error {
-	return &Error{Kind: Denied, Reason: ReasonNoAgreement, Message: fmt.Sprintf("no agreement in force lets %s ask for schema %q; `entente datasets` lists what may be asked", c.self.Agency, req.GetSchema())}
+	return &Error{Kind: Denied, Reason: ReasonNoAgreement, Member: "schema", Message: fmt.Sprintf("no agreement in force lets %s ask for schema %q; `entente datasets` lists what may be asked", c.self.Agency, req.GetSchema())}
 }
 
 // chooseClause takes the clause that discloses most of what is asked; of equal ones the first by agreement and name.
@@ -235,7 +235,7 @@ func versioned(agreement string, version int64) string {
 
 // malformed turns a refusal that no clause could lift into an error, with the position in the filter.
 func (c *Core) malformed(req *gatewayv1.QueryRequest, ch *choice) *Error {
-	e := &Error{Kind: Invalid, Reason: ch.refusal.Check, Term: ch.refusal.Term, Message: ch.refusal.Message}
+	e := &Error{Kind: Invalid, Reason: ch.refusal.Check, Term: ch.refusal.Term, Member: ch.refusal.Member, Message: ch.refusal.Message}
 	if ch.refusal.Check != "filter" || ch.route == nil {
 		return e
 	}

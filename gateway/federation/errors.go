@@ -1,5 +1,7 @@
 package federation
 
+import gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+
 // Kind of an Error: what the caller can do about it.
 type Kind int
 
@@ -28,6 +30,8 @@ type Error struct {
 	Member string
 	// Message says what to do.
 	Message string
+	// Failed are the sources that did not answer in full; of Incomplete.
+	Failed []*gatewayv1.SourceStatus
 	// Line and Column in the filter, from 1; 0: none.
 	Line, Column int
 }

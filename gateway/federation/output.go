@@ -97,5 +97,11 @@ func (o *output) settle(statuses []*gatewayv1.SourceStatus, failed []string, lap
 	if len(failed) == 0 {
 		return nil
 	}
-	return &Error{Kind: Incomplete, Reason: ReasonRequireAll, Message: "the query asked for all or nothing, and these did not answer in full: " + strings.Join(failed, ", ")}
+	e := &Error{Kind: Incomplete, Reason: ReasonRequireAll, Message: "the query asked for all or nothing, and these did not answer in full: " + strings.Join(failed, ", ")}
+	for _, st := range statuses {
+		if st != nil && st.GetOutcome() != gatewayv1.Outcome_OUTCOME_OK {
+			e.Failed = append(e.Failed, st)
+		}
+	}
+	return e
 }

@@ -43,13 +43,15 @@ func (a *jsonAnswer) end(err error) {
 		if errors.As(err, &e) && e.Kind == federation.Incomplete {
 			p.Sources = d.Sources
 			if slices.ContainsFunc(d.Sources, denied) {
-				p.Status, p.Title = http.StatusForbidden, http.StatusText(http.StatusForbidden)
+				p.retryAfter = 0
+				p.refusedBy(d.Sources, time.Now())
 			}
 		}
 		p.write(a.w)
 	case !d.Started() && len(d.Sources) > 0 && !slices.ContainsFunc(d.Sources, func(s jsonform.SourceStatus) bool { return !denied(s) }):
 		p := newProblem(http.StatusForbidden, d.Sources[0].Reason, "every source refused; sources says why")
 		p.Sources, p.Summary = d.Sources, d.Summary
+		p.refusedBy(d.Sources, time.Now())
 		p.write(a.w)
 	default:
 		a.w.Header().Set("Content-Type", "application/json")

@@ -27,11 +27,19 @@ const (
 
 // decodeError says what is wrong with a body. It names members and repeats no values: a value may be personal data, and
 // what is refused may end up in somebody's error log.
-type decodeError struct{ message string }
+type decodeError struct{ message, member string }
 
 func (e *decodeError) Error() string { return e.message }
 
-func wrongf(format string, args ...any) error { return &decodeError{fmt.Sprintf(format, args...)} }
+// wrongf is about the body as a whole.
+func wrongf(format string, args ...any) error {
+	return &decodeError{message: fmt.Sprintf(format, args...)}
+}
+
+// wrongAt is about one member; the message says which.
+func wrongAt(member, format string, args ...any) error {
+	return &decodeError{fmt.Sprintf(format, args...), member}
+}
 
 // decodeQuery decodes a query strictly: a member that is unknown or stands twice is refused by name, because a restriction
 // that is silently dropped is a permission that nobody gave. Members are written in lowerCamelCase or snake_case.
@@ -181,7 +189,7 @@ func (d *decoder) object(path string, members map[string]func(path string) error
 		if path == "" {
 			return wrongf("the body must be a JSON object")
 		}
-		return wrongf("%s must be an object", path)
+		return wrongAt(path, "%s must be an object", path)
 	}
 	seen := map[string]bool{}
 	for d.More() {
@@ -200,10 +208,10 @@ func (d *decoder) object(path string, members map[string]func(path string) error
 			if path != "" {
 				written = path + "." + written
 			}
-			return wrongf("unknown member %s", strconv.Quote(shorten(written)))
+			return wrongAt(shorten(written), "unknown member %s", strconv.Quote(shorten(written)))
 		}
 		if seen[name] {
-			return wrongf("member %q stands twice", at)
+			return wrongAt(at, "member %q stands twice", at)
 		}
 		seen[name] = true
 		if err := decode(at); err != nil {
@@ -241,7 +249,7 @@ func (d *decoder) text(to *string) func(string) error {
 		}
 		s, ok := t.(string)
 		if !ok {
-			return wrongf("%s must be a string", path)
+			return wrongAt(path, "%s must be a string", path)
 		}
 		*to = s
 		return nil
@@ -255,11 +263,11 @@ func (d *decoder) texts(to *[]string) func(string) error {
 			return err
 		}
 		if t != json.Delim('[') {
-			return wrongf("%s must be a list of strings", path)
+			return wrongAt(path, "%s must be a list of strings", path)
 		}
 		for d.More() {
 			if len(*to) == maxElements {
-				return wrongf("%s has more than %d elements", path, maxElements)
+				return wrongAt(path, "%s has more than %d elements", path, maxElements)
 			}
 			var s string
 			if err := d.text(&s)(fmt.Sprintf("%s[%d]", path, len(*to))); err != nil {
@@ -306,7 +314,7 @@ func (d *decoder) integer(to *int64) func(string) error {
 		}
 		v, err := strconv.ParseInt(s, 10, 64)
 		if !ok || err != nil {
-			return wrongf("%s must be a whole number of at most %d", path, int64(math.MaxInt64))
+			return wrongAt(path, "%s must be a whole number of at most %d", path, int64(math.MaxInt64))
 		}
 		*to = v
 		return nil
@@ -321,7 +329,7 @@ func (d *decoder) boolean(to *bool) func(string) error {
 		}
 		b, ok := t.(bool)
 		if !ok {
-			return wrongf("%s must be true or false", path)
+			return wrongAt(path, "%s must be true or false", path)
 		}
 		*to = b
 		return nil
@@ -336,7 +344,7 @@ func (d *decoder) granularity(to *gatewayv1.Granularity) func(string) error {
 		}
 		g, ok := jsonform.ParseGranularity(s)
 		if !ok {
-			return wrongf("%s must be Existence, Count or Records", path)
+			return wrongAt(path, "%s must be Existence, Count or Records", path)
 		}
 		*to = g
 		return nil
@@ -350,7 +358,7 @@ func (d *decoder) claims(path string, into map[string]*structpb.Value) error {
 		return err
 	}
 	if t != json.Delim('{') {
-		return wrongf("%s must be an object", path)
+		return wrongAt(path, "%s must be an object", path)
 	}
 	for d.More() {
 		if t, err = d.token(); err != nil {
@@ -358,10 +366,10 @@ func (d *decoder) claims(path string, into map[string]*structpb.Value) error {
 		}
 		name, _ := t.(string)
 		if _, twice := into[name]; twice {
-			return wrongf("a member of %s stands twice", path)
+			return wrongAt(path, "a member of %s stands twice", path)
 		}
 		if len(into) == maxElements {
-			return wrongf("%s has more than %d members", path, maxElements)
+			return wrongAt(path, "%s has more than %d members", path, maxElements)
 		}
 		if into[name], err = d.claim(path, true); err != nil {
 			return err
@@ -392,7 +400,7 @@ func (d *decoder) claim(path string, list bool) (*structpb.Value, error) {
 		values := &structpb.ListValue{}
 		for d.More() {
 			if len(values.Values) == maxElements {
-				return nil, wrongf("a list in %s has more than %d elements", path, maxElements)
+				return nil, wrongAt(path, "a list in %s has more than %d elements", path, maxElements)
 			}
 			one, err := d.claim(path, false)
 			if err != nil {
@@ -403,5 +411,5 @@ func (d *decoder) claim(path string, list bool) (*structpb.Value, error) {
 		_, err := d.token()
 		return structpb.NewListValue(values), err
 	}
-	return nil, wrongf("%s: claims are true or false, numbers, texts, and lists of such", path)
+	return nil, wrongAt(path, "%s: claims are true or false, numbers, texts, and lists of such", path)
 }
