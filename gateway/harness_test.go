@@ -431,7 +431,7 @@ func (a *agency) client(user string) *http.Client {
 	}
 	tr := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: false}
 	a.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr}
+	return &http.Client{Transport: described{a, tr}}
 }
 
 // post sends a body to the REST listener.

@@ -218,7 +218,7 @@ func shapes(check string) bool {
 // refused. Empty: none, or no check of ours.
 func MemberOf(check string) string {
 	switch check {
-	case "schema", "purpose", "granularity", "fields", "filter":
+	case "schema", "purpose", "granularity", "fields", "filter", "order":
 		return check
 	case "filter-fields", "selectors", "minimum-count", "source":
 		return "filter"

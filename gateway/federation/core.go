@@ -229,7 +229,7 @@ func (c *Core) query(ctx context.Context, user User, req *gatewayv1.QueryRequest
 func (q *query) plan(ctx context.Context, choices []*choice) *Error {
 	asked := permitted(choices)
 	if most := q.core.MaxSources; q.pages == nil && len(asked) > most {
-		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf("%d agencies may be asked, and one query asks at most %d: name them (agencies), one group after another, or ask in pages (order, page_size)", len(asked), most)}
+		return &Error{Kind: Invalid, Reason: "request", Member: "agencies", Message: fmt.Sprintf("%d agencies may be asked, and one query asks at most %d: name them (agencies), one group after another, or ask in pages (order, page_size)", len(asked), most)}
 	}
 	var refusal *Error
 	if q.merge, refusal = q.newMerge(ctx, asked); refusal != nil {

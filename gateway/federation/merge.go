@@ -106,13 +106,13 @@ func (q *query) newMerge(ctx context.Context, permitted []*choice) (*merge, *Err
 			if len(types) <= i {
 				types = append(types, class)
 			} else if types[i] != class {
-				return nil, &Error{Kind: Invalid, Reason: "order", Message: fmt.Sprintf("field %q has another type at %s than at other agencies: name a version of the schema, or the agencies", q.req.GetOrder()[i].GetField(), ch.agency)}
+				return nil, &Error{Kind: Invalid, Reason: "order", Member: fmt.Sprintf("order[%d]", i), Message: fmt.Sprintf("field %q has another type at %s than at other agencies: name a version of the schema, or the agencies", q.req.GetOrder()[i].GetField(), ch.agency)}
 			}
 		}
 		m.lanes = append(m.lanes, l)
 	}
 	if !m.whole && len(m.lanes) > q.core.Width {
-		return nil, &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf("an answer in an order reads all its sources at once: %d, at most %d; ask in pages (page_size), or name fewer agencies", len(m.lanes), q.core.Width)}
+		return nil, &Error{Kind: Invalid, Reason: "request", Member: "order", Message: fmt.Sprintf("an answer in an order reads all its sources at once: %d, at most %d; ask in pages (page_size), or name fewer agencies", len(m.lanes), q.core.Width)}
 	}
 	return m, nil
 }

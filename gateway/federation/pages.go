@@ -71,7 +71,7 @@ func (q *query) openPage(ctx context.Context) *Error {
 	if q.pages.first {
 		return nil
 	}
-	bad := &Error{Kind: Invalid, Reason: "page-token", Message: "the page token is not one that was given to you for this query: ask from the first page"}
+	bad := &Error{Kind: Invalid, Reason: "page-token", Member: "pageToken", Message: "the page token is not one that was given to you for this query: ask from the first page"}
 	if len(q.req.GetPageToken()) > maxToken {
 		return bad
 	}
@@ -99,7 +99,7 @@ func (q *query) openPage(ctx context.Context) *Error {
 		return bad
 	}
 	if age := q.started.Sub(time.Unix(q.pages.token.At, 0)); age > page.Life {
-		return &Error{Kind: Invalid, Reason: "page-token", Message: fmt.Sprintf("the page token is older than %s: ask from the first page", page.Life)}
+		return &Error{Kind: Invalid, Reason: "page-token", Member: "pageToken", Message: fmt.Sprintf("the page token is older than %s: ask from the first page", page.Life)}
 	}
 	return nil
 }
@@ -138,14 +138,14 @@ func (p *pages) share(m *merge) *Error {
 	}
 	n := int64(len(m.lanes))
 	if n > p.size {
-		return &Error{Kind: Invalid, Reason: "request", Message: fmt.Sprintf("page_size is %d, and %d agencies are asked: make it at least as large", p.size, n)}
+		return &Error{Kind: Invalid, Reason: "request", Member: "pageSize", Message: fmt.Sprintf("page_size is %d, and %d agencies are asked: make it at least as large", p.size, n)}
 	}
 	p.each = (p.size + n - 1) / max(n, 1)
 	for _, l := range m.lanes {
 		t := p.of(l.ch)
 		v := l.ch.plan.Version
 		if t != nil && (t.Agreement != l.ch.agreement || t.Clause != l.ch.clause || t.Version != v.Version || t.Digest != v.Digest) {
-			return &Error{Kind: Invalid, Reason: "page-token", Message: fmt.Sprintf("%s is asked under another agreement than on the page before: ask from the first page", l.ch.agency)}
+			return &Error{Kind: Invalid, Reason: "page-token", Member: "pageToken", Message: fmt.Sprintf("%s is asked under another agreement than on the page before: ask from the first page", l.ch.agency)}
 		}
 	}
 	return nil

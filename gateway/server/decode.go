@@ -59,13 +59,18 @@ func decodeExplain(body []byte) (*gatewayv1.ExplainRequest, error) {
 	}
 	e := &gatewayv1.ExplainRequest{Query: &gatewayv1.QueryRequest{}}
 	d := newDecoder(body)
+	return e, d.whole(d.explanation(e))
+}
+
+// explanation gives the members of a request for one.
+func (d *decoder) explanation(e *gatewayv1.ExplainRequest) map[string]func(path string) error {
 	members := d.query(e.Query)
 	members["asRecipient"] = d.text(&e.AsRecipient)
 	members["claims"] = func(path string) error {
 		e.Claims = &structpb.Struct{Fields: map[string]*structpb.Value{}}
 		return d.claims(path, e.Claims.Fields)
 	}
-	return e, d.whole(members)
+	return members
 }
 
 // characters refuses a body that is no text.
@@ -96,12 +101,7 @@ func (d *decoder) query(q *gatewayv1.QueryRequest) map[string]func(path string) 
 		"purpose":     d.text(&q.Purpose),
 		"justification": func(path string) error {
 			q.Justification = &gatewayv1.Justification{}
-			return d.object(path, map[string]func(string) error{
-				"caseReference": d.text(&q.Justification.CaseReference),
-				"subjectRole":   d.text(&q.Justification.SubjectRole),
-				"aim":           d.text(&q.Justification.Aim),
-				"jurisdiction":  d.text(&q.Justification.Jurisdiction),
-			})
+			return d.object(path, d.justification(q.Justification))
 		},
 		"agencies":   d.texts(&q.Agencies),
 		"limit":      d.integer(&q.Limit),
@@ -110,13 +110,26 @@ func (d *decoder) query(q *gatewayv1.QueryRequest) map[string]func(path string) 
 			return d.list(path, func(at string) error {
 				o := &gatewayv1.OrderBy{}
 				q.Order = append(q.Order, o)
-				return d.object(at, map[string]func(string) error{"field": d.text(&o.Field), "descending": d.boolean(&o.Descending)})
+				return d.object(at, d.orderBy(o))
 			})
 		},
 		"pageSize":    d.integer(&q.PageSize),
 		"pageToken":   d.text(&q.PageToken),
 		"deduplicate": d.texts(&q.Deduplicate),
 	}
+}
+
+func (d *decoder) justification(j *gatewayv1.Justification) map[string]func(path string) error {
+	return map[string]func(string) error{
+		"caseReference": d.text(&j.CaseReference),
+		"subjectRole":   d.text(&j.SubjectRole),
+		"aim":           d.text(&j.Aim),
+		"jurisdiction":  d.text(&j.Jurisdiction),
+	}
+}
+
+func (d *decoder) orderBy(o *gatewayv1.OrderBy) map[string]func(path string) error {
+	return map[string]func(string) error{"field": d.text(&o.Field), "descending": d.boolean(&o.Descending)}
 }
 
 // whole decodes the body, which is one object and nothing after it.
@@ -287,11 +300,11 @@ func (d *decoder) list(path string, element func(path string) error) error {
 		return err
 	}
 	if t != json.Delim('[') {
-		return wrongf("%s must be a list of objects", path)
+		return wrongAt(path, "%s must be a list of objects", path)
 	}
 	for n := 0; d.More(); n++ {
 		if n == maxElements {
-			return wrongf("%s has more than %d elements", path, maxElements)
+			return wrongAt(path, "%s has more than %d elements", path, maxElements)
 		}
 		if err := element(fmt.Sprintf("%s[%d]", path, n)); err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/entente-dev/entente/gateway/federation"
 )
 
 //go:embed openapi.yaml
@@ -22,16 +24,25 @@ var OpenAPI = sync.OnceValues(func() ([]byte, error) {
 	return json.Marshal(document)
 })
 
+// openAPIWithoutAnchors is the document as YAML that every reader takes.
+var openAPIWithoutAnchors = sync.OnceValues(func() ([]byte, error) {
+	text, err := OpenAPI()
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(text)
+})
+
 // restOpenAPI serves the document to anybody: it says nothing of this agency.
-func restOpenAPI(w http.ResponseWriter, r *http.Request) {
-	text, kind := openapiYAML, "application/yaml"
-	if r.URL.Path == "/openapi.json" {
-		var err error
-		if text, err = OpenAPI(); err != nil {
-			problemOf(err).write(w)
-			return
-		}
-		kind = "application/json"
+func (s *Server) restOpenAPI(w http.ResponseWriter, r *http.Request, _ federation.User) {
+	write, kind := OpenAPI, "application/json"
+	if r.URL.Path == "/openapi.yaml" {
+		write, kind = openAPIWithoutAnchors, "application/yaml"
+	}
+	text, err := write()
+	if err != nil {
+		problemOf(err).write(w)
+		return
 	}
 	w.Header().Set("Content-Type", kind)
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))

@@ -57,22 +57,18 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 		s.Log.ServeHTTP(w, r) // it decides nothing and has nothing personal
 		return
 	}
-	var method string
-	var serve func(http.ResponseWriter, *http.Request, federation.User)
-	switch r.URL.Path {
-	case "/v1/query":
-		method, serve = http.MethodPost, s.restQuery
-	case "/v1/query:explain":
-		method, serve = http.MethodPost, s.restExplain
-	case "/v1/datasets":
-		method, serve = http.MethodGet, s.restDatasets
-	default:
-		newProblem(http.StatusNotFound, "NotFound", "there are POST /v1/query, POST /v1/query:explain and GET /v1/datasets").write(w)
+	to, ok := operations[r.URL.Path]
+	if !ok {
+		newProblem(http.StatusNotFound, "NotFound", "there are POST /v1/query, POST /v1/query:explain and GET /v1/datasets; GET /openapi.json describes them").write(w)
 		return
 	}
-	if r.Method != method {
-		h.Set("Allow", method)
-		newProblem(http.StatusMethodNotAllowed, "MethodNotAllowed", "use "+method).write(w)
+	if r.Method != to.method {
+		h.Set("Allow", to.method)
+		newProblem(http.StatusMethodNotAllowed, "MethodNotAllowed", "use "+to.method).write(w)
+		return
+	}
+	if to.public {
+		to.serve(s, w, r, federation.User{})
 		return
 	}
 	user, err := s.users.authenticate(r.Context(), r.TLS, r.Header.Values("Authorization"), r.RemoteAddr)
@@ -90,7 +86,23 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	if ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}
-	serve(w, r, user)
+	to.serve(s, w, r, user)
+}
+
+// operation is one path of REST. openapi.yaml describes them all.
+type operation struct {
+	method string
+	// public: it is served to anybody.
+	public bool
+	serve  func(*Server, http.ResponseWriter, *http.Request, federation.User)
+}
+
+var operations = map[string]operation{
+	"/v1/query":         {method: http.MethodPost, serve: (*Server).restQuery},
+	"/v1/query:explain": {method: http.MethodPost, serve: (*Server).restExplain},
+	"/v1/datasets":      {method: http.MethodGet, serve: (*Server).restDatasets},
+	"/openapi.json":     {method: http.MethodGet, public: true, serve: (*Server).restOpenAPI},
+	"/openapi.yaml":     {method: http.MethodGet, public: true, serve: (*Server).restOpenAPI},
 }
 
 // body reads a JSON body, of which too much is refused before it is read.
