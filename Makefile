@@ -89,6 +89,7 @@ generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd
 	$(TOOL) buf generate
 	go test ./gateway/enforce -run TestReference -update
+	go test ./gateway/server -run TestReference -update
 	go test ./gateway/filter -run 'TestNormalTable|TestIndexPage' -update
 	go run ./hack/charts/generate
 	go test ./config/profiles -run TestDocs -update

@@ -24,6 +24,14 @@ go tool -modfile=hack/tools/dev/go.mod staticcheck ./...
 step 'buf lint'
 go tool -modfile=hack/tools/dev/go.mod buf lint
 
+step 'OpenAPI lint'
+# In Go, tests hold the document to the specification and the gateway to the document; this is about its style.
+if command -v npx >/dev/null; then
+  npx --yes @redocly/cli@2.77.0 lint --config hack/redocly.yaml gateway/server/openapi.yaml
+else
+  printf 'skipped: there is no npx here\n'
+fi
+
 step 'generated files'
 # Compared with what they were before, not with HEAD, so that it works on a tree with changes in it.
 generated=(api charts config/crd config/vault docs/reference)
