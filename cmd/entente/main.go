@@ -65,7 +65,7 @@ Start with:
 		&cobra.Group{ID: "run", Title: "Run:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
-		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand()},
+		"ask":   {newQueryCommand(), newExplainCommand(), newDatasetsCommand(), newLoginCommand(), newLogoutCommand(), newWhoamiCommand()},
 		"agree": {newAgreementCommand(), newAgencyCommand(), newSchemaCommand(), newDatasetCommand(), newTaskForceCommand(), newCredentialCommand()},
 		"show":  {newAuditCommand(), newRegisterCommand()},
 		"run":   {newOperatorCommand(), newGatewayCommand(), newStandaloneCommand(), newWitnessCommand(), newDemoCommand(), newBootstrapCommand()},
