@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -50,7 +51,7 @@ func Start(t testing.TB) *Provider {
 	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(p.Close)
 	p.store = &store{Storage: storage.NewStorage(storage.NewUserStore(p.URL))}
-	handler = exampleop.SetupServer(p.URL, p.store, nil, false)
+	handler = exampleop.SetupServer(p.URL, p.store, slog.New(slog.DiscardHandler), false)
 	p.CAFile = filepath.Join(t.TempDir(), "provider.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
 	if err := os.WriteFile(p.CAFile, text, 0o600); err != nil {
@@ -76,6 +77,15 @@ func (s *store) ClientCredentials(ctx context.Context, id, secret string) (op.Cl
 		return nil, err
 	}
 	return client{c}, nil
+}
+
+// RevokeToken: the example does not note to which client it gave a token by device code.
+func (s *store) RevokeToken(ctx context.Context, token, user, client string) *oidc.Error {
+	err := s.Storage.RevokeToken(ctx, token, user, client)
+	if err != nil && s.Storage.RevokeToken(ctx, token, user, "") == nil {
+		return nil
+	}
+	return err
 }
 
 type client struct{ op.Client }
