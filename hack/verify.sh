@@ -27,7 +27,7 @@ go tool -modfile=hack/tools/dev/go.mod buf lint
 step 'OpenAPI lint'
 # In Go, tests hold the document to the specification and the gateway to the document; this is about its style.
 if command -v npx >/dev/null; then
-  npx --yes @redocly/cli@2.77.0 lint --config hack/redocly.yaml gateway/server/openapi.yaml
+  REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config hack/redocly.yaml gateway/server/openapi.yaml
 else
   printf 'skipped: there is no npx here\n'
 fi

@@ -228,6 +228,8 @@ func MemberOf(check string) string {
 		return "justification.subjectRole"
 	case "jurisdiction":
 		return "justification.jurisdiction"
+	case "position":
+		return "pageToken"
 	}
 	return ""
 }

@@ -105,15 +105,17 @@ const maxListed = 10_000
 
 // ListDatasets lists what this agency may ask of whom now.
 func (c *Core) ListDatasets(_ context.Context, _ User, req *gatewayv1.ListDatasetsRequest) (*gatewayv1.ListDatasetsResponse, error) {
-	invalid := func(message string) error { return &Error{Kind: Invalid, Reason: "request", Message: message} }
+	invalid := func(member, message string) error {
+		return &Error{Kind: Invalid, Reason: "request", Member: member, Message: message}
+	}
 	after, ok := offerAfter(req.GetPageToken())
 	switch {
 	case len(req.ProtoReflect().GetUnknown()) > 0:
-		return nil, invalid("the request has members that this gateway does not know")
+		return nil, invalid("", "the request has members that this gateway does not know")
 	case req.GetPageSize() < 0 || req.GetPageSize() > maxListed:
-		return nil, invalid(fmt.Sprintf("page_size must be 1 to %d, or 0 for all", maxListed))
+		return nil, invalid("pageSize", fmt.Sprintf("page_size must be 1 to %d, or 0 for all", maxListed))
 	case !ok:
-		return nil, invalid("page_token is none of this list: begin without")
+		return nil, invalid("pageToken", "page_token is none of this list: begin without")
 	}
 	now := c.Now()
 	out := &gatewayv1.ListDatasetsResponse{}

@@ -84,7 +84,7 @@ func (q *query) newMerge(ctx context.Context, permitted []*choice) (*merge, *Err
 	m := &merge{q: q, whole: q.pages != nil, most: q.req.GetPageSize(), stall: q.core.timeout(ctx) / 2}
 	if len(q.req.GetDeduplicate()) > 0 {
 		if q.out.arrow {
-			return nil, &Error{Kind: Invalid, Reason: "request", Message: "a record without its duplicates names all that hold it, which columns do not: ask for JSON, or without deduplicate"}
+			return nil, &Error{Kind: Invalid, Reason: "request", Member: "deduplicate", Message: "a record without its duplicates names all that hold it, which columns do not: ask for JSON, or without deduplicate"}
 		}
 		m.duplicates = newDuplicates(q.req)
 		m.whole = m.whole || !m.duplicates.ordered
@@ -307,7 +307,7 @@ func (m *merge) giveGroup(g *group) error {
 func (m *merge) lastGroup(more bool) error {
 	if more {
 		if m.given == 0 && m.duplicates.open() {
-			return &Error{Kind: TooLarge, Reason: ReasonTooLarge, Message: "more records are the same than a page holds: ask for larger pages"}
+			return &Error{Kind: TooLarge, Reason: ReasonTooLarge, Member: "pageSize", Message: "more records are the same than a page holds: ask for larger pages"}
 		}
 		return nil
 	}

@@ -33,30 +33,39 @@ func (a *jsonAnswer) frame(f *gatewayv1.QueryResponse) error { return a.document
 
 func (a *jsonAnswer) end(err error) {
 	d := &a.document
-	switch {
-	case err != nil && d.Started():
+	if err != nil && d.Started() {
 		// Some of it may be with the client already: it must see that this is not the whole.
 		panic(http.ErrAbortHandler)
-	case err != nil:
+	}
+	if p := unanswered(err, d.Started(), d.Sources, d.Summary); p != nil {
+		p.write(a.w)
+		return
+	}
+	a.w.Header().Set("Content-Type", "application/json")
+	_ = d.End()
+}
+
+// unanswered is the problem of a query that failed, or that every source refused before there was a record; nil: it was answered.
+func unanswered(err error, started bool, sources []jsonform.SourceStatus, summary *jsonform.QuerySummary) *problem {
+	if err != nil {
 		p := problemOf(err)
 		var e *federation.Error
 		if errors.As(err, &e) && e.Kind == federation.Incomplete {
-			p.Sources = d.Sources
-			if slices.ContainsFunc(d.Sources, denied) {
+			p.Sources = sources
+			if slices.ContainsFunc(sources, denied) {
 				p.retryAfter = 0
-				p.refusedBy(d.Sources, time.Now())
+				p.refusedBy(sources, time.Now())
 			}
 		}
-		p.write(a.w)
-	case !d.Started() && len(d.Sources) > 0 && !slices.ContainsFunc(d.Sources, func(s jsonform.SourceStatus) bool { return !denied(s) }):
-		p := newProblem(http.StatusForbidden, d.Sources[0].Reason, "every source refused; sources says why")
-		p.Sources, p.Summary = d.Sources, d.Summary
-		p.refusedBy(d.Sources, time.Now())
-		p.write(a.w)
-	default:
-		a.w.Header().Set("Content-Type", "application/json")
-		_ = d.End()
+		return p
 	}
+	if started || len(sources) == 0 || slices.ContainsFunc(sources, func(s jsonform.SourceStatus) bool { return !denied(s) }) {
+		return nil
+	}
+	p := newProblem(http.StatusForbidden, sources[0].Reason, "every source refused; sources says why")
+	p.Sources, p.Summary = sources, summary
+	p.refusedBy(sources, time.Now())
+	return p
 }
 
 func denied(s jsonform.SourceStatus) bool { return s.Outcome == "DENIED" }

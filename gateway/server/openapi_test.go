@@ -150,6 +150,9 @@ func full(m protoreflect.Message) protoreflect.Message {
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		switch {
+		case f.IsMap() && f.MapValue().Kind() == protoreflect.MessageKind:
+			values := m.Mutable(f).Map()
+			values.Set(protoreflect.ValueOfString("x").MapKey(), protoreflect.ValueOfMessage(full(values.NewValue().Message())))
 		case f.IsMap():
 			m.Mutable(f).Map().Set(protoreflect.ValueOfString("field").MapKey(), protoreflect.ValueOfString("date"))
 		case f.IsList():
@@ -221,6 +224,15 @@ func TestOpenAPIHasEveryMemberOfAnswers(t *testing.T) {
 	status := full((&gatewayv1.SourceStatus{}).ProtoReflect()).Interface().(*gatewayv1.SourceStatus)
 	summary := full((&gatewayv1.QuerySummary{}).ProtoReflect()).Interface().(*gatewayv1.QuerySummary)
 	batch := full((&gatewayv1.RecordBatch{}).ProtoReflect()).Interface().(*gatewayv1.RecordBatch)
+	single := &gatewayv1.Value{Kind: &gatewayv1.Value_Text{Text: "x"}}
+	nested := &gatewayv1.Value{Kind: &gatewayv1.Value_Nested{Nested: &gatewayv1.Record{Values: []*gatewayv1.Value{single, {}}}}}
+	many := func(v ...*gatewayv1.Value) *gatewayv1.Value {
+		return &gatewayv1.Value{Kind: &gatewayv1.Value_List{List: &gatewayv1.ValueList{Values: v}}}
+	}
+	batch.Fields = append(batch.Fields, "null", "list", "record", "records")
+	batch.Members["record"] = &gatewayv1.FieldSet{Fields: []string{"a", "b"}}
+	batch.Members["records"] = batch.Members["record"]
+	batch.Records[0].Values = append(batch.Records[0].Values, &gatewayv1.Value{}, many(single, single), nested, many(nested))
 	var document, lines strings.Builder
 	answer, line := jsonform.Document{W: &document}, jsonform.Lines{W: &lines}
 	for _, f := range []*gatewayv1.QueryResponse{{Records: batch}, {Source: status}, {Summary: summary}} {

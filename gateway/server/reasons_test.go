@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write docs/reference/errors.md")
 // reasons of what is no refusal by a check: whether they are of a whole request, with its statuses over REST and gRPC, or of one source
 // of an answer only.
 var reasons = []struct{ reason, rest, grpc, what string }{
-	{"request", "400, 413, 415", "INVALID_ARGUMENT", "The request is malformed; `errors` points at what to mend."},
+	{"request", "400, 406, 413, 415", "INVALID_ARGUMENT", "The request is malformed; `errors` points at what to mend."},
 	{"page-token", "400", "INVALID_ARGUMENT", "The page token is not of this user and query, or too old: ask from the first page."},
 	{"Unauthenticated", "401", "UNAUTHENTICATED", "Nobody known asks: show a certificate or a token."},
 	{"NoAgreement", "403", "PERMISSION_DENIED", "No agreement in force lets this agency ask that. Of one source: not that agency."},
@@ -37,13 +37,16 @@ var reasons = []struct{ reason, rest, grpc, what string }{
 	{"RequireAll", "403, 429, 503", "FAILED_PRECONDITION", "Not every source answered in full, and the query asked for all or nothing."},
 	{"Deadline", "504", "DEADLINE_EXCEEDED", "Not answered in time. Of one source: that one."},
 	{"Unreachable", "", "", "The source's gateway cannot be reached, or the connection broke."},
+	{"CircuitOpen", "", "", "The source did not answer the last times, and is not asked for some seconds."},
 	{"Credential", "", "", "The source's exchange issued no agreement credential."},
 	{"SourceSystem", "", "", "The source's system of records is away."},
+	{"ConsentService", "", "", "The source's consent service is away, and nothing is told without it."},
 	{"QuotaStore", "", "", "The source cannot count its quotas, and answers nothing without."},
 	{"Maintenance", "", "", "The source's agency announced that it answers nothing now."},
 	{"UnexpectedAnswer", "", "", "The source answered otherwise than it was asked; what it sent was dropped."},
 	{"Limit", "", "", "More records match than the limit lets through."},
 	{"Page", "", "", "More records match: they come with the next page."},
+	{"position", "", "", "The source did not give the page token's position for this query, or too long ago: ask from the first page."},
 	{"EarlierPage", "", "", "The source failed on an earlier page, and is not asked again for this answer."},
 	{"Cancelled", "", "", "Whoever asked went away."},
 }
@@ -113,7 +116,7 @@ nothing but the day's quotas is in the way. When no clause could permit the quer
 	}
 }
 
-// reasonsInCode are the texts of constants Reason…, of members Reason of errors and statuses, and of arguments of newProblem and reason.
+// reasonsInCode are the texts of constants Reason…, of members Reason and Check of errors, refusals and statuses, and of arguments of newProblem and reason.
 func reasonsInCode(t *testing.T, folders ...string) []string {
 	found := map[string]bool{}
 	add := func(x ast.Expr) {
@@ -145,7 +148,7 @@ func reasonsInCode(t *testing.T, folders ...string) []string {
 						}
 					}
 				case *ast.KeyValueExpr:
-					if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Reason" {
+					if key, ok := n.Key.(*ast.Ident); ok && (key.Name == "Reason" || key.Name == "Check") {
 						add(n.Value)
 					}
 				case *ast.CallExpr:

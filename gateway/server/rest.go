@@ -139,7 +139,7 @@ func (s *Server) restQuery(w http.ResponseWriter, r *http.Request, user federati
 	}
 	if typ := wantsTable(r); typ != "" {
 		if g := req.GetGranularity(); g == gatewayv1.Granularity_GRANULARITY_EXISTENCE || g == gatewayv1.Granularity_GRANULARITY_COUNT {
-			newProblem(http.StatusNotAcceptable, "request", "a table is of records: ask for JSON to learn whether there are any, or how many").write(w)
+			newProblem(http.StatusNotAcceptable, "request", "a table is of records: ask for JSON to learn whether there are any, or how many").at("granularity").write(w)
 			return
 		}
 		a := newTableAnswer(w, typ)
@@ -194,7 +194,9 @@ func (s *Server) restDatasets(w http.ResponseWriter, r *http.Request, user feder
 	}
 	resp, err := s.Federation.ListDatasets(r.Context(), user, req)
 	if err != nil {
-		problemOf(err).write(w)
+		p := problemOf(err)
+		p.Errors = nil // there is no body to point into; the message names the parameter
+		p.write(w)
 		return
 	}
 	writeJSON(w, jsonform.Datasets(resp))

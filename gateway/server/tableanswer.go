@@ -2,17 +2,14 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
-	"github.com/entente-dev/entente/gateway/federation"
 	"github.com/entente-dev/entente/gateway/jsonform"
 	"github.com/entente-dev/entente/gateway/tabular"
 )
@@ -90,20 +87,10 @@ func (a *tableAnswer) Write(p []byte) (int, error) {
 }
 
 func (a *tableAnswer) end(err error) {
-	switch {
-	case err != nil && a.started:
+	if err != nil && a.started {
 		panic(http.ErrAbortHandler)
-	case err != nil:
-		p := problemOf(err)
-		var e *federation.Error
-		if errors.As(err, &e) && e.Kind == federation.Incomplete {
-			p.Sources = a.sources
-		}
-		p.write(a.w)
-		return
-	case !a.started && len(a.sources) > 0 && !slices.ContainsFunc(a.sources, func(s jsonform.SourceStatus) bool { return !denied(s) }):
-		p := newProblem(http.StatusForbidden, a.sources[0].Reason, "every source refused; sources says why")
-		p.Sources, p.Summary = a.sources, a.summary
+	}
+	if p := unanswered(err, a.started, a.sources, a.summary); p != nil {
 		p.write(a.w)
 		return
 	}

@@ -130,8 +130,8 @@ func (d *Document) Response(method, path string, status int, contentType string,
 	switch kind {
 	case "application/x-ndjson":
 		documents = bytes.Split(bytes.TrimSpace(body), []byte("\n"))
-	case "application/yaml":
-		return nil
+	case "application/yaml", "text/csv", "application/vnd.apache.arrow.stream":
+		return nil // no JSON
 	}
 	for _, text := range documents {
 		if err := valid(schema, text); err != nil {
