@@ -282,6 +282,56 @@ func TestLostPages(t *testing.T) {
 	}
 }
 
+// TestFailedSync: after a sync that failed, nothing of what it was for counts as durable before it is written again. The next sync does not
+// tell of the error any more.
+func TestFailedSync(t *testing.T) {
+	dir := tempDir(t)
+	a := openAudit(t, dir)
+	l := mustOpen(t, a)
+	appendN(t, a, 300)
+	await(t, l)
+	settle(t, l)
+	l.settling.Lock() // the log's own settling keeps out of the way
+	appendN(t, a, 700)
+	await(t, l)
+	for name, spoil := range map[string]func(string) error{
+		"tile/0/002":       func(p string) error { return os.WriteFile(p, make([]byte, 8192), 0o644) },
+		"tile/entries/001": os.Remove,
+	} {
+		if err := spoil(filepath.Join(dir, "tlog", "tree", filepath.FromSlash(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	doubt := func(set bool) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.doubt = l.doubt || set
+		return l.doubt
+	}
+	doubt(true)
+	l.settling.Unlock()
+	settle(t, l)
+	if s, err := l.readState(); err != nil || s.Size > 300 {
+		t.Errorf("%d entries are said to be durable, %v", s.Size, err)
+	}
+	for deadline := time.Now().Add(time.Minute); doubt(false) || l.Status().Integrated < 1000; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is written again")
+		}
+	}
+	settle(t, l)
+	if s, err := l.readState(); err != nil || s.Size != 1000 {
+		t.Errorf("%d entries are durable, %v", s.Size, err)
+	}
+	kill(l)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyTree(t.Context(), dir, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRefusesWhatIsNotItsTree(t *testing.T) {
 	whole := tempDir(t)
 	a := openAudit(t, whole)

@@ -57,6 +57,9 @@ func (f *follower) report(err error) {
 // resume finds out where the tree ends, checks that it is the chain's, and goes on from there.
 func (f *follower) resume() error {
 	ctx := f.ctx
+	f.mu.Lock()
+	doubt := f.doubt
+	f.mu.Unlock()
 	state, err := f.readState()
 	if err != nil {
 		return err
@@ -84,11 +87,10 @@ func (f *follower) resume() error {
 	if err != nil {
 		return err
 	}
-	written, err := loadTree(ctx, f.treeDir(), size, f.doubt.Load() || f.files != nil && f.files.rewrite)
+	written, err := loadTree(ctx, f.treeDir(), size)
 	if err != nil {
 		return fmt.Errorf("read the tree: %w", err)
 	}
-	f.doubt.Store(false)
 	chain, err := f.compare(ctx, size)
 	if err != nil {
 		return err
@@ -107,6 +109,9 @@ func (f *follower) resume() error {
 	f.allow(size, root)
 	f.mu.Lock()
 	f.integrated, f.root = size, root
+	if doubt { // one that came up since is for the next time
+		f.doubt = false
+	}
 	f.mu.Unlock()
 	return nil
 }
@@ -176,7 +181,10 @@ func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
 // integrate takes in all that is durable.
 func (f *follower) integrate() error {
 	for f.ctx.Err() == nil {
-		if f.dirty || f.doubt.Load() {
+		f.mu.Lock()
+		doubt := f.doubt
+		f.mu.Unlock()
+		if f.dirty || doubt {
 			if err := f.resume(); err != nil {
 				return err
 			}

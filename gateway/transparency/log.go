@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	flog "github.com/transparency-dev/formats/log"
@@ -84,10 +83,10 @@ type Log struct {
 	cosigned   Checkpoint
 	witnessed  WitnessStatus
 	closed     bool
+	doubt      bool // what was written may be lost
 
 	settling sync.Mutex
-	settled  uint64      // guarded by settling
-	doubt    atomic.Bool // what was written may be lost
+	settled  uint64 // guarded by settling
 }
 
 // mark is when the log was first seen to have an entry.

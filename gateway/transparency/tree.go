@@ -26,8 +26,6 @@ type tree struct {
 	// started says of each level whether partial tiles of the rightmost one are there; again, that a process before may have left some.
 	started []bool
 	again   bool
-	// rewrite: what is in the files may not be what will be on the disk.
-	rewrite bool
 }
 
 // treeState is what is durable. The form is that of Tessera's POSIX driver, which wrote the trees of earlier versions.
@@ -72,8 +70,8 @@ func (l *Log) openTree() (err error) {
 }
 
 // load reads the rightmost tiles of the tree at a size.
-func loadTree(ctx context.Context, dir string, size uint64, rewrite bool) (*tree, error) {
-	t := &tree{dir: dir, rewrite: rewrite, again: true}
+func loadTree(ctx context.Context, dir string, size uint64) (*tree, error) {
+	t := &tree{dir: dir, again: true}
 	t.full = t.writeFull
 	from := fetcher(dir)
 	for n := 0; size>>(layout.TileHeight*n) > 0; n++ {
@@ -159,7 +157,8 @@ func (t *tree) write(n int, p uint8) error {
 	return t.put(layout.TilePath(uint64(n), l.index, p), l.tile)
 }
 
-// put writes a file that is never written otherwise. What is there otherwise, a crash has left.
+// put writes a file that is never written otherwise. What is there, a crash has left, or a sync that failed: even when it reads as it
+// should, it may not be what is on the disk.
 func (t *tree) put(path string, content []byte) error {
 	name := filepath.Join(t.dir, filepath.FromSlash(path))
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -170,9 +169,6 @@ func (t *tree) put(path string, content []byte) error {
 	}
 	switch {
 	case errors.Is(err, os.ErrExist):
-		if b, err := os.ReadFile(name); err == nil && bytes.Equal(b, content) && !t.rewrite {
-			return nil
-		}
 		return replace(name, content, false)
 	case err != nil:
 		return err
@@ -236,14 +232,24 @@ func (l *Log) settle() error {
 	l.settling.Lock()
 	defer l.settling.Unlock()
 	l.mu.Lock()
-	s, stale := treeState{l.integrated, l.root}, l.stale
+	s, stale, doubt := treeState{l.integrated, l.root}, l.stale, l.doubt
 	l.mu.Unlock()
+	if doubt {
+		// The next sync would succeed: an error is told once. Nothing is durable before it is written again.
+		select {
+		case l.work <- struct{}{}:
+		default: // it works
+		}
+		return nil
+	}
 	if s.Root == nil || s.Size == l.settled {
 		return nil
 	}
 	if err := syncFiles(l.folder); err != nil {
 		// What could not be written may be lost, and look as if it were not: it is written again from the state on.
-		l.doubt.Store(true)
+		l.mu.Lock()
+		l.doubt = true
+		l.mu.Unlock()
 		return fmt.Errorf("sync the tree: %w", err)
 	}
 	if err := l.writeState(s); err != nil {
