@@ -260,7 +260,8 @@ const (
 
 // release gives the pending batch to the user, with the provenance that this side knows to be true.
 func (a *asking) release() error {
-	if !a.q.core.standing(a.ch) {
+	stands := func() bool { return a.q.core.standing(a.ch) }
+	if !stands() {
 		return errEnded
 	}
 	p := a.pending
@@ -273,7 +274,9 @@ func (a *asking) release() error {
 		if err := a.q.merge.put(a.lane, p.byRecords()); err != nil {
 			return &sendError{err}
 		}
-	} else if err := a.q.out.batch(p, &a.ch.plan.Clause.Schema); err != nil {
+	} else if err := a.q.out.batch(p, &a.ch.plan.Clause.Schema, stands); errors.Is(err, errEnded) {
+		return err
+	} else if err != nil {
 		return &sendError{err}
 	}
 	a.released += p.rows()

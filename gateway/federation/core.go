@@ -259,7 +259,7 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 	defer cancel()
 	for _, s := range statuses {
 		if s != nil {
-			if err := q.out.status(s); err != nil {
+			if _, err := q.out.status(s, nil); err != nil {
 				return err
 			}
 		}
@@ -267,13 +267,14 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 	asked := permitted(choices)
 	run := func(ch *choice) error {
 		s, err := q.ask(ctx, ch)
-		statuses[slices.Index(choices, ch)] = s
+		at := slices.Index(choices, ch)
+		statuses[at] = s
 		if l := q.merge.laneOf(ch); l != nil {
 			q.merge.end(l, s.GetReason() == ReasonPage)
 			return err
 		}
 		if err == nil {
-			err = q.out.status(s)
+			statuses[at], err = q.out.status(s, func() bool { return q.core.standing(ch) })
 		}
 		return err
 	}

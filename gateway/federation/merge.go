@@ -41,6 +41,7 @@ type merge struct {
 	batch      *gatewayv1.RecordBatch
 	of         *lane // of the batch
 	like       *gatewayv1.RecordBatch
+	groups     []*group // of the batch's records, when duplicates are looked for
 }
 
 // lane is one source in the merge.
@@ -50,8 +51,9 @@ type lane struct {
 	by     []order.By
 	// queue is what the source sent and nobody took yet; ended: nothing more comes. more: the source says that its next page has more.
 	queue []*gatewayv1.RecordBatch
-	next  int   // in queue[0]
-	sent  int64 // records
+	next  int                // in queue[0]
+	head  []*gatewayv1.Value // of the record that is next; of the goroutine of run, while sources add to the queue
+	sent  int64              // records
 	ended bool
 	more  bool
 	// ctx bounds the question to the source; cut gives it up.
@@ -213,7 +215,11 @@ func (m *merge) await(l *lane) (bool, error) {
 	if m.over != nil {
 		return false, m.over
 	}
-	return len(l.queue) > 0, nil
+	if len(l.queue) == 0 {
+		return false, nil
+	}
+	l.head = l.queue[0].GetRecords()[l.next].GetValues()
+	return true, nil
 }
 
 // run merges until every source has ended, or the page is full.
@@ -295,12 +301,15 @@ func (m *merge) giveGroup(g *group) error {
 	if !m.q.core.standing(g.lane.ch) {
 		return errLapsed // with it the others that hold the record would be lost
 	}
-	g.record.Also = g.also(m.q.core)
 	m.given++
 	for _, l := range m.lanes {
 		l.told, l.toldAt = l.taken, l.takenAt
 	}
-	return m.give(g.lane, g.batch, g.record)
+	if err := m.give(g.lane, g.batch, g.record); err != nil {
+		return err
+	}
+	m.groups = append(m.groups, g)
+	return nil
 }
 
 // lastGroup gives the group at the end, unless the next page may have more of it.
@@ -337,12 +346,18 @@ const maxBatch = 256
 
 // flush gives the batch to the user, if its agreement is still in force.
 func (m *merge) flush() error {
-	b, l := m.batch, m.of
+	b, l, groups := m.batch, m.of, m.groups
 	if b == nil {
 		return nil
 	}
-	m.batch, m.like = nil, nil
-	if l.lapsed || !m.q.core.standing(l.ch) {
+	m.batch, m.like, m.groups = nil, nil, nil
+	err := m.q.out.batch(&piece{batch: b}, &l.ch.plan.Clause.Schema, func() bool {
+		for _, g := range groups {
+			g.record.Also = g.also(m.q.core)
+		}
+		return !l.lapsed && m.q.core.standing(l.ch)
+	})
+	if errors.Is(err, errEnded) {
 		l.lapsed = true
 		l.told -= int64(len(b.GetRecords()))
 		m.given -= int64(len(b.GetRecords()))
@@ -351,7 +366,7 @@ func (m *merge) flush() error {
 		}
 		return nil
 	}
-	if err := m.q.out.batch(&piece{batch: b}, &l.ch.plan.Clause.Schema); err != nil {
+	if err != nil {
 		return &sendError{err}
 	}
 	return nil
@@ -378,9 +393,8 @@ func (h *lanes) Pop() any {
 
 // compareHeads compares by the order of the query; the fields may stand at other places with each source.
 func compareHeads(a, b *lane) int {
-	x, y := a.queue[0].GetRecords()[a.next].GetValues(), b.queue[0].GetRecords()[b.next].GetValues()
 	for i, by := range a.by {
-		if d := order.Values(by.Type, by.Descending, x[by.Index], y[b.by[i].Index]); d != 0 {
+		if d := order.Values(by.Type, by.Descending, a.head[by.Index], b.head[b.by[i].Index]); d != 0 {
 			return d
 		}
 	}
@@ -403,12 +417,12 @@ func (q *query) merged(choices []*choice, statuses []*gatewayv1.SourceStatus) er
 		case s.GetReason() == ReasonPage:
 			s.Reason, s.Message = "", ""
 		}
-		if err := q.out.status(statuses[i]); err != nil {
+		if _, err := q.out.status(statuses[i], nil); err != nil {
 			return err
 		}
 	}
 	for _, s := range q.pages.earlier() {
-		if err := q.out.status(s); err != nil {
+		if _, err := q.out.status(s, nil); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,9 @@ func (o *output) write(frame *gatewayv1.QueryResponse) error {
 	return o.send(frame)
 }
 
-// batch releases records of a schema, or holds them back.
-func (o *output) batch(p *piece, schema *route.Schema) error {
+// batch releases records of a schema, or holds them back. It may wait for the user to read what came before: stands is asked when its turn
+// has come; errEnded: it said no.
+func (o *output) batch(p *piece, schema *route.Schema, stands func() bool) error {
 	frame := &gatewayv1.QueryResponse{}
 	if o.arrow {
 		var err error
@@ -29,6 +30,9 @@ func (o *output) batch(p *piece, schema *route.Schema) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !stands() {
+		return errEnded
+	}
 	if !o.hold {
 		return o.send(frame)
 	}
@@ -40,12 +44,18 @@ func (o *output) batch(p *piece, schema *route.Schema) error {
 	return nil
 }
 
-// status says how a source ended; of an all-or-nothing query only when it is settled.
-func (o *output) status(s *gatewayv1.SourceStatus) error {
+// status says how a source ended; of an all-or-nothing query only when it is settled. With a hit or a count it is asked, as with records,
+// whether that stands; the status is the one that was told.
+func (o *output) status(s *gatewayv1.SourceStatus, stands func() bool) (*gatewayv1.SourceStatus, error) {
 	if o.hold {
-		return nil
+		return s, nil
 	}
-	return o.write(&gatewayv1.QueryResponse{Source: s})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if (s.Exists != nil || s.Count != nil || s.GetSuppressed()) && !stands() {
+		s = lapsed(s)
+	}
+	return s, o.send(&gatewayv1.QueryResponse{Source: s})
 }
 
 // lapse takes back what an all-or-nothing query was told under agreements that have ended since, and says whether it took anything.
