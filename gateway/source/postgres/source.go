@@ -159,7 +159,7 @@ func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, er
 	if q.Dataset == nil || q.Schema == nil || q.Dataset.PostgreSQL == nil {
 		return source.Statement{}, errors.New("postgres: the query's dataset is not in PostgreSQL")
 	}
-	sql, err := statement.Describe(dialect, q, m)
+	sql, err := statement.Describe(dialectOf(q), q, m)
 	return source.Statement{System: "postgresql", Text: sql}, err
 }
 
