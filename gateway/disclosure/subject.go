@@ -140,7 +140,7 @@ func (d *disclosure) subjectOf(q *source.Query) func(*gatewayv1.Record) string {
 	at, extra := slices.Index(d.shape.Fields, key), false
 	if at < 0 {
 		at, extra = len(d.shape.Fields), true
-		q.Fields = append(slices.Clone(q.Fields), key)
+		q.Fields, q.HiddenKey = append(slices.Clone(q.Fields), key), true
 	}
 	return func(r *gatewayv1.Record) string {
 		if at >= len(r.Values) {

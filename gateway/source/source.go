@@ -29,6 +29,8 @@ type Query struct {
 	Consent *Consent
 	// Fields to return, in this order; Records only.
 	Fields []string
+	// HiddenKey: the dataset's subject key is among Fields for the log, or for consents, and is not disclosed. It orders nothing.
+	HiddenKey bool
 	// Limit is the most records returned; Records only.
 	Limit int64
 	// Order of the records, by all of these fields; empty: any that is stable. Records only. A source that cannot keep an order says so

@@ -73,7 +73,7 @@ func reading(q source.Query) (inner source.Query, at int, extra bool) {
 	values := route.Names(q.Schema.Layout(q.Fields))
 	if at = slices.Index(values, dataset.SubjectKey); at < 0 {
 		at, extra = len(values), true
-		inner.Fields = append(slices.Clone(q.Fields), dataset.SubjectKey)
+		inner.Fields, inner.HiddenKey = append(slices.Clone(q.Fields), dataset.SubjectKey), true
 	}
 	return inner, at, extra
 }

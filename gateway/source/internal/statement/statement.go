@@ -55,7 +55,7 @@ func (s *Selection) Untranslated(n int64) error {
 
 // Records selects q.Fields, one record more than q.Limit, so that the caller sees whether there are more.
 //
-// The order is by the subject key, if it is among the fields, and then by the fields in their order: the same query gives
+// The order is by the subject key, if it is disclosed, and then by the fields in their order: the same query gives
 // the same records, whatever the database's plan, and records that compare equal are equal. Fields that are not disclosed
 // do not order, since their order would tell of them. Sorting costs little: answers are bounded by the limit, so the
 // database keeps only that many while it reads; fields that a filter fixes are left out.
@@ -96,6 +96,7 @@ func Records(d Dialect, q source.Query) (sql string, args []any, out Selection, 
 		switch {
 		case len(q.Order) > 0:
 		case isFixed(q.Filter, path) || isFixed(q.RowFilter, path):
+		case path == q.Dataset.SubjectKey && q.HiddenKey:
 		case path == q.Dataset.SubjectKey:
 			order = slices.Insert(order, 0, d.Order(f, quoted))
 		default:

@@ -39,6 +39,12 @@ func TestStatements(t *testing.T) {
 	if err != nil || sql != want || !reflect.DeepEqual(args, []any{"x", "a%", int64(6)}) || len(fields.Columns) != 3 || fields.Columns[0].Field.Name != "name" {
 		t.Errorf("records\n got %s\nwant %s\n%v, %v, %v", sql, want, args, fields, err)
 	}
+	q.HiddenKey = true // its order would say which records are of one person
+	want = strings.Replace(want, `ord("c_id"), `, "", 1)
+	if sql, _, _, err := Records(dialect, q); err != nil || sql != want {
+		t.Errorf("records without their key\n got %s\nwant %s\n%v", sql, want, err)
+	}
+	q.HiddenKey = false
 	q.Dataset.Relation, q.Filter = "staff", nil
 	if sql, args, err := Count(dialect, q); err != nil || sql != `SELECT count(*) FROM "public"."staff" WHERE "c_unit"::text = $1::text` || len(args) != 1 {
 		t.Errorf("count %s, %v, %v", sql, args, err)
