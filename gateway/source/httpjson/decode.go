@@ -165,8 +165,9 @@ func decimal(raw any) (*gatewayv1.Value, error) {
 	if mantissa, exponent, ok := strings.Cut(strings.ToLower(s), "e"); ok {
 		// Exactly, and only where the result is short enough to be written.
 		e, err := strconv.Atoi(exponent)
+		_, plain := filter.CanonicalDecimal(mantissa) // package big reads fractions and other bases, too
 		r, valid := new(big.Rat).SetString(mantissa)
-		if err != nil || !valid || e > filter.MaxDecimalDigits || e < -filter.MaxDecimalDigits || len(mantissa) > filter.MaxDecimalDigits {
+		if err != nil || !plain || !valid || e > filter.MaxDecimalDigits || e < -filter.MaxDecimalDigits || len(mantissa) > filter.MaxDecimalDigits {
 			return nil, errDecimal
 		}
 		power := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(e, -e))), nil))

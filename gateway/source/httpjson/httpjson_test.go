@@ -391,6 +391,8 @@ func TestHostile(t *testing.T) {
 		{"amount is text", item(strings.Replace(one, "1200.50", `"secret"`, 1)), "field amount: its value is no decimal", nil},
 		{"amount is true", item(strings.Replace(one, "1200.50", `true`, 1)), "field amount: its value is not a number", nil},
 		{"amount is endless", item(strings.Replace(one, "1200.50", strings.Repeat("9", 65), 1)), "field amount: its value is no decimal of at most 64 digits", nil},
+		{"amount is a fraction", item(strings.Replace(one, "1200.50", `"1/2e1"`, 1)), "field amount: its value is no decimal", nil},
+		{"amount is in another base", item(strings.Replace(one, "1200.50", `"0x10e1"`, 1)), "field amount: its value is no decimal", nil},
 		{"amount is huge", item(strings.Replace(one, "1200.50", "1e999999999", 1)), "field amount: its value is no decimal", nil},
 		{"amount is NaN", item(strings.Replace(one, "1200.50", "NaN", 1)), "no JSON", nil},
 		{"hours are a fraction", item(strings.Replace(one, "160", "160.5", 1)), "field hours: the number is no whole one", nil},
