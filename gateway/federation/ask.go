@@ -45,6 +45,8 @@ type asking struct {
 	started time.Time
 	// fields of the records, in their order.
 	fields []*route.Field
+	// table tries each record's values for a user who reads columns; nil: there was none yet.
+	table *table
 }
 
 // sendError is an error of the user's stream, as opposed to the peer's.
@@ -234,6 +236,9 @@ func (a *asking) check(b *gatewayv1.RecordBatch, rows int64) error {
 	for _, r := range b.GetRecords() {
 		if !a.shape.Fits(r) {
 			return &errAnswer{"the source sent a record with other values than the fields have"}
+		}
+		if a.q.out.arrow && !a.tabled(r) {
+			return &errAnswer{"the source sent a value that is not of its field's type"}
 		}
 		if len(r.GetAlso()) > 0 || (len(r.GetPosition()) > 0) != (a.req.GetAfter() != nil) || len(r.GetPosition()) > maxPosition {
 			return &errAnswer{"the source sent positions otherwise than it was asked for, or speaks for others"}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/columns"
+	"github.com/entente-dev/entente/gateway/internal/shape"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -139,5 +141,24 @@ func TestWhatWaitsForTheUserMayEnd(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// One source that sends what cannot be in its field's column does not take the others' answers along.
+func TestRecordThatIsNoRow(t *testing.T) {
+	for arrow, want := range map[bool]bool{false: true, true: false} {
+		q, _ := merging(t, &gatewayv1.QueryRequest{}, nil, nil)
+		q.out.arrow = arrow
+		l := q.merge.lanes[0]
+		schema := &l.ch.plan.Clause.Schema
+		a := &asking{q: q, ch: l.ch, req: &gatewayv1.RetrieveRequest{}, shape: shape.Of(schema, l.fields), fields: columns.Select(schema, l.fields)}
+		b := batchOf(l, "1")
+		if err := a.check(b, 1); err != nil {
+			t.Error(err)
+		}
+		b.Records[0].Values[0] = &gatewayv1.Value{Kind: &gatewayv1.Value_Integer{Integer: 1}}
+		if err := a.check(b, 1); (err == nil) != want {
+			t.Errorf("for a user of columns: %v: %v", arrow, err)
+		}
 	}
 }

@@ -94,6 +94,32 @@ func (p *piece) flat(fields []*route.Field, r *gatewayv1.Record) *gatewayv1.Reco
 	return r
 }
 
+// table is the fields of an answer that have one value, by their places.
+type table struct {
+	at    []int
+	batch *columns.Batch
+}
+
+// tabled says whether byColumns will take a record: what it does not take is told of the source, and does not end the answers of others.
+func (a *asking) tabled(r *gatewayv1.Record) bool {
+	if a.table == nil {
+		a.table = &table{}
+		var fields []*route.Field
+		for i, f := range columns.Table(&a.ch.plan.Clause.Schema, a.shape.Fields) {
+			if f.Type != columns.JSON {
+				a.table.at, fields = append(a.table.at, i), append(fields, f)
+			}
+		}
+		a.table.batch = columns.New(fields)
+	}
+	values := make([]*gatewayv1.Value, len(a.table.at))
+	for i, at := range a.table.at {
+		values[i] = r.GetValues()[at]
+	}
+	defer a.table.batch.Reset()
+	return a.table.batch.PutRecord(&gatewayv1.Record{Values: values}) == nil
+}
+
 // header is the first frame for a user who reads columns: all that the answer may have, in the order of the agencies, and no rows.
 // Fields that agencies have under one name and of several types are text.
 func header(choices []*choice) (*gatewayv1.QueryResponse, error) {
