@@ -7,6 +7,7 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -119,7 +120,7 @@ func (k *Keys) Open(ctx context.Context, wrapped []byte) (*Key, error) {
 	case err != nil, len(secret) != keySize:
 		return nil, fmt.Errorf("%w: %w", ErrForged, errors.Join(err))
 	}
-	key = &Key{Wrapped: wrapped, secret: secret}
+	key = &Key{Wrapped: bytes.Clone(wrapped), secret: secret} // not the token that it is a part of
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remember(key)

@@ -101,3 +101,19 @@ func TestReplicasShareKeys(t *testing.T) {
 		t.Error("a key without the ring")
 	}
 }
+
+// TestKeyKeepsNoToken: a key is remembered for long, and the token that it came with is not.
+func TestKeyKeepsNoToken(t *testing.T) {
+	made, err := NewKeys(&ring{name: "a"}, "page tokens", time.Now).Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := append(bytes.Clone(made.Wrapped), make([]byte, 1<<10)...)
+	key, err := NewKeys(&ring{name: "a"}, "page tokens", time.Now).Open(t.Context(), token[:len(made.Wrapped)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clear(token); !bytes.Equal(key.Wrapped, made.Wrapped) {
+		t.Error("the key is a part of the token")
+	}
+}
