@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
+	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/route"
 )
 
@@ -319,6 +320,11 @@ func TestOrderOfSeveralDatasets(t *testing.T) {
 	code, whole := rec.page(t, "alice", q(`family_name == "f3"`, fields, `"requireAll":true`))
 	if code != 200 || len(whole.Records) != 80 || !whole.Summary.Complete {
 		t.Fatalf("%d, %d records %+v %s", code, len(whole.Records), whole.Sources, whole.Detail)
+	}
+	for _, r := range src.records() {
+		if r.Kind == audit.Release { // all fit a frame, whichever dataset each is of
+			t.Fatalf("a release of %d records", r.Records)
+		}
 	}
 	want := whole.rows("wanted", "age")
 	if !slices.IsSorted(want) {

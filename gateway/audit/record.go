@@ -13,8 +13,8 @@ type Kind string
 const (
 	// Intent is written before the source system is asked (source side) or before the peer is asked (recipient side).
 	Intent Kind = "Intent"
-	// Release is written before each frame but the last of a long answer: a stream that a crash cuts off shows how far it can
-	// have got. Source side only.
+	// Release is written before each frame but the last of a long answer, once for frames of several datasets that go together: a
+	// stream that a crash cuts off shows how far it can have got. Source side only.
 	Release Kind = "Release"
 	// Outcome is written when the answer is known, before its last frame is released.
 	Outcome Kind = "Outcome"
@@ -91,7 +91,7 @@ type Record struct {
 	SubjectToken string `json:"subjectToken,omitempty"`
 	// SubjectTokens are the keyed tokens of the persons whose records are in the frame that this record is written before.
 	SubjectTokens []string `json:"subjectTokens,omitempty"`
-	// Records that were disclosed; of a Release, those of its frame.
+	// Records that were disclosed; of a Release, those of its frames.
 	Records int64 `json:"records"`
 	// Hit: something was found, on whichever rung of the disclosure ladder.
 	Hit bool `json:"hit,omitempty"`

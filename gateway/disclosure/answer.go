@@ -209,7 +209,7 @@ func (d *disclosure) wait(ctx context.Context, receipts ...*audit.Receipt) error
 
 // finish logs the outcome, waits until the log is durable, and only then releases what is left.
 func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveResponse) error, result *gatewayv1.SourceStatus) error {
-	result.Records = d.released + int64(len(d.batch.records))
+	result.Records = d.released + int64(d.batch.records)
 	if discloses(result) {
 		result.Obligations = d.obligations()
 	}
@@ -225,6 +225,17 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 		}
 		return d.logFailed(send, err)
 	}
+	runs := d.batch.runs
+	for ; len(runs) > 1; runs = runs[1:] {
+		var refusal *enforce.Refusal
+		var gone *sendError
+		switch err := d.passRun(ctx, runs[0], send); {
+		case errors.As(err, &refusal):
+			return d.withdraw(ctx, send, refusal)
+		case errors.As(err, &gone):
+			return gone.err
+		}
+	}
 	if discloses(result) {
 		if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
 			return d.withdraw(ctx, send, refusal)
@@ -232,8 +243,8 @@ func (d *disclosure) finish(ctx context.Context, send func(*gatewayv1.RetrieveRe
 	}
 	result.QuotaLeft = d.settle(result.Records)
 	frame := &gatewayv1.RetrieveResponse{Result: result}
-	if len(d.batch.records) > 0 {
-		frame.Records = d.frame()
+	if len(runs) > 0 {
+		frame.Records = d.frame(runs[0])
 	}
 	d.measure(result)
 	return send(frame)
@@ -441,7 +452,7 @@ func bounded(r audit.Record) audit.Record {
 func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 	r := d.record(audit.Outcome)
 	r.Outcome, r.Reason, r.Message = OutcomeName(result.GetOutcome()), result.GetReason(), result.GetMessage()
-	r.Records = d.released + int64(len(d.batch.records))
+	r.Records = d.released + int64(d.batch.records)
 	r.Hit = r.Records > 0 || result.GetExists() || result.GetCount() > 0
 	r.SubjectTokens = d.subjects
 	r.ElapsedMicros = d.core.Now().Sub(d.started).Microseconds()
@@ -457,7 +468,7 @@ func (d *disclosure) outcome(result *gatewayv1.SourceStatus) audit.Record {
 // releaseRecord is the record of a frame that is not the last.
 func (d *disclosure) releaseRecord() audit.Record {
 	r := d.record(audit.Release)
-	r.Records, r.SubjectTokens, r.Hit = int64(len(d.batch.records)), d.subjects, true
+	r.Records, r.SubjectTokens, r.Hit = int64(d.batch.records), d.subjects, true
 	r.ConsentCheck = d.consents.logged()
 	return r
 }

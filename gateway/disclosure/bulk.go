@@ -49,7 +49,7 @@ func (s *sink) Columns() (*columns.Batch, error) {
 		s.d.bulk = true
 	}
 	if s.pipe == nil {
-		if len(s.d.batch.records) > 0 {
+		if s.d.batch.records > 0 {
 			if err := s.d.release(s.ctx, s.send); err != nil {
 				return nil, err
 			}

@@ -24,18 +24,34 @@ const (
 	maxRecordBytes = 2 << 20
 )
 
-// batch is the frame that is being filled. Its records are not released yet.
+// batch is what is being filled: a frame, or when an order mixes datasets one for each run of records of the same. They are released
+// together, for one record of the log. Until then they are not.
 type batch struct {
-	dataset string
-	records []*gatewayv1.Record
+	runs    []stretch
+	records int
 	bytes   int
 }
 
-func (b *batch) full(next int) bool {
-	return len(b.records) >= maxFrameRecords || (len(b.records) > 0 && b.bytes+next > maxFrameBytes)
+type stretch struct {
+	dataset string
+	records []*gatewayv1.Record
 }
 
-func (b *batch) clear() { b.records, b.bytes = nil, 0 }
+func (b *batch) full(next int) bool {
+	return b.records >= maxFrameRecords || (b.records > 0 && b.bytes+next > maxFrameBytes)
+}
+
+func (b *batch) add(dataset string, r *gatewayv1.Record, size int) {
+	last := len(b.runs) - 1
+	if last < 0 || b.runs[last].dataset != dataset {
+		b.runs, last = append(b.runs, stretch{dataset: dataset}), last+1
+	}
+	b.runs[last].records = append(b.runs[last].records, r)
+	b.records++
+	b.bytes += size
+}
+
+func (b *batch) clear() { *b = batch{} }
 
 // sendError is an error of the caller's stream, as opposed to one of the source.
 type sendError struct{ err error }
@@ -208,15 +224,13 @@ func (d *disclosure) add(ctx context.Context, dataset string, r *gatewayv1.Recor
 	if size > maxRecordBytes {
 		return errRecordTooLarge
 	}
-	if d.batch.full(size) || (len(d.batch.records) > 0 && d.batch.dataset != dataset) {
+	if d.batch.full(size) {
 		if err := d.release(ctx, send); err != nil {
 			return err
 		}
 	}
 	d.digest.Record(dataset, r)
-	d.batch.dataset = dataset
-	d.batch.records = append(d.batch.records, r)
-	d.batch.bytes += size
+	d.batch.add(dataset, r, size)
 	if subject != "" {
 		d.subjects = append(d.subjects, subject)
 	}
@@ -232,14 +246,23 @@ func (d *disclosure) release(ctx context.Context, send func(*gatewayv1.RetrieveR
 	if err := d.wait(ctx, receipt, d.intent); err != nil {
 		return err
 	}
+	runs := d.batch.runs
+	d.drop()
+	d.frames++
+	for _, r := range runs {
+		if err := d.passRun(ctx, r, send); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passRun sends a frame that the log holds, while it still stands.
+func (d *disclosure) passRun(ctx context.Context, r stretch, send func(*gatewayv1.RetrieveResponse) error) error {
 	if refusal := d.core.standing(d.plan, d.caller, d.req.GetAgreement()); refusal != nil {
 		return refusal
 	}
-	n := int64(len(d.batch.records))
-	frame := &gatewayv1.RetrieveResponse{Records: d.frame()}
-	d.drop()
-	d.frames++
-	return d.pass(ctx, frame, n, send)
+	return d.pass(ctx, &gatewayv1.RetrieveResponse{Records: d.frame(r)}, int64(len(r.records)), send)
 }
 
 // pass sends a frame of that many records, which the log holds and which still stand.
@@ -263,9 +286,9 @@ func (d *disclosure) pass(ctx context.Context, frame *gatewayv1.RetrieveResponse
 	}
 }
 
-func (d *disclosure) frame() *gatewayv1.RecordBatch {
-	b := d.envelope(d.batch.dataset)
-	b.Records = d.batch.records
+func (d *disclosure) frame(r stretch) *gatewayv1.RecordBatch {
+	b := d.envelope(r.dataset)
+	b.Records = r.records
 	if d.page != nil {
 		b.PositionKey = d.page.key.Wrapped
 	}
