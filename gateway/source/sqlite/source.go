@@ -166,18 +166,8 @@ var dialect = statement.Dialect{
 		}
 		return column
 	},
-	Key: func(f *route.Field, expression string) string {
-		switch f.Type {
-		case "string", "code", "date":
-			return "+" + expression + " COLLATE BINARY"
-		case "timestamp":
-			return filter.SQLiteTimestampFunction + "(" + expression + ")"
-		case "decimal":
-			return decimalKeyFunction + "(" + expression + ")"
-		default:
-			return "+" + expression
-		}
-	},
+	Same: key, // which a plain column of NOCASE would not tell apart
+	Key:  key,
 	Spelling: func(f *route.Field, column string) string {
 		switch f.Type {
 		case "decimal", "timestamp": // 1.5 and 1.50 are equal
@@ -186,6 +176,20 @@ var dialect = statement.Dialect{
 		return ""
 	},
 	Bound: func(*route.Field, int) string { return "?" },
+}
+
+// key gives the expression by whose value a field is compared and ordered.
+func key(f *route.Field, expression string) string {
+	switch f.Type {
+	case "string", "code", "date":
+		return "+" + expression + " COLLATE BINARY"
+	case "timestamp":
+		return filter.SQLiteTimestampFunction + "(" + expression + ")"
+	case "decimal":
+		return decimalKeyFunction + "(" + expression + ")"
+	default:
+		return "+" + expression
+	}
 }
 
 // quote uses backticks: SQLite takes "name" for a string when there is no such column.

@@ -304,3 +304,28 @@ func TestOrderedDecimals(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestPersonsByTheirBytes: persons whose keys differ in case are two, whatever collation the columns were declared with: the consent of
+// one is none of the other's, and both are counted.
+func TestPersonsByTheirBytes(t *testing.T) {
+	path := plainFile(t, `CREATE TABLE r (person TEXT COLLATE NOCASE)`, `CREATE TABLE k (person TEXT COLLATE NOCASE)`,
+		`INSERT INTO r VALUES ('p1'), ('P1'), ('P1'), ('p2')`, `INSERT INTO k VALUES ('P1')`)
+	s := open(t, sqlite.Options{})
+	persons := route.Schema{Name: "persons", Version: 1, Fields: []route.Field{{Name: "person", Type: "string"}}}
+	columns := map[string]string{"person": "person"}
+	q := source.Query{Agreement: "a", Schema: &persons, Fields: []string{"person"}, Limit: 10, Dataset: &route.Dataset{
+		Name: "d", Relation: "r", SubjectKey: "person", Columns: columns, SQLite: &route.SQLite{Path: path},
+	}}
+	q.Persons = true
+	if n, err := s.Count(t.Context(), q); err != nil || n != 3 {
+		t.Errorf("%d persons, %v", n, err)
+	}
+	q.Dataset.Consent, q.Consent = &route.Consent{Relation: "k", Subject: "person", Columns: columns, Schema: persons}, &source.Consent{}
+	var got []string
+	if _, err := s.Records(t.Context(), q, func(r *gatewayv1.Record) error {
+		got = append(got, r.GetValues()[0].GetText())
+		return nil
+	}); err != nil || !slices.Equal(got, []string{"P1", "P1"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -22,6 +22,8 @@ type Dialect struct {
 	DefaultSchema string
 	// Select gives the expression that reads a field from its quoted column: a repeated one as a list, of records as JSON text.
 	Select func(f *route.Field, column string) string
+	// Same gives the expression by which two values of a field are one, whatever the collation of its column; nil: Select.
+	Same func(f *route.Field, column string) string
 	// Order gives the expression that orders by a field. It has to give the same order on every server.
 	Order func(f *route.Field, column string) string
 	// Placeholder gives the n-th placeholder, from 1.
@@ -167,7 +169,7 @@ func Count(d Dialect, q source.Query) (sql string, args []any, err error) {
 		if at < 0 || !ok {
 			return "", nil, fmt.Errorf("source: dataset %s: persons cannot be counted without a subject key", q.Dataset.Name)
 		}
-		b.WriteString("SELECT count(DISTINCT " + d.Select(&q.Schema.Fields[at], d.Quote(column)) + ")")
+		b.WriteString("SELECT count(DISTINCT " + d.same(&q.Schema.Fields[at], d.Quote(column)) + ")")
 	}
 	args, err = from(&b, d, q, v)
 	return b.String(), args, err
@@ -250,7 +252,7 @@ func consent(b *strings.Builder, d Dialect, q source.Query, v *view, args []any)
 	b.WriteString("EXISTS (SELECT 1 FROM ")
 	args = of.write(b, d, args)
 	fmt.Fprintf(b, " WHERE %s = %s",
-		d.Select(&k.Schema.Fields[inner], table+"."+d.Quote(subject)), d.Select(&q.Schema.Fields[outer], v.name(d)+"."+d.Quote(key)))
+		d.same(&k.Schema.Fields[inner], table+"."+d.Quote(subject)), d.same(&q.Schema.Fields[outer], v.name(d)+"."+d.Quote(key)))
 	if of.refuses(k.Subject) {
 		b.WriteString(" AND " + table + "." + d.Quote(knownName(k.Subject)))
 	}
@@ -269,6 +271,13 @@ func consent(b *strings.Builder, d Dialect, q source.Query, v *view, args []any)
 	}
 	b.WriteString(")")
 	return args, nil
+}
+
+func (d Dialect) same(f *route.Field, column string) string {
+	if d.Same != nil {
+		return d.Same(f, column)
+	}
+	return d.Select(f, column)
 }
 
 // relation quotes NAME or SCHEMA.NAME.
