@@ -30,6 +30,8 @@ type Pool struct {
 
 	mu      sync.Mutex
 	entries map[key]*entry
+	// leaving are clients that are given to nobody any more, and still used.
+	leaving map[*entry]key
 	closed  bool
 }
 
@@ -56,7 +58,7 @@ func NewPool(o Options) *Pool {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Pool{opts: o, entries: map[key]*entry{}}
+	return &Pool{opts: o, entries: map[key]*entry{}, leaving: map[*entry]key{}}
 }
 
 // Do asks a service on behalf of an agreement. A secret that the service does not take (any more) is read again, once.
@@ -154,9 +156,13 @@ func (p *Pool) leave(e *entry) {
 // remove stops giving out a client; its users end by themselves, and their connections with them.
 func (p *Pool) remove(k key, e *entry) {
 	delete(p.entries, k)
+	p.leaving[e] = k
 	go func() {
 		e.users.Wait()
 		e.client.close()
+		p.mu.Lock()
+		delete(p.leaving, e)
+		p.mu.Unlock()
 	}()
 }
 
@@ -196,6 +202,11 @@ func (p *Pool) cut(match func(key) bool) {
 	for k, e := range p.entries {
 		if match(k) {
 			delete(p.entries, k)
+			cut = append(cut, e)
+		}
+	}
+	for e, k := range p.leaving {
+		if match(k) {
 			cut = append(cut, e)
 		}
 	}
