@@ -423,11 +423,18 @@ func (a *agency) userCertificate(user string) *tls.Certificate {
 	return a.users.issue(a.t, "", pkix.Name{CommonName: user, Organization: []string{"analysts"}}, time.Now().Add(time.Hour))
 }
 
-// client is an HTTP client of a local user.
+// client is an HTTP client of a local user; "": of nobody, who has no certificate.
 func (a *agency) client(user string) *http.Client {
+	if user == "" {
+		return a.clientOf(nil)
+	}
+	return a.clientOf(a.userCertificate(user))
+}
+
+func (a *agency) clientOf(certificate *tls.Certificate) *http.Client {
 	config := &tls.Config{RootCAs: a.users.pool()}
-	if user != "" {
-		config.Certificates = []tls.Certificate{*a.userCertificate(user)}
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
 	}
 	tr := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: false}
 	a.t.Cleanup(tr.CloseIdleConnections)
@@ -443,6 +450,11 @@ func (a *agency) post(c *http.Client, path, body string, header ...string) (int,
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	return a.send(c, req)
+}
+
+func (a *agency) send(c *http.Client, req *http.Request) (int, http.Header, string) {
+	a.t.Helper()
 	resp, err := c.Do(req)
 	must(a.t, err)
 	defer resp.Body.Close()
