@@ -45,7 +45,7 @@ const (
 // ErrForged: what was handed in is not what this agency's gateways gave.
 var ErrForged = errors.New("not given by this agency's gateways for this")
 
-// Ring wraps keys, see audit.KeyRing.
+// Ring wraps keys, see audit.KeyRing. An error of Unwrap that is Temporary() says nothing of the key.
 type Ring interface {
 	Wrap(ctx context.Context, key, bound []byte) (string, error)
 	Unwrap(ctx context.Context, wrapped string, bound []byte) ([]byte, error)
@@ -117,6 +117,8 @@ func (k *Keys) Open(ctx context.Context, wrapped []byte) (*Key, error) {
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("a key for pages cannot be unwrapped: %w", ctx.Err())
+	case temporary(err):
+		return nil, fmt.Errorf("a key for pages cannot be unwrapped: %w", err)
 	case err != nil, len(secret) != keySize:
 		return nil, fmt.Errorf("%w: %w", ErrForged, errors.Join(err))
 	}
@@ -125,6 +127,11 @@ func (k *Keys) Open(ctx context.Context, wrapped []byte) (*Key, error) {
 	defer k.mu.Unlock()
 	k.remember(key)
 	return key, nil
+}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
 }
 
 func (k *Keys) remember(key *Key) {

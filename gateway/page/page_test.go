@@ -117,3 +117,21 @@ func TestKeyKeepsNoToken(t *testing.T) {
 		t.Error("the key is a part of the token")
 	}
 }
+
+// away is the error of a ring that does not answer.
+type away struct{ error }
+
+func (away) Temporary() bool { return true }
+
+type ringAway struct{ ring }
+
+func (ringAway) Unwrap(context.Context, string, []byte) ([]byte, error) {
+	return nil, fmt.Errorf("unwrap: %w", away{errors.New("sealed")})
+}
+
+// TestRingAway: that the ring does not answer is not held against whoever handed the key in.
+func TestRingAway(t *testing.T) {
+	if _, err := NewKeys(&ringAway{}, "page tokens", time.Now).Open(t.Context(), []byte("a:00:")); err == nil || errors.Is(err, ErrForged) {
+		t.Errorf("%v", err)
+	}
+}

@@ -45,6 +45,10 @@ func (e *Error) Error() string {
 // Unwrap gives both the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
+// Temporary says that the failure is not of what was sent: the same request may be answered another time, or once operators have mended
+// what keeps Vault from it.
+func (e *Error) Temporary() bool { return !errors.Is(e.Kind, ErrInvalid) }
+
 // message is Vault's own words on one line; without them, the transport's.
 func message(err error) string {
 	var re *api.ResponseError
