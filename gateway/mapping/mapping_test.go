@@ -24,6 +24,7 @@ func TestErrors(t *testing.T) {
 		{mapping.Mapping{Expression: "a"}, mapping.Target{Type: "int"}, "the expression is of type string, the field of type int: convert it, for example with int(…)"},
 		{mapping.Mapping{Expression: "secret"}, mapping.Target{Type: "string"}, "column 1: column secret is not declared"},
 		{mapping.Mapping{Expression: "n / 3"}, mapping.Target{Type: "decimal"}, "column 3: a division by this constant is not exact"},
+		{mapping.Mapping{Expression: "decimal()"}, mapping.Target{Type: "decimal"}, "column 8: decimal is of a string or an int, not of nothing"},
 		{mapping.Mapping{Expression: "n / 0"}, mapping.Target{Type: "decimal"}, "not exact"},
 		{mapping.Mapping{Expression: "n / d"}, mapping.Target{Type: "decimal"}, "/ is by a constant"},
 		{mapping.Mapping{Expression: "n % 2"}, mapping.Target{Type: "int"}, "this operator is not part of the language"},

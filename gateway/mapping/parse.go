@@ -160,6 +160,12 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 	if len(args) > 0 {
 		first = args[0]
 	}
+	given := func() string {
+		if len(kinds) == 0 {
+			return "nothing"
+		}
+		return strings.Join(kinds, " and ")
+	}
 	constantText := func(i int) (string, bool) {
 		k, ok := args[i].(constant)
 		return k.text, ok && k.of == "string"
@@ -172,21 +178,21 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		case is("number", "number"):
 			return arithmetic{"+", args[0], args[1]}, nil
 		}
-		return nil, c.fail(e, "+ is of two numbers or of two strings, not of %s: convert one, for example with string(…)", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "+ is of two numbers or of two strings, not of %s: convert one, for example with string(…)", given())
 	case operators.Subtract, operators.Multiply:
 		op := map[string]string{operators.Subtract: "-", operators.Multiply: "*"}[name]
 		if is("number", "number") {
 			return arithmetic{op, args[0], args[1]}, nil
 		}
-		return nil, c.fail(e, "%s is of two numbers, not of %s", op, strings.Join(kinds, " and "))
+		return nil, c.fail(e, "%s is of two numbers, not of %s", op, given())
 	case operators.Negate:
 		if is("number") {
 			return arithmetic{"*", args[0], constant{"int", "-1"}}, nil
 		}
-		return nil, c.fail(e, "- is of a number, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "- is of a number, not of %s", given())
 	case operators.Divide:
 		if !is("number", "number") {
-			return nil, c.fail(e, "/ is of two numbers, not of %s", strings.Join(kinds, " and "))
+			return nil, c.fail(e, "/ is of two numbers, not of %s", given())
 		}
 		by, ok := args[1].(constant)
 		if !ok {
@@ -208,7 +214,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 			case (k == "int" || k == "decimal") && (kind == "int" || kind == "decimal"):
 				kind = "decimal"
 			default:
-				return nil, c.fail(e.AsCall().Args()[i], "coalesce is of values of one type, not of %s", strings.Join(kinds, " and "))
+				return nil, c.fail(e.AsCall().Args()[i], "coalesce is of values of one type, not of %s", given())
 			}
 		}
 		for i, a := range args {
@@ -221,7 +227,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		if is("string") {
 			return textual{name, args[0]}, nil
 		}
-		return nil, c.fail(e, "%s is of a string, not of %s", name, strings.Join(kinds, " and "))
+		return nil, c.fail(e, "%s is of a string, not of %s", name, given())
 	case "part":
 		if is("string", "string", "int") {
 			separator, ok := constantText(1)
@@ -238,7 +244,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		if is("number") || is("bool") || is("date") {
 			return toText{args[0]}, nil
 		}
-		return nil, c.fail(e, "string is of an int, a decimal, a bool or a date, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "string is of an int, a decimal, a bool or a date, not of %s", given())
 	case "int":
 		if is("string") || is("decimal") {
 			return c.partial(args[0], toInt{args[0]}), nil
@@ -246,7 +252,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		if is("int") {
 			return args[0], nil
 		}
-		return nil, c.fail(e, "int is of a string or a decimal, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "int is of a string or a decimal, not of %s", given())
 	case "decimal":
 		switch k, isConstant := first.(constant); {
 		case is("string") && isConstant:
@@ -261,7 +267,7 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		case is("decimal"):
 			return args[0], nil
 		}
-		return nil, c.fail(e, "decimal is of a string or an int, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "decimal is of a string or an int, not of %s", given())
 	case "date":
 		f, _ := parseFormat("YYYY-MM-DD")
 		if len(args) == 2 {
@@ -282,12 +288,12 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 		case is("timestamp"):
 			return dayOf{args[0]}, nil
 		}
-		return nil, c.fail(e, "date is of a string or a timestamp, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "date is of a string or a timestamp, not of %s", given())
 	case "timestamp":
 		if is("string") {
 			return c.partial(args[0], toMoment{args[0]}), nil
 		}
-		return nil, c.fail(e, "timestamp is of a string, not of %s", strings.Join(kinds, " and "))
+		return nil, c.fail(e, "timestamp is of a string, not of %s", given())
 	}
 	return nil, c.fail(e, "%s is not part of the language: + - * /, coalesce, lower, upper, trim, part, string, int, decimal, date and timestamp are", describe(name))
 }
