@@ -65,6 +65,8 @@ var scaleRows = []struct {
 	{"gateway: start with all routes, s", "gatewayStartSeconds", "%.2f", 1, "", ""},
 	{"operator: MB, empty", "operatorIdleBytes", "%.0f", 1e6, "≤ 80", ""},
 	{"gateway: MB, empty", "gatewayIdleBytes", "%.0f", 1e6, "≤ 60", ""},
+	{"operator: of that its own MB, empty", "operatorIdleAnonBytes", "%.0f", 1e6, "", ""},
+	{"gateway: of that its own MB, empty", "gatewayIdleAnonBytes", "%.0f", 1e6, "", ""},
 	{"operator: MB", "operatorBytes", "%.0f", 1e6, "", "≤ 11"},
 	{"gateway: MB", "gatewayBytes", "%.0f", 1e6, "", "≤ 11"},
 	{"operator: KB an agreement", "operatorBytesPerAgreement", "%.1f", 1e3, "", ""},

@@ -31,10 +31,15 @@ type result struct {
 	GatewayStartSeconds float64 `json:"gatewayStartSeconds"`
 
 	// Resident memory of the processes after that, and what it is for an agreement, over what an empty one takes.
-	OperatorBytes             int64   `json:"operatorBytes"`
-	GatewayBytes              int64   `json:"gatewayBytes"`
-	OperatorIdleBytes         int64   `json:"operatorIdleBytes"`
-	GatewayIdleBytes          int64   `json:"gatewayIdleBytes"`
+	OperatorBytes     int64 `json:"operatorBytes"`
+	GatewayBytes      int64 `json:"gatewayBytes"`
+	OperatorIdleBytes int64 `json:"operatorIdleBytes"`
+	GatewayIdleBytes  int64 `json:"gatewayIdleBytes"`
+	// What of that is the processes' own, without the pages of the binary.
+	OperatorAnonBytes         int64   `json:"operatorAnonBytes"`
+	GatewayAnonBytes          int64   `json:"gatewayAnonBytes"`
+	OperatorIdleAnonBytes     int64   `json:"operatorIdleAnonBytes"`
+	GatewayIdleAnonBytes      int64   `json:"gatewayIdleAnonBytes"`
 	OperatorBytesPerAgreement float64 `json:"operatorBytesPerAgreement"`
 	GatewayBytesPerAgreement  float64 `json:"gatewayBytesPerAgreement"`
 	// CPU of the operator in a second in which nothing changes, in parts of one core.
@@ -63,6 +68,7 @@ func measure(ctx context.Context, o options, agreements int) (r result, err erro
 		return r, err
 	}
 	r.OperatorIdleBytes, r.GatewayIdleBytes = r.OperatorBytes, r.GatewayBytes
+	r.OperatorIdleAnonBytes, r.GatewayIdleAnonBytes = r.OperatorAnonBytes, r.GatewayAnonBytes
 
 	requests, bytes, err := w.apiServer(ctx)
 	if err != nil {
@@ -165,6 +171,7 @@ func (w *world) memory(r *result) error {
 	}
 	gateway, err := usageOf(w.agency.Gateway)
 	r.OperatorBytes, r.GatewayBytes = operator.RSS, gateway.RSS
+	r.OperatorAnonBytes, r.GatewayAnonBytes = operator.Anon, gateway.Anon
 	return err
 }
 
@@ -197,7 +204,7 @@ func (w *world) idle(ctx context.Context, r *result, idleFor time.Duration) erro
 	if err := w.memory(r); err != nil {
 		return err
 	}
-	r.OperatorBytesPerAgreement = float64(r.OperatorBytes-r.OperatorIdleBytes) / n
-	r.GatewayBytesPerAgreement = float64(r.GatewayBytes-r.GatewayIdleBytes) / n
+	r.OperatorBytesPerAgreement = float64(r.OperatorAnonBytes-r.OperatorIdleAnonBytes) / n
+	r.GatewayBytesPerAgreement = float64(r.GatewayAnonBytes-r.GatewayIdleAnonBytes) / n
 	return nil
 }

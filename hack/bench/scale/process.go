@@ -25,8 +25,8 @@ import (
 type usage struct {
 	// CPU time in seconds, user and system.
 	CPU float64
-	// Resident memory in bytes.
-	RSS int64
+	// Resident memory in bytes, and what of it is the process's own: the rest are pages of the binary, which the kernel may drop.
+	RSS, Anon int64
 }
 
 // clockTick is USER_HZ, which is 100 on every Linux that Go runs on.
@@ -51,12 +51,16 @@ func usageOf(p *testenv.Program) (usage, error) {
 	}
 	u := usage{CPU: (user + system) / clockTick}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		for name, to := range map[string]*int64{"VmRSS:": &u.RSS, "RssAnon:": &u.Anon} {
+			rest, ok := strings.CutPrefix(line, name)
+			if !ok {
+				continue
+			}
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			if err != nil {
 				return u, err
 			}
-			u.RSS = kib << 10
+			*to = kib << 10
 		}
 	}
 	return u, nil

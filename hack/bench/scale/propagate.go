@@ -62,7 +62,7 @@ func (w *world) asker(ctx context.Context, source route.Peer, p *pact) (*asker, 
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s: no credential: %w", p.object.Name, err)
+			return nil, fmt.Errorf("%s: no credential: %w\n%s", p.object.Name, err, w.agency.Dump(p.object.Name))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

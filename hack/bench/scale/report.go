@@ -40,6 +40,8 @@ var rows = []row{
 	{"gateway start with all routes, s", func(r result) float64 { return r.GatewayStartSeconds }, "%.2f"},
 	{"operator, empty, MB", func(r result) float64 { return float64(r.OperatorIdleBytes) / 1e6 }, "%.0f"},
 	{"gateway, empty, MB", func(r result) float64 { return float64(r.GatewayIdleBytes) / 1e6 }, "%.0f"},
+	{"operator, empty, of that its own MB", func(r result) float64 { return float64(r.OperatorIdleAnonBytes) / 1e6 }, "%.0f"},
+	{"gateway, empty, of that its own MB", func(r result) float64 { return float64(r.GatewayIdleAnonBytes) / 1e6 }, "%.0f"},
 	{"operator, MB", func(r result) float64 { return float64(r.OperatorBytes) / 1e6 }, "%.0f"},
 	{"gateway, MB", func(r result) float64 { return float64(r.GatewayBytes) / 1e6 }, "%.0f"},
 	{"operator, KB an agreement", func(r result) float64 { return r.OperatorBytesPerAgreement / 1e3 }, "%.1f"},
