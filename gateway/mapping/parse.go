@@ -271,8 +271,9 @@ func (c *compiler) call(e ast.Expr) (node, error) {
 	case "date":
 		f, _ := parseFormat("YYYY-MM-DD")
 		if len(args) == 2 {
-			text, ok := constantText(1)
-			if f, ok = parseFormat(text); !ok {
+			text, isText := constantText(1)
+			var ok bool
+			if f, ok = parseFormat(text); !isText || !ok {
 				return nil, c.fail(e.AsCall().Args()[1], "a format has YYYY, MM and DD once each, with one of . / - or nothing between them")
 			}
 			args, kinds = args[:1], kinds[:1]

@@ -323,7 +323,7 @@ func (n toMoment) sql(w *writer) {
 	}
 	w.write("CASE WHEN ", n.of, " ~ '", momentPattern, "' THEN CASE WHEN ")
 	day, _ := parseFormat("YYYY-MM-DD")
-	w.date(leading{n.of}, day)
+	w.date(leading(n), day)
 	w.write(" IS NOT NULL THEN (", n.of, ")::timestamptz END END")
 }
 

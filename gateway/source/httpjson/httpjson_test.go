@@ -445,7 +445,9 @@ func TestHostile(t *testing.T) {
 			http.Redirect(w, r, other.URL+r.URL.String(), http.StatusTemporaryRedirect)
 		}, "redirect (status 307), which is not followed", nil},
 		{"500", func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "P1 secret", 500) }, "status 500", nil},
-		{"429", func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "P1 secret", 429) }, "status 429", nil},
+		{"429", func(w http.ResponseWriter, _ *http.Request, _ string) {
+			http.Error(w, "P1 secret", http.StatusTooManyRequests)
+		}, "status 429", nil},
 		{"204", func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(204) }, "status 204", nil},
 		{"401", func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(401) }, "does not take this gateway's secret", nil},
 		{"breaks off", func(w http.ResponseWriter, _ *http.Request, _ string) {
