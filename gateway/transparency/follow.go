@@ -116,6 +116,26 @@ func (f *follower) resume() error {
 	return nil
 }
 
+// catchUp takes in what the tree lacks of the checkpoints that are out, since its files are not durable at once: a chain that does not
+// lead to one of them is found out before anything is answered.
+func (f *follower) catchUp() error {
+	last := uint64(0)
+	for _, c := range f.out {
+		last = max(last, c.Size)
+	}
+	for f.chain.At() < last {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
+		f.dirty = true // until the batch is through
+		if err := f.batch(min(last, f.chain.At()+batchSize)); err != nil {
+			return err
+		}
+		f.dirty = false
+	}
+	return nil
+}
+
 func (f *follower) allow(size uint64, root []byte) {
 	if size > 0 {
 		f.guard.allow(size, root)

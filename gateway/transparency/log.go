@@ -159,6 +159,10 @@ func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	if err := l.follow.resume(); err != nil {
 		return nil, err
 	}
+	if err := l.follow.catchUp(); err != nil {
+		l.follow.chain.Close()
+		return nil, err
+	}
 	l.wg.Go(l.watch)
 	l.wg.Go(l.follow.run)
 	l.wg.Go(l.settleNowAndThen)
