@@ -11,9 +11,13 @@ import (
 type section struct{ text, svg, alt string }
 
 var sections = map[string]func(path string) (section, error){
-	"scale":  scaleSection,
-	"width":  widthSection,
-	"revoke": revokeSection,
+	"scale":      scaleSection,
+	"width":      widthSection,
+	"revoke":     revokeSection,
+	"query":      querySection,
+	"query-bulk": bulkSection,
+	"hop":        hopSection,
+	"log":        logSection,
 }
 
 // head says where figures come from.
