@@ -202,10 +202,10 @@ var crdCases = []crdCase{
 	}},
 	{name: "dataset: field of column and expression", base: "dataset", edit: func(o object) {
 		o.at(0, func(f object) { f.set("a", "expression") }, "spec", "fields")
-	}, want: "exactly one of column, expression and members"},
+	}, want: "exactly one of column, expression, members and pointer"},
 	{name: "dataset: field of nothing", base: "dataset", edit: func(o object) {
 		o.at(0, func(f object) { f.del("column") }, "spec", "fields")
-	}, want: "exactly one of column, expression and members"},
+	}, want: "exactly one of column, expression, members and pointer"},
 	{name: "dataset: codes of a record", base: "dataset", edit: func(o object) {
 		o.add(map[string]any{"field": "address", "members": []any{map[string]any{"field": "city", "column": "ort"}}, "unknownCode": "AsNull"}, "spec", "fields")
 	}, want: "stand with each of the members"},
