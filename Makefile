@@ -53,8 +53,15 @@ servers: ## Build or find the real servers that tests use (cached outside the wo
 	hack/tools/servers.sh
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./gateway/... ./controllers/compile/...
+bench: ## Run every benchmark, shorter than by itself, and write docs/performance.md from the results
+	go test -run '^$$' -bench . -benchmem -benchtime 100ms ./gateway/filter ./gateway/enforce ./gateway/federation ./gateway/audit ./controllers/compile
+	$(MAKE) bench-query QUERY='-rounds 3 -rows 200000'
+	$(MAKE) bench-hop HOP='-rounds 2 -time 1s -callers 64'
+	$(MAKE) bench-log LOG='-rounds 3'
+	$(MAKE) bench-revoke REVOKE='-rounds 2'
+	$(MAKE) bench-width WIDTH='-rounds 5'
+	$(MAKE) bench-scale SCALE='-agreements 100,1000 -rounds 20'
+	go run ./hack/bench/render
 
 .PHONY: bench-hop
 bench-hop: ## Measure a governed look-up against a bare one, on PostgreSQL; HOP='-rounds 3' for less

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // Proxy passes TCP connections on to a server until it is told to refuse them or to let them hang, so that a server can be
@@ -67,7 +69,7 @@ func (p *Proxy) Up() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener == nil {
-		l, err := net.Listen("tcp", p.port.addr())
+		l, err := listenAgain(p.port.addr())
 		if err != nil {
 			return fmt.Errorf("testenv: proxy to %s: %w", p.target, err)
 		}
@@ -79,6 +81,18 @@ func (p *Proxy) Up() error {
 		p.hanging = false
 	}
 	return nil
+}
+
+// listenAgain listens on a port that was just given up. A process that is being started has the files of its parent for a moment, a
+// listener that was closed meanwhile among them.
+func listenAgain(address string) (net.Listener, error) {
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", address)
+		if err == nil || try == 100 || !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Stop is Down for good.
