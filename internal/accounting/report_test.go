@@ -186,7 +186,8 @@ func TestExport(t *testing.T) {
 	}
 	must(t, Export(t.Context(), ExportOptions{Logs: logs}, collect))
 	all := strings.Join(lines, "\n")
-	for _, trace := range []string{"Doe", "TF-2026-001", "eve@police", "sha256:query", "sha256:answer", a.token("X1"), a.token("X0")} {
+	// With the quote before it, as it stands in the filter: three letters alone turn up in a hash now and then.
+	for _, trace := range []string{`\"Doe`, "TF-2026-001", "eve@police", "sha256:query", "sha256:answer", a.token("X1"), a.token("X0")} {
 		if strings.Contains(all, trace) {
 			t.Errorf("%q was not left out", trace)
 		}
@@ -198,7 +199,7 @@ func TestExport(t *testing.T) {
 	lines = nil
 	must(t, Export(t.Context(), ExportOptions{Logs: logs, WithParameters: true, Since: b.now}, collect))
 	all = strings.Join(lines, "\n")
-	if !strings.Contains(all, "TF-2026-001") || !strings.Contains(all, "Doe") || len(lines) >= n {
+	if !strings.Contains(all, "TF-2026-001") || !strings.Contains(all, `\"Doe`) || len(lines) >= n {
 		t.Errorf("%d of %d lines:\n%s", len(lines), n, all)
 	}
 
