@@ -6,13 +6,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,12 +40,9 @@ func main() {
 	if o.smoke {
 		o.rounds, o.time, callers = 1, 200*time.Millisecond, "1,16"
 	}
-	for c := range strings.SplitSeq(callers, ",") {
-		n, err := strconv.Atoi(c)
-		if err != nil || n < 1 {
-			exit(fmt.Errorf("-callers: %q is no number of callers", c))
-		}
-		o.callers = append(o.callers, n)
+	var err error
+	if o.callers, err = rig.Counts("callers", callers, math.MaxInt); err != nil {
+		exit(err)
 	}
 	if only != "" {
 		o.targets = strings.Split(only, ",")
@@ -110,11 +107,7 @@ func run(ctx context.Context, o options) (err error) {
 	for round := range o.rounds {
 		for _, callers := range o.callers {
 			for i := range targets {
-				// Each round starts at another target, every second one goes backwards.
-				at := (i + round) % len(targets)
-				if round%2 == 1 {
-					at = len(targets) - 1 - at
-				}
+				at := rig.Turn(i, round, len(targets))
 				if err := ctx.Err(); err != nil {
 					return err
 				}

@@ -14,13 +14,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +29,7 @@ import (
 
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/hack/bench/floor"
+	"github.com/entente-dev/entente/hack/bench/rig"
 )
 
 func main() {
@@ -41,12 +42,9 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the log's segments in the last round")
 	flag.Parse()
-	for w := range strings.SplitSeq(writers, ",") {
-		n, err := strconv.Atoi(w)
-		if err != nil || n < 1 {
-			exit(fmt.Errorf("-writers: %q is no number of writers", w))
-		}
-		o.writers = append(o.writers, n)
+	var err error
+	if o.writers, err = rig.Counts("writers", writers, math.MaxInt); err != nil {
+		exit(err)
 	}
 	exit(run(o))
 }

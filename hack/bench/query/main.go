@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,12 +49,9 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "file for the results, in JSON")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of this process in the last round")
 	flag.Parse()
-	for c := range strings.SplitSeq(callers, ",") {
-		n, err := strconv.Atoi(c)
-		if err != nil || n < 1 || n > 100 {
-			exit(fmt.Errorf("-callers: %q is no number of callers from 1 to 100", c))
-		}
-		o.callers = append(o.callers, n)
+	var err error
+	if o.callers, err = rig.Counts("callers", callers, 100); err != nil {
+		exit(err)
 	}
 	o.targets = names
 	if only == bulkName {
@@ -132,11 +128,7 @@ func run(ctx context.Context, o options) (err error) {
 	for round := range o.rounds {
 		for _, callers := range o.callers {
 			for i := range o.targets {
-				// Each round starts at another target, every second one goes backwards.
-				at := (i + round) % len(o.targets)
-				if round%2 == 1 {
-					at = len(o.targets) - 1 - at
-				}
+				at := rig.Turn(i, round, len(o.targets))
 				if err := ctx.Err(); err != nil {
 					return err
 				}

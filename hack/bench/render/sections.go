@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/entente-dev/entente/hack/bench/scale/report"
 )
 
 // section is what stands in the page, and the chart below it.
@@ -46,47 +48,8 @@ func table(heads []string, rows [][]string) string {
 	return b.String()
 }
 
-// scaleFile is what hack/bench/scale writes: numbers by their names in its JSON.
-type scaleFile struct {
-	Date, Command, Go, Machine string
-	Results                    []map[string]float64
-}
-
-// scaleRow is a line of the table; promised and grows are words from the design, §11.
-var scaleRows = []struct {
-	name, key, show string
-	by              float64
-	promised, grows string
-}{
-	{"brought into force, a second", "fillPerSecond", "%.0f", 1, "", ""},
-	{"API server: requests a change", "apiRequestsPerChange", "%.1f", 1, "", ""},
-	{"API server: KiB a change", "apiBytesPerChange", "%.0f", 1024, "", ""},
-	{"Vault: requests a change", "vaultRequestsPerChange", "%.1f", 1, "", ""},
-	{"Vault: requests an agreement and day, idle", "vaultRequestsPerDay", "%.1f", 1, "", ""},
-	{"operator: cold start, s", "coldStartSeconds", "%.1f", 1, "≤ 30", "≤ 11"},
-	{"operator: CPU of that, s", "coldStartCPUSeconds", "%.1f", 1, "", ""},
-	{"operator: its queues at most", "coldStartQueue", "%.0f", 1, "", ""},
-	{"gateway: start with all routes, s", "gatewayStartSeconds", "%.2f", 1, "", ""},
-	{"operator: MB, empty", "operatorIdleBytes", "%.0f", 1e6, "≤ 80", ""},
-	{"gateway: MB, empty", "gatewayIdleBytes", "%.0f", 1e6, "≤ 60", ""},
-	{"operator: of that its own MB, empty", "operatorIdleAnonBytes", "%.0f", 1e6, "", ""},
-	{"gateway: of that its own MB, empty", "gatewayIdleAnonBytes", "%.0f", 1e6, "", ""},
-	{"operator: MB", "operatorBytes", "%.0f", 1e6, "", "≤ 11"},
-	{"gateway: MB", "gatewayBytes", "%.0f", 1e6, "", "≤ 11"},
-	{"operator: KB an agreement", "operatorBytesPerAgreement", "%.1f", 1e3, "", ""},
-	{"gateway: KB an agreement", "gatewayBytesPerAgreement", "%.1f", 1e3, "≤ 8", ""},
-	{"operator: % of a core, idle", "operatorIdleCPU", "%.1f", 0.01, "", ""},
-	{"apply → enforced, p50, ms", "enforcedP50", "%.0f", 1e-3, "", "≤ 1.5"},
-	{"apply → enforced, p99, ms", "enforcedP99", "%.0f", 1e-3, "≤ 1000", ""},
-	{"suspend → denied, p50, ms", "deniedP50", "%.0f", 1e-3, "", "≤ 1.5"},
-	{"suspend → denied, p99, ms", "deniedP99", "%.0f", 1e-3, "≤ 250", ""},
-	{"one question meanwhile, p50, ms", "questionP50", "%.1f", 1e-3, "", ""},
-	{"compile, µs an agreement", "compileNanosPerAgreement", "%.0f", 1e3, "", "≤ 1.1"},
-	{"compile, allocations an agreement", "compileAllocsPerAgreement", "%.0f", 1, "", ""},
-}
-
 func scaleSection(path string) (section, error) {
-	var f scaleFile
+	var f report.Report
 	if err := read(path, &f); err != nil {
 		return section{}, err
 	}
@@ -94,31 +57,41 @@ func scaleSection(path string) (section, error) {
 	if n == 0 {
 		return section{}, fmt.Errorf("%s: no results", path)
 	}
+	bounds, err := report.ReadPromises()
+	if err != nil {
+		return section{}, err
+	}
 	heads := []string{"agreements"}
 	for _, r := range f.Results {
-		heads = append(heads, fmt.Sprintf("%.0f", r["agreements"]))
+		heads = append(heads, fmt.Sprint(r.Agreements))
 	}
-	heads = append(heads, "promised", "the last to the one before", "promised")
+	heads = append(heads, fmt.Sprintf("promised, with %d", bounds.Agreements), "the last to the one before", "promised, of ten times as many")
 	var rows [][]string
-	for _, row := range scaleRows {
-		line := []string{row.name}
+	for _, row := range report.Rows {
+		line := []string{row.Name}
 		for _, r := range f.Results {
-			line = append(line, fmt.Sprintf(row.show, r[row.key]/row.by))
+			line = append(line, fmt.Sprintf(row.Show, row.Value(r)))
 		}
-		grown := ""
-		if n > 1 && f.Results[n-2][row.key] > 0 {
-			grown = fmt.Sprintf("%.2f ×", f.Results[n-1][row.key]/f.Results[n-2][row.key])
+		promised, grown, grows := "", "", ""
+		if most := bounds.Rows[row.Name].AtMost; most > 0 {
+			promised = fmt.Sprintf("≤ %g", most)
 		}
-		rows = append(rows, append(line, row.promised, grown, row.grows))
+		if n > 1 && row.Value(f.Results[n-2]) > 0 {
+			grown = fmt.Sprintf("%.2f ×", row.Value(f.Results[n-1])/row.Value(f.Results[n-2]))
+		}
+		if by := bounds.Rows[row.Name].GrowsBy; by > 0 {
+			grows = fmt.Sprintf("≤ %g ×", by)
+		}
+		rows = append(rows, append(line, promised, grown, grows))
 	}
 	var bars []bar
 	for _, r := range f.Results {
-		for _, b := range []struct {
-			what, key string
-			mark      float64
-		}{{"apply → enforced, p50", "enforcedP50", 0}, {"… p99", "enforcedP99", 1000}, {"suspend → denied, p50", "deniedP50", 0}, {"… p99", "deniedP99", 250}} {
-			v := r[b.key] * 1000
-			bars = append(bars, bar{fmt.Sprintf("%.0f: %s", r["agreements"], b.what), v, b.mark, fmt.Sprintf("%.0f ms", v)})
+		for _, row := range report.Rows {
+			if !strings.Contains(row.Name, "→") {
+				continue
+			}
+			v := row.Value(r) * 1000
+			bars = append(bars, bar{fmt.Sprintf("%d: %s", r.Agreements, strings.TrimSuffix(row.Name, ", s")), v, bounds.Rows[row.Name].AtMost * 1000, fmt.Sprintf("%.0f ms", v)})
 		}
 	}
 	return section{

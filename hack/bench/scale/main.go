@@ -15,6 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/entente-dev/entente/hack/bench/rig"
+	"github.com/entente-dev/entente/hack/bench/scale/report"
 )
 
 type options struct {
@@ -49,28 +52,24 @@ func run(ctx context.Context) error {
 	flag.Uint64Var(&o.seed, "seed", 1, "of the estate")
 	flag.StringVar(&out, "out", "", "file to write the results to, as JSON; its content before is compared with (default: none)")
 	flag.Parse()
-	for n := range strings.SplitSeq(list, ",") {
-		i, err := strconv.Atoi(n)
-		if err != nil || i < 1 || i > 100_000 {
-			return fmt.Errorf("-agreements %q: numbers from 1 to 100000", list)
-		}
-		o.agreements = append(o.agreements, i)
+	var err error
+	if o.agreements, err = rig.Counts("agreements", list, 100_000); err != nil {
+		return err
 	}
 	if flag.NArg() > 0 || o.rounds < 1 {
 		return errors.New("there are no arguments, and -rounds is at least 1")
 	}
-	bounds, err := readPromises()
+	bounds, err := report.ReadPromises()
 	if err != nil {
 		return err
 	}
-	var before *report
+	var before *report.Report
 	if out != "" {
-		var err error
-		if before, err = readReport(out); err != nil {
+		if before, err = report.Read(out); err != nil {
 			return err
 		}
 	}
-	r := report{
+	r := report.Report{
 		Date: time.Now().UTC().Format(time.DateOnly), Command: "go run ./hack/bench/scale " + strings.Join(os.Args[1:], " "),
 		Go: runtime.Version(), Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
 	}
@@ -84,23 +83,23 @@ func run(ctx context.Context) error {
 	if err := compiled(ctx, r.Results); err != nil {
 		return err
 	}
-	if err := r.table(os.Stdout, bounds, before); err != nil {
+	if err := r.Table(os.Stdout, bounds, before); err != nil {
 		return err
 	}
-	for _, m := range r.misses(bounds) {
+	for _, m := range r.Misses(bounds) {
 		fmt.Println("missed:", m)
 	}
 	if out == "" {
 		return nil
 	}
-	return r.write(out)
+	return r.Write(out)
 }
 
 // compileLine is one of `go test -bench`, with the number of agreements in its name.
 var compileLine = regexp.MustCompile(`^BenchmarkCompile/(\d+)\S*\s+\d+\s+[\d.]+ ns/op\s+([\d.]+) ns/agreement\s+[\d.]+ B/op\s+(\d+) allocs/op`)
 
 // compiled fills in what a full compile costs, by the benchmark of the package.
-func compiled(ctx context.Context, results []result) error {
+func compiled(ctx context.Context, results []report.Result) error {
 	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkCompile$", "./controllers/compile").Output()
 	if err != nil {
 		return fmt.Errorf("go test -bench Compile: %w", err)

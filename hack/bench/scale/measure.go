@@ -4,59 +4,11 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/entente-dev/entente/hack/bench/scale/report"
 )
 
-// result is what was measured with one number of agreements. Durations are in seconds, sizes in bytes.
-type result struct {
-	Agreements int `json:"agreements"`
-	Peers      int `json:"peers"`
-
-	// FillSeconds is from the first agreement applied until all are served, FillPerSecond how many a second.
-	FillSeconds   float64 `json:"fillSeconds"`
-	FillPerSecond float64 `json:"fillPerSecond"`
-	// Requests and bytes that the API server answered for each agreement that was brought into force, those of the people who did so
-	// apart: two. Requests of Vault likewise.
-	APIRequestsPerChange   float64 `json:"apiRequestsPerChange"`
-	APIBytesPerChange      float64 `json:"apiBytesPerChange"`
-	VaultRequestsPerChange float64 `json:"vaultRequestsPerChange"`
-	// VaultRequestsPerDay for each agreement while nothing changes, by what was counted in half a minute.
-	VaultRequestsPerDay float64 `json:"vaultRequestsPerDay"`
-
-	// ColdStartSeconds is from the start of the operator until it has looked at every agreement and has nothing left to do, with all
-	// routes there; its CPU time until then, and the most that its queues held.
-	ColdStartSeconds    float64 `json:"coldStartSeconds"`
-	ColdStartCPUSeconds float64 `json:"coldStartCPUSeconds"`
-	ColdStartQueue      float64 `json:"coldStartQueue"`
-	// GatewayStartSeconds is from the start of the gateway until it is ready with all routes.
-	GatewayStartSeconds float64 `json:"gatewayStartSeconds"`
-
-	// Resident memory of the processes after that, and what it is for an agreement, over what an empty one takes.
-	OperatorBytes     int64 `json:"operatorBytes"`
-	GatewayBytes      int64 `json:"gatewayBytes"`
-	OperatorIdleBytes int64 `json:"operatorIdleBytes"`
-	GatewayIdleBytes  int64 `json:"gatewayIdleBytes"`
-	// What of that is the processes' own, without the pages of the binary.
-	OperatorAnonBytes         int64   `json:"operatorAnonBytes"`
-	GatewayAnonBytes          int64   `json:"gatewayAnonBytes"`
-	OperatorIdleAnonBytes     int64   `json:"operatorIdleAnonBytes"`
-	GatewayIdleAnonBytes      int64   `json:"gatewayIdleAnonBytes"`
-	OperatorBytesPerAgreement float64 `json:"operatorBytesPerAgreement"`
-	GatewayBytesPerAgreement  float64 `json:"gatewayBytesPerAgreement"`
-	// CPU of the operator in a second in which nothing changes, in parts of one core.
-	OperatorIdleCPU float64 `json:"operatorIdleCPU"`
-
-	EnforcedP50 float64 `json:"enforcedP50"`
-	EnforcedP99 float64 `json:"enforcedP99"`
-	DeniedP50   float64 `json:"deniedP50"`
-	DeniedP99   float64 `json:"deniedP99"`
-	QuestionP50 float64 `json:"questionP50"`
-	Rounds      int     `json:"rounds"`
-
-	CompileNanos  float64 `json:"compileNanosPerAgreement,omitempty"`
-	CompileAllocs float64 `json:"compileAllocsPerAgreement,omitempty"`
-}
-
-func measure(ctx context.Context, o options, agreements int) (r result, err error) {
+func measure(ctx context.Context, o options, agreements int) (r report.Result, err error) {
 	w, err := newWorld(ctx, o, agreements)
 	if err != nil {
 		return r, err
@@ -116,7 +68,7 @@ func measure(ctx context.Context, o options, agreements int) (r result, err erro
 }
 
 // restart starts operator and gateway anew, one after the other, and measures until each is where it was.
-func (w *world) restart(ctx context.Context, r *result, agreements int) error {
+func (w *world) restart(ctx context.Context, r *report.Result, agreements int) error {
 	a := w.agency
 	if err := errors.Join(a.Operator.Stop(20*time.Second), a.Gateway.Stop(20*time.Second)); err != nil {
 		return err
@@ -164,7 +116,7 @@ func (w *world) restart(ctx context.Context, r *result, agreements int) error {
 }
 
 // memory that the processes have.
-func (w *world) memory(r *result) error {
+func (w *world) memory(r *report.Result) error {
 	operator, err := usageOf(w.agency.Operator)
 	if err != nil {
 		return err
@@ -176,7 +128,7 @@ func (w *world) memory(r *result) error {
 }
 
 // idle watches the agency while nothing changes.
-func (w *world) idle(ctx context.Context, r *result, idleFor time.Duration) error {
+func (w *world) idle(ctx context.Context, r *report.Result, idleFor time.Duration) error {
 	before, err := w.vault(ctx)
 	if err != nil {
 		return err

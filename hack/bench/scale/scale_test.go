@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/entente-dev/entente/hack/bench/scale/report"
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
@@ -30,7 +31,7 @@ func TestHundred(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	bounds, err := readPromises()
+	bounds, err := report.ReadPromises()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,18 +41,18 @@ func TestHundred(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := report{Results: []result{got}}
+	r := report.Report{Results: []report.Result{got}}
 	var table strings.Builder
-	if err := r.table(&table, bounds, nil); err != nil {
+	if err := r.Table(&table, bounds, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Log("\n" + table.String())
-	for _, row := range rows {
-		if strings.HasPrefix(row.name, "compile") || strings.Contains(row.name, "idle") || strings.Contains(row.name, "queues") {
+	for _, row := range report.Rows {
+		if strings.HasPrefix(row.Name, "compile") || strings.Contains(row.Name, "idle") || strings.Contains(row.Name, "queues") {
 			continue // of another program, or too little to be seen in a second
 		}
-		if row.value(got) <= 0 {
-			t.Errorf("%s: %g", row.name, row.value(got))
+		if row.Value(got) <= 0 {
+			t.Errorf("%s: %g", row.Name, row.Value(got))
 		}
 	}
 }

@@ -16,11 +16,12 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/entente-dev/entente/hack/bench/rig"
 )
 
 // result is what was measured with one number of agencies and one width. Times are in milliseconds.
@@ -71,8 +72,8 @@ func run(ctx context.Context) error {
 	timeout := flag.Duration("timeout", 2*time.Second, "how long a source is waited for")
 	out := flag.String("out", "", "file to write the results to, as JSON (default: none)")
 	flag.Parse()
-	ns, errN := numbers(*agencies)
-	ws, errW := numbers(*widths)
+	ns, errN := rig.Counts("agencies", *agencies, 1000)
+	ws, errW := rig.Counts("widths", *widths, 1000)
 	if err := errors.Join(errN, errW); err != nil {
 		return err
 	}
@@ -97,18 +98,6 @@ func run(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(*out, append(text, '\n'), 0o644)
-}
-
-func numbers(list string) ([]int, error) {
-	var out []int
-	for s := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > 1000 {
-			return nil, fmt.Errorf("%q: numbers from 1 to 1000", list)
-		}
-		out = append(out, n)
-	}
-	return out, nil
 }
 
 func print(r report) {
