@@ -284,7 +284,7 @@ func (a *apiCheck) bodyHolds(pointer string) bool {
 	if len(a.out.Body) > 0 && json.Unmarshal(a.out.Body, &body) != nil {
 		return false
 	}
-	for _, name := range apidoc.Split(pointer) {
+	for _, name := range route.PointerPath(pointer) {
 		o, ok := body.(map[string]any)
 		if !ok {
 			return false
@@ -413,15 +413,15 @@ func (a *apiCheck) required() {
 		found := false
 		for i := range a.out.Filters {
 			f := &a.out.Filters[i]
-			if f.Place.In == "body" && apidoc.Split(f.Place.Name)[0] == name {
+			if f.Place.In == "body" && route.PointerPath(f.Place.Name)[0] == name {
 				// One of several ways into it is enough; which of them, the API decides.
-				f.Required = len(apidoc.Split(f.Place.Name)) == 1
+				f.Required = len(route.PointerPath(f.Place.Name)) == 1
 				found = true
 			}
 		}
 		if p := a.out.Paging; p != nil {
 			for _, place := range []*route.HTTPPlace{p.Place, p.SizePlace} {
-				found = found || place != nil && place.In == "body" && apidoc.Split(place.Name)[0] == name
+				found = found || place != nil && place.In == "body" && route.PointerPath(place.Name)[0] == name
 			}
 		}
 		if !found {

@@ -1,6 +1,9 @@
 package route
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // HTTP is an operation of an HTTP API that finds records and answers with JSON.
 type HTTP struct {
@@ -88,4 +91,18 @@ type ConsentService struct {
 	HTTPAccess
 	// MaxAgeSeconds is how long an answer may be used again; 0: never.
 	MaxAgeSeconds int32 `json:"maxAgeSeconds,omitempty"`
+}
+
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
+
+// PointerPath gives the members that a JSON Pointer (RFC 6901) goes through; none for "".
+func PointerPath(pointer string) []string {
+	if pointer == "" {
+		return nil
+	}
+	out := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i := range out {
+		out[i] = unescape.Replace(out[i])
+	}
+	return out
 }

@@ -4,7 +4,8 @@ package apidoc
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/entente-dev/entente/gateway/route"
 )
 
 // Reader finds an operation, such as POST /wages/search, in the text of a document. Its errors say what is wrong with either.
@@ -61,7 +62,7 @@ func (s *Shape) Allows(types ...string) bool {
 // At follows a JSON Pointer (RFC 6901) through the members of objects. found is false when the document excludes that there is
 // anything; a nil shape that is found may be anything.
 func (s *Shape) At(pointer string) (at *Shape, found bool) {
-	for _, name := range Split(pointer) {
+	for _, name := range route.PointerPath(pointer) {
 		if s == nil {
 			return nil, true
 		}
@@ -76,18 +77,4 @@ func (s *Shape) At(pointer string) (at *Shape, found bool) {
 		}
 	}
 	return s, true
-}
-
-var unescape = strings.NewReplacer("~1", "/", "~0", "~")
-
-// Split gives the members that a JSON Pointer goes through; none for "".
-func Split(pointer string) []string {
-	if pointer == "" {
-		return nil
-	}
-	out := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i := range out {
-		out[i] = unescape.Replace(out[i])
-	}
-	return out
 }

@@ -21,21 +21,9 @@ type field struct {
 	path   []string
 }
 
-var unescape = strings.NewReplacer("~1", "/", "~0", "~")
-
-// split gives the members that a JSON Pointer goes through.
-func split(pointer string) []string {
-	if pointer == "" {
-		return nil
-	}
-	out := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i := range out {
-		out[i] = unescape.Replace(out[i])
-	}
-	return out
+func newField(f *route.Field, pointer string) field {
+	return field{schema: f, path: route.PointerPath(pointer)}
 }
-
-func newField(f *route.Field, pointer string) field { return field{schema: f, path: split(pointer)} }
 
 // find follows a path through objects. A member that is not there is null, as is what is below a null.
 func find(v any, path []string) (any, error) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source/httpclient"
 )
 
@@ -63,7 +64,7 @@ func (p *pager) next(ctx context.Context) (items []any, done bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("its API: %w", err)
 	}
-	found, err := find(body, split(api.Items))
+	found, err := find(body, route.PointerPath(api.Items))
 	items, ok := found.([]any)
 	if err != nil || !ok {
 		return nil, false, fmt.Errorf("its API: there is no array at %q of its answer", api.Items)
@@ -92,7 +93,7 @@ func (p *pager) last(body any, answer *httpclient.Answer, asked string, items in
 	case "Page", "Offset":
 		return items == 0 || p.total >= 0 && p.items >= p.total, nil
 	case "Cursor":
-		v, err := find(body, split(paging.Next))
+		v, err := find(body, route.PointerPath(paging.Next))
 		if err != nil {
 			return false, fmt.Errorf("its API: %w at %q", err, paging.Next)
 		}
@@ -133,7 +134,7 @@ func (p *pager) goOn(next string) (last bool, err error) {
 }
 
 func total(body any, pointer string) (int64, error) {
-	v, err := find(body, split(pointer))
+	v, err := find(body, route.PointerPath(pointer))
 	if n, ok := v.(json.Number); err == nil && ok {
 		if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil && i >= 0 {
 			return i, nil

@@ -60,7 +60,7 @@ func (b *builder) put(place route.HTTPPlace, kind, join string, list bool, value
 		} else {
 			v = inBody(place, kind, values[0])
 		}
-		b.member(split(place.Name), v)
+		b.member(route.PointerPath(place.Name), v)
 	default:
 		b.err = errors.New("a parameter is neither in the path nor the query nor the body")
 	}
