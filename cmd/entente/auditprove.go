@@ -13,6 +13,7 @@ import (
 
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/transparency"
+	"github.com/entente-dev/entente/internal/files"
 )
 
 func newAuditCheckpointCommand() *cobra.Command {
@@ -112,7 +113,7 @@ The file holds the records: handle it as the personal data that it is.`,
 				_, err = cmd.OutOrStdout().Write(b)
 				return err
 			}
-			if err := writePrivate(out, b); err != nil {
+			if err := files.Replace(out, b, 0o600); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d entries, proven in %s\n", len(entries), out)

@@ -13,6 +13,7 @@ import (
 	"github.com/entente-dev/entente/controllers/standalone"
 	"github.com/entente-dev/entente/gateway"
 	"github.com/entente-dev/entente/gateway/witness"
+	"github.com/entente-dev/entente/internal/files"
 )
 
 func newStandaloneCommand() *cobra.Command {
@@ -93,7 +94,7 @@ key.pem, and ca.pem, which vouches for the gateway.`,
 				return err
 			}
 			for name, content := range map[string][]byte{"cert.pem": user.Certificate, "key.pem": user.Key, "ca.pem": []byte(ca)} {
-				if err := writePrivate(filepath.Join(out, name), content); err != nil {
+				if err := files.Replace(filepath.Join(out, name), content, 0o600); err != nil {
 					return err
 				}
 			}
@@ -107,21 +108,4 @@ key.pem, and ca.pem, which vouches for the gateway.`,
 	cmd.Flags().StringVar(&out, "out", "", "folder for the files")
 	_ = cmd.MarkFlagRequired("out") // the flag was added above
 	return cmd
-}
-
-// writePrivate writes a file that only its owner reads, whatever mode an earlier one had.
-func writePrivate(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }
