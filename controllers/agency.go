@@ -45,7 +45,7 @@ func (r *agencies) Reconcile(ctx context.Context, request reconcile.Request) (re
 		return reconcile.Result{}, err
 	}
 	have := v1alpha1.AgencyStatus{
-		Local: a.Status.Local, TrustBundle: a.Status.TrustBundle, SigningKeys: a.Status.SigningKeys, Maintenance: a.Status.Maintenance,
+		Local: a.Status.Local, TrustBundle: a.Status.TrustBundle, SigningKeys: a.Status.SigningKeys,
 		Conditions: only(a.Status.Conditions, v1alpha1.ConditionAccepted),
 	}
 	want := v1alpha1.AgencyStatus{Local: a.Name == r.gather.self}
@@ -55,9 +55,7 @@ func (r *agencies) Reconcile(ctx context.Context, request reconcile.Request) (re
 		result.RequeueAfter = republishEvery
 		failed = r.publish(ctx, a, &want)
 		a.Status.TrustBundle, a.Status.SigningKeys = want.TrustBundle, want.SigningKeys
-		want.Maintenance = a.Spec.Maintenance
-	} else {
-		have.Maintenance = nil // what a peer announced has an owner of its own
+		have.Maintenance, want.Maintenance = a.Status.Maintenance, a.Spec.Maintenance // a peer's has an owner of its own
 	}
 	x, err := r.gather.sameTrustDomain(ctx, a)
 	if err != nil {
