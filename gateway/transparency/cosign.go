@@ -310,7 +310,7 @@ func (l *Log) confront(ctx context.Context, kept Checkpoint) error {
 		if kept.Size > integrated {
 			return nil // it will be compared when the tree has grown
 		}
-		if root, err := treeRoot(ctx, fetcher(l.treeDir()), kept.Size); err != nil || bytes.Equal(root, kept.Root) {
+		if root, err := treeRoot(ctx, fetcher(l.treeDir()), kept.Size, integrated); err != nil || bytes.Equal(root, kept.Root) {
 			return err
 		}
 	}

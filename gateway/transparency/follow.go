@@ -97,7 +97,7 @@ func (f *follower) resume() error {
 	}
 	for _, c := range f.out {
 		if c.Size > 0 && c.Size <= size {
-			if err := f.compareRoot(ctx, c); err != nil {
+			if err := f.compareRoot(ctx, c, size); err != nil {
 				return err
 			}
 		}
@@ -186,9 +186,9 @@ func (f *follower) compare(ctx context.Context, size uint64) (_ *audit.Chain, er
 	return chain, nil
 }
 
-// compareRoot checks that the tree has the root of a checkpoint at its size.
-func (f *follower) compareRoot(ctx context.Context, c Checkpoint) error {
-	root, err := treeRoot(ctx, fetcher(f.treeDir()), c.Size)
+// compareRoot checks that the tree, which has size entries, has the root of a checkpoint at the checkpoint's.
+func (f *follower) compareRoot(ctx context.Context, c Checkpoint, size uint64) error {
+	root, err := treeRoot(ctx, fetcher(f.treeDir()), c.Size, size)
 	if err != nil {
 		return err
 	}

@@ -67,9 +67,16 @@ func Consistency(ctx context.Context, t Tree, from, to uint64) ([][]byte, error)
 	return builder.ConsistencyProof(ctx, from, to)
 }
 
-// treeRoot is the root of the tree at a size.
-func treeRoot(ctx context.Context, t Tree, size uint64) ([]byte, error) {
-	hashes, err := client.FetchRangeNodes(ctx, size, t.ReadTile)
+// treeRoot is the root that a tree of whole entries had at a size. Another writer's tree, and one that was built anew, have no
+// partial tile of that size of their own: it is the beginning of what the whole tree has in its place.
+func treeRoot(ctx context.Context, t Tree, size, whole uint64) ([]byte, error) {
+	hashes, err := client.FetchRangeNodes(ctx, size, func(ctx context.Context, level, index uint64, p uint8) ([]byte, error) {
+		b, err := t.ReadTile(ctx, level, index, layout.PartialTileSize(level, index, whole))
+		if width := int(p) * rfc6962.DefaultHasher.Size(); err == nil && p > 0 {
+			b = b[:min(width, len(b))]
+		}
+		return b, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the tree: %w", err)
 	}
