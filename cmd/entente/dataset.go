@@ -1,18 +1,12 @@
 package main
 
 import (
-	"database/sql"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
-	_ "modernc.org/sqlite" // the driver
 	"sigs.k8s.io/yaml"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -21,105 +15,167 @@ import (
 )
 
 func newDatasetCommand() *cobra.Command {
+	var where deskFlags
 	cmd := &cobra.Command{Use: "dataset", Short: "Work with datasets"}
-	cmd.AddCommand(newDatasetCheckCommand())
+	where.add(cmd)
+	cmd.AddCommand(newDatasetCheckCommand(&where))
 	return cmd
 }
 
-func newDatasetCheckCommand() *cobra.Command {
-	var file, schemaFile, dsn, base, output string
+func newDatasetCheckCommand(where *deskFlags) *cobra.Command {
+	var file, schemaFile, output string
+	var login sourceLogin
 	cmd := &cobra.Command{
-		Use:   "check -f FILE --schema FILE",
+		Use:   "check [NAME | -f FILE --schema FILE]",
 		Short: "Hold a dataset against its live source: relation, columns, types, indexes for selectors, rows",
-		Example: "  entente dataset check -f dataset.yaml --schema person.v1.yaml --dsn 'host=db.police.example dbname=cases user=me'\n" +
-			"  (the password from PGPASSWORD or ~/.pgpass; only the catalogue is read)",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("--output %q: use table or json", output)
-			}
-			var s v1alpha1.ExchangeSchema
-			if err := eachDocument(schemaFile, "ExchangeSchema", func(document []byte) error {
-				if err := yaml.UnmarshalStrict(document, &s); err != nil {
-					return err
-				}
-				return refuseUnknown(s.Name, s.Spec.UnknownFields)
-			}); err != nil {
+		Long: `Holds a dataset, of the cluster, of a folder of 'entente standalone' (--config) or of a file, against the catalogue of the database that it
+names. No record is read; an SQLite file's rows are counted.
+
+Whoever checks logs in to a PostgreSQL database as
+
+  themselves             --username, at the server that the dataset names, by its TLS settings; the password from PGPASSWORD or ~/.pgpass
+  themselves, elsewhere  --dsn, as psql takes it: through a tunnel, or with a client certificate
+  nobody in particular   with neither of the two: as a user that Vault makes for it, who may log in and read nothing, and ends after five
+                         minutes. VAULT_ADDR, VAULT_TOKEN or ~/.vault-token and so on as for the vault command; the token has to be allowed to read
+                         database/creds/entente_probe.<connection>
+
+The exit code is 1 when something is an error, also when the source cannot be asked.`,
+		Example: `  entente dataset check case-subjects -n state-police
+  entente dataset check case-subjects -n state-police --username me
+  entente dataset check case-subjects --config state-police
+  entente dataset check -f dataset.yaml --schema person.v1.yaml --dsn 'host=localhost port=15432 dbname=cases user=me'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
+			if (len(args) == 1) == (file != "") {
+				return errors.New("name a dataset, or give a file of it with -f and its schema's with --schema")
+			}
+			if (file != "") != (schemaFile != "") {
+				return errors.New("-f and --schema go together: a dataset that is named is checked against the schema beside it")
+			}
 			failed := false
-			err := eachDocument(file, "Dataset", func(document []byte) error {
-				var d v1alpha1.Dataset
-				if err := yaml.UnmarshalStrict(document, &d); err != nil {
-					return err
-				}
-				if err := refuseUnknown(d.Name, d.Spec.UnknownFields); err != nil {
-					return err
-				}
-				for _, f := range compile.LintDataset(&compile.Index{Schemas: map[string]*v1alpha1.ExchangeSchema{s.Name: &s}}, &d) {
-					return errors.New(f.Message)
-				}
-				r, err := checkDataset(cmd, &d, &s, dsn, base)
+			check := func(d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema) error {
+				r, err := checkDataset(cmd.Context(), d, s, &login)
 				if err != nil {
 					return err
 				}
 				failed = failed || r.Failed()
 				return printDatasetReport(cmd, r, output)
-			})
+			}
+			var err error
+			if file != "" {
+				err = eachDataset(file, schemaFile, check)
+			} else {
+				err = namedDataset(cmd.Context(), where, args[0], &login, check)
+			}
 			if err == nil && failed {
 				err = errors.New("the dataset cannot be read as it stands")
 			}
 			return err
 		},
 	}
-	fileFlag(cmd, &file)
-	cmd.Flags().StringVar(&schemaFile, "schema", "", "file with the exchange schema")
-	_ = cmd.MarkFlagRequired("schema")
-	cmd.Flags().StringVar(&dsn, "dsn", "", "how to connect to PostgreSQL, as psql takes it: host=… dbname=… user=…")
-	cmd.Flags().StringVar(&base, "base-dir", ".", "folder that the relative path of an SQLite file starts from")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&file, "filename", "f", "", "file with the dataset; - reads standard input")
+	cmd.Flags().StringVar(&schemaFile, "schema", "", "file with the exchange schema, with -f")
+	login.add(cmd)
+	outputFlag(cmd, &output, "table", "json", "yaml")
 	return cmd
 }
 
-func checkDataset(cmd *cobra.Command, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema, dsn, base string) (*datasetcheck.Report, error) {
-	switch {
-	case d.Spec.Source.PostgreSQL != nil && dsn == "":
-		return nil, errors.New("the dataset is in PostgreSQL: give --dsn")
-	case d.Spec.Source.PostgreSQL != nil:
-		conn, err := pgx.Connect(cmd.Context(), dsn)
-		if err != nil {
-			return nil, errors.New("the database cannot be connected to: check --dsn, and PGPASSWORD or ~/.pgpass") // the driver's words may have the password
+// eachDataset gives the datasets of a file, with the schema of another.
+func eachDataset(file, schemaFile string, check func(*v1alpha1.Dataset, *v1alpha1.ExchangeSchema) error) error {
+	var s v1alpha1.ExchangeSchema
+	if err := eachDocument(schemaFile, "ExchangeSchema", func(document []byte) error {
+		if err := yaml.UnmarshalStrict(document, &s); err != nil {
+			return err
 		}
-		defer func() { _ = conn.Close(cmd.Context()) }()
-		return datasetcheck.PostgreSQL(cmd.Context(), conn, d, s)
-	case d.Spec.Source.SQLite != nil:
-		path := d.Spec.Source.SQLite.Path
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(base, path)
-		}
-		if _, err := os.Stat(path); err != nil {
-			return nil, err
-		}
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return nil, err
-		}
-		db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: "mode=ro"}).String())
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = db.Close() }()
-		return datasetcheck.SQLite(cmd.Context(), db, d, s)
+		return refuseUnknown(s.Name, s.Spec.UnknownFields)
+	}); err != nil {
+		return err
 	}
-	return nil, errors.New("datasets in PostgreSQL and SQLite can be checked")
+	return eachDocument(file, "Dataset", func(document []byte) error {
+		var d v1alpha1.Dataset
+		if err := yaml.UnmarshalStrict(document, &d); err != nil {
+			return err
+		}
+		if err := refuseUnknown(d.Name, d.Spec.UnknownFields); err != nil {
+			return err
+		}
+		return check(&d, &s)
+	})
+}
+
+// namedDataset gives the dataset of a desk, with its schema.
+func namedDataset(ctx context.Context, where *deskFlags, name string, login *sourceLogin, check func(*v1alpha1.Dataset, *v1alpha1.ExchangeSchema) error) error {
+	desk, err := where.open()
+	if err != nil {
+		return err
+	}
+	if where.config != "" && login.base == "" {
+		login.base = where.config
+	}
+	d, s, err := desk.Dataset(ctx, name)
+	if err != nil {
+		return err
+	}
+	return check(d, s)
+}
+
+// Dataset implements desk. Whoever may read the two objects needs no right to any other.
+func (d clusterDesk) Dataset(ctx context.Context, name string) (*v1alpha1.Dataset, *v1alpha1.ExchangeSchema, error) {
+	o, s := &v1alpha1.Dataset{}, &v1alpha1.ExchangeSchema{}
+	if err := d.get(ctx, name, o); err != nil {
+		return nil, nil, err
+	}
+	if err := d.get(ctx, schemaObject(o), s); err != nil {
+		return nil, nil, fmt.Errorf("the schema of dataset %s: %w", name, err)
+	}
+	return o, s, nil
+}
+
+// Dataset implements desk.
+func (d folderDesk) Dataset(_ context.Context, name string) (*v1alpha1.Dataset, *v1alpha1.ExchangeSchema, error) {
+	x, err := d.folder.Index()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := x.Datasets[name]
+	if o == nil {
+		return nil, nil, fmt.Errorf("the folder has no Dataset %q", name)
+	}
+	s := x.Schemas[schemaObject(o)]
+	if s == nil {
+		return nil, nil, fmt.Errorf("the folder has no ExchangeSchema %q, which dataset %s is in", schemaObject(o), name)
+	}
+	return o, s, nil
+}
+
+func schemaObject(d *v1alpha1.Dataset) string {
+	return fmt.Sprintf("%s.v%d", d.Spec.Schema.Name, d.Spec.Schema.Version)
+}
+
+// checkDataset refuses a dataset that is not well formed, whose names would end up in SQL, and asks the source of any other.
+func checkDataset(ctx context.Context, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema, login *sourceLogin) (*datasetcheck.Report, error) {
+	if d.Spec.Source.PostgreSQL == nil && d.Spec.Source.SQLite == nil {
+		return nil, fmt.Errorf("dataset %s: only PostgreSQL and SQLite have a catalogue that is read here; what is known of another source stands in the dataset's condition ResolvedRefs", d.Name)
+	}
+	// What the operator saw of the source does not count here: the source is asked.
+	d = d.DeepCopy()
+	d.Status = v1alpha1.DatasetStatus{}
+	for _, f := range compile.LintDataset(&compile.Index{Schemas: map[string]*v1alpha1.ExchangeSchema{s.Name: s}}, d) {
+		return nil, errors.New(f.Message)
+	}
+	return login.check(ctx, d, s)
 }
 
 func printDatasetReport(cmd *cobra.Command, r *datasetcheck.Report, output string) error {
 	out := cmd.OutOrStdout()
-	if output == "json" {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+	switch output {
+	case "json":
+		return printJSON(out, r)
+	case "yaml":
+		return printYAML(out, r)
 	}
 	rows := "rows not estimated yet: run ANALYZE"
 	if r.Rows >= 0 {

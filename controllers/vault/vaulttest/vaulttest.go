@@ -73,7 +73,7 @@ func New(t testing.TB, name string) *Agency {
 	if servers == nil {
 		t.Skip("needs Vault and PostgreSQL: not under -short")
 	}
-	return servers.newAgency(t, name)
+	return servers.NewAgency(t, name)
 }
 
 // NewBootstrapped is New, and Vault set up.
@@ -109,8 +109,8 @@ CREATE TABLE public.open_to_all (id bigint, secret text);
 GRANT SELECT ON public.open_to_all TO PUBLIC;
 `
 
-// newAgency makes a database with an admin, and options for bootstrap.
-func (s *Servers) newAgency(t testing.TB, name string) *Agency {
+// NewAgency makes a database with an admin, and options for bootstrap.
+func (s *Servers) NewAgency(t testing.TB, name string) *Agency {
 	t.Helper()
 	ctx := t.Context()
 	admin, password := strings.ReplaceAll(name, "-", "_")+"_admin", "first password of "+name

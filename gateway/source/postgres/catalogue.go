@@ -11,19 +11,28 @@ import (
 	"github.com/entente-dev/entente/gateway/source"
 )
 
-// Columns reads the names of a relation's columns from the database's catalogue, in the relation's order. relation is NAME
-// (of schema public) or SCHEMA.NAME. It needs a login to the database and no right to the relation. A relation that is not
-// there is an error that wraps source.ErrNoRelation; a database that cannot be asked, one that wraps source.ErrUnavailable.
-// ctx bounds the whole.
-func Columns(ctx context.Context, target route.PostgreSQL, cred Credential, relation string) ([]string, error) {
-	o := Options{}.withDefaults()
-	c, err := connConfig(o, target, cred, "entente catalogue")
+// Connect opens one connection as pools do: over TLS, for reading only, and with nothing of the environment. dataset is what errors
+// name; they wrap source.ErrUnavailable, unless the target is none.
+func Connect(ctx context.Context, target route.PostgreSQL, cred Credential, dataset string) (*pgx.Conn, error) {
+	c, err := connConfig(Options{}.withDefaults(), target, cred, "entente catalogue")
 	if err != nil {
 		return nil, err
 	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		err, _ = explain(ctx, relation, err)
+		err, _ = explain(ctx, dataset, err)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Columns reads the names of a relation's columns from the database's catalogue, in the relation's order. relation is NAME
+// (of schema public) or SCHEMA.NAME. It needs a login to the database and no right to the relation. A relation that is not
+// there is an error that wraps source.ErrNoRelation; a database that cannot be asked, one that wraps source.ErrUnavailable.
+// ctx bounds the whole.
+func Columns(ctx context.Context, target route.PostgreSQL, cred Credential, relation string) ([]string, error) {
+	conn, err := Connect(ctx, target, cred, relation)
+	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
