@@ -356,33 +356,41 @@ func slow(ended chan<- struct{}) script {
 	}
 }
 
+// TestCancellation: whoever does not wait any more has the statement ended. That is once the server has said what it is called: until
+// then nobody could, and Trino gives it up by itself.
 func TestCancellation(t *testing.T) {
+	named := func(server *trinotest.Server, then func()) {
+		for !slices.ContainsFunc(server.Requests(), func(r *http.Request) bool { return r.Method == http.MethodGet }) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		then()
+	}
 	for name, end := range map[string]struct {
-		run  func(s *trino.Source, q source.Query) error
+		run  func(server *trinotest.Server, s *trino.Source, q source.Query) error
 		want func(error) bool
 	}{
-		"deadline": {func(s *trino.Source, q source.Query) error {
-			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		"deadline": {func(_ *trinotest.Server, s *trino.Source, q source.Query) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
 			_, err := s.Count(ctx, q)
 			return err
 		}, func(err error) bool {
 			return errors.Is(err, context.DeadlineExceeded) && errors.Is(err, source.ErrUnavailable)
 		}},
-		"cancelled": {func(s *trino.Source, q source.Query) error {
+		"cancelled": {func(server *trinotest.Server, s *trino.Source, q source.Query) error {
 			ctx, cancel := context.WithCancel(context.Background())
-			time.AfterFunc(200*time.Millisecond, cancel)
+			go named(server, cancel)
 			_, err := s.Count(ctx, q)
 			return err
 		}, func(err error) bool {
 			return errors.Is(err, context.Canceled) && !errors.Is(err, source.ErrUnavailable)
 		}},
-		"revoked": {func(s *trino.Source, q source.Query) error {
-			time.AfterFunc(200*time.Millisecond, func() { s.Revoke("other"); s.Revoke("mou") })
+		"revoked": {func(server *trinotest.Server, s *trino.Source, q source.Query) error {
+			go named(server, func() { s.Revoke("other"); s.Revoke("mou") })
 			_, err := s.Count(context.Background(), q)
 			return err
 		}, func(err error) bool { return errors.Is(err, source.ErrUnavailable) }},
-		"statement timeout": {func(s *trino.Source, q source.Query) error {
+		"statement timeout": {func(_ *trinotest.Server, s *trino.Source, q source.Query) error {
 			_, err := s.Count(context.Background(), q)
 			return err
 		}, func(err error) bool {
@@ -393,7 +401,7 @@ func TestCancellation(t *testing.T) {
 			t.Parallel()
 			ended := make(chan struct{}, 1)
 			server := trinotest.Start(t, slow(ended))
-			if err := end.run(open(t, server), query(server)); !end.want(err) {
+			if err := end.run(server, open(t, server), query(server)); !end.want(err) {
 				t.Errorf("%v", err)
 			}
 			select {
