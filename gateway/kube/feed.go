@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
@@ -49,7 +50,7 @@ const DefaultMaxStale = 5 * time.Minute
 type Feed struct {
 	Config
 	memory *memory
-	leases kubernetes.Interface
+	leases rest.Interface
 	routes rest.Interface
 	report *report
 	// heard is when the API server last said something about routes, as Unix nanoseconds; 0: never.
@@ -74,11 +75,11 @@ func New(c Config) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	leases, err := kubernetes.NewForConfig(c.REST)
+	leases, err := clientFor(c.REST, coordinationv1.SchemeGroupVersion, coordinationv1.AddToScheme)
 	if err != nil {
 		return nil, err
 	}
-	routes, err := routeClient(c.REST)
+	routes, err := clientFor(c.REST, v1alpha1.GroupVersion, v1alpha1.AddToScheme)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +89,12 @@ func New(c Config) (*Feed, error) {
 	}, nil
 }
 
-func routeClient(c *rest.Config) (rest.Interface, error) {
+// clientFor knows one API group: client-go's clientset brings the types of all of Kubernetes along.
+func clientFor(c *rest.Config, group schema.GroupVersion, add func(*runtime.Scheme) error) (rest.Interface, error) {
 	scheme := runtime.NewScheme()
-	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	utilruntime.Must(add(scheme))
 	c = rest.CopyConfig(c)
-	c.GroupVersion = &v1alpha1.GroupVersion
+	c.GroupVersion = &group
 	c.APIPath = "/apis"
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	c.ContentType = runtime.ContentTypeJSON

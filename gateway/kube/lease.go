@@ -11,7 +11,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coordinationapply "k8s.io/client-go/applyconfigurations/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // report is what the Lease will say.
@@ -127,15 +127,17 @@ func (f *Feed) applyLease(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	lease := coordinationapply.Lease(LeaseName(f.Replica), f.Namespace).
-		WithLabels(map[string]string{LabelGateway: "true"}).
-		WithAnnotations(annotations).
-		WithSpec(coordinationapply.LeaseSpec().
-			WithHolderIdentity(f.Replica).
-			WithLeaseDurationSeconds(int32(leaseDuration.Seconds())).
-			WithRenewTime(metav1.NowMicro()))
-	_, err = f.leases.CoordinationV1().Leases(f.Namespace).Apply(ctx, lease, metav1.ApplyOptions{FieldManager: "entente-gateway", Force: true})
-	return err
+	now, lasts := metav1.NowMicro(), int32(leaseDuration.Seconds())
+	lease, err := json.Marshal(&coordinationv1.Lease{
+		TypeMeta:   metav1.TypeMeta{APIVersion: coordinationv1.SchemeGroupVersion.String(), Kind: "Lease"},
+		ObjectMeta: metav1.ObjectMeta{Name: LeaseName(f.Replica), Namespace: f.Namespace, Labels: map[string]string{LabelGateway: "true"}, Annotations: annotations},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &f.Replica, LeaseDurationSeconds: &lasts, RenewTime: &now},
+	})
+	if err != nil {
+		return err
+	}
+	return f.leases.Patch(types.ApplyYAMLPatchType).Namespace(f.Namespace).Resource("leases").Name(LeaseName(f.Replica)).
+		Param("fieldManager", "entente-gateway").Param("force", "true").Body(lease).Do(ctx).Error()
 }
 
 // Report is what a replica's Lease says, for the operator.

@@ -23,11 +23,12 @@ type pkg struct {
 	Dir        string
 	GoFiles    []string
 	Imports    []string
+	Module     struct{ Path string }
 }
 
 // graph is every package that this module's packages lead to, without tests.
 var graph = sync.OnceValues(func() (map[string]pkg, error) {
-	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Dir,GoFiles,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Dir,GoFiles,Imports,Module", module+"/...")
 	cmd.Dir = filepath.Join("..", "..")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -125,6 +126,7 @@ func TestForbidden(t *testing.T) {
 		{"gateway/route", append(slices.Clone(outside), "k8s.io/apimachinery"), "a route is self-contained"},
 		{"gateway", []string{module + "/controllers"}, "a gateway must run without the operator's code, and its rights"},
 		{"gateway", []string{"sigs.k8s.io/controller-runtime"}, "a gateway reads GatewayRoutes, and reconciles nothing"},
+		{"gateway", []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/applyconfigurations"}, "a gateway knows routes and Leases: not the types of all of Kubernetes"},
 	} {
 		t.Run(rule.folder, func(t *testing.T) {
 			found := list(t, rule.folder)
