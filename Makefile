@@ -7,6 +7,8 @@ TOOL := go tool -modfile=hack/tools/dev/go.mod
 # What `make build` stamps into the binary.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# Without grpc's own pages of traces, which nobody serves, and which make the linker keep every method of every type (docs/adr/0046-footprint.md).
+TAGS := grpcnotrace
 # Where `make demo KEEP=1 DIR=path` keeps its files.
 KEEP ?=
 DIR ?=
@@ -17,7 +19,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/entente
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/entente ./cmd/entente
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/entente ./cmd/entente
 
 .PHONY: demo
 demo: build ## Three agencies on this machine; KEEP=1 DIR=path keeps them running

@@ -174,7 +174,8 @@ func imageFor(ctx context.Context, o options, work string, p *v1.Platform) (v1.I
 // compile builds one static binary. Nothing of this machine gets into it: no paths, no build id, no state of the work tree.
 func compile(ctx context.Context, to, dir, pkg, ldflags, platform string) error {
 	system, arch, _ := strings.Cut(platform, "/")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", to, pkg)
+	// The tag as in the Makefile.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", to, pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+system, "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	var problems bytes.Buffer

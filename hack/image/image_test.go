@@ -214,6 +214,9 @@ func checkImage(t *testing.T, platform string, image v1.Image) {
 	if want := []string{"etc/group", "etc/passwd", rootsPath, binaryPath, readyPath, sbomPath}; !slices.Equal(names, want) {
 		t.Errorf("files %q, want %q: no shell, nothing else", names, want)
 	}
+	if bytes.Contains(files[binaryPath], []byte("text/template.(*state).evalField")) {
+		t.Error("templates can be executed, so that the binary has every method of every type: what internal/depstest and the tag grpcnotrace are for")
+	}
 	for _, name := range []string{binaryPath, readyPath} {
 		checkStatic(t, name, files[name], platform)
 	}

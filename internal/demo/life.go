@@ -28,7 +28,7 @@ func life(ctx context.Context, s *stage) error {
 	q.Purpose, q.Agencies = "entente:victim-support", []string{labor}
 
 	// Proposed: both have the file, and nobody has decided.
-	if err := s.propose(parties, map[string]any{"Version": 1, "Supersedes": 0, "Fields": "employer, trade"}); err != nil {
+	if err := s.propose(parties, map[string]string{"Version": "1", "Supersedes": "", "Fields": "employer, trade"}); err != nil {
 		return err
 	}
 	for _, a := range parties {
@@ -65,7 +65,7 @@ func life(ctx context.Context, s *stage) error {
 	}
 
 	// Amended.
-	if err := s.propose(parties, map[string]any{"Version": 2, "Supersedes": 1, "Fields": "employer, monthly_wage"}); err != nil {
+	if err := s.propose(parties, map[string]string{"Version": "2", "Supersedes": "\n    supersedes: 1", "Fields": "employer, monthly_wage"}); err != nil {
 		return err
 	}
 	if err := s.state(ctx, source, support2, v1alpha1.StateProposed); err != nil {
@@ -121,14 +121,17 @@ func life(ctx context.Context, s *stage) error {
 }
 
 // propose writes the terms into the folders of the parties, as their platform teams would.
-func (s *stage) propose(parties []*agency, values map[string]any) error {
+func (s *stage) propose(parties []*agency, values map[string]string) error {
 	digest, err := schemaDigest()
 	if err != nil {
 		return err
 	}
 	maps.Copy(values, window(time.Now()))
-	values["Agencies"], values["SchemaDigest"] = parties, digest
-	file := fmt.Sprintf("victim-support.v%v.yaml", values["Version"])
+	values["SchemaDigest"] = digest
+	for _, a := range parties {
+		values["Parties"] += fmt.Sprintf("\n      - {agency: %s, trustDomain: %s}", a.Name, a.TrustDomain)
+	}
+	file := "victim-support.v" + values["Version"] + ".yaml"
 	for _, a := range parties {
 		if err := render("victim-support.yaml.tmpl", filepath.Join(a.dir, file), values); err != nil {
 			return err

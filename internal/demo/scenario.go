@@ -1,13 +1,11 @@
 package demo
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/template"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -56,9 +54,15 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 		return err
 	}
 	terms := window(now)
-	terms["Agencies"], terms["SchemaDigest"] = agencies, digest
-	if err := render("README.txt.tmpl", filepath.Join(root, "README.txt"), map[string]any{
-		"People": data.Population, "Agreement": agreement, "Agencies": agencies, "Root": root,
+	terms["SchemaDigest"] = digest
+	var commands strings.Builder
+	for _, a := range agencies {
+		terms["Parties"] += fmt.Sprintf("\n      - {agency: %s, trustDomain: %s, roles: [source, recipient]}", a.Name, a.TrustDomain)
+		terms["Decisions"] += fmt.Sprintf("\n      - {agency: %s, role: privacy-officer}", a.Name)
+		fmt.Fprintf(&commands, "\n  entente standalone --config %s --rest-address %s --grpc-address %s --metrics-address %s", a.Name, a.Ports.REST, a.Ports.GRPC, a.Ports.Health)
+	}
+	if err := render("README.txt.tmpl", filepath.Join(root, "README.txt"), map[string]string{
+		"People": fmt.Sprint(data.Population), "Agreement": agreement, "Commands": commands.String(), "Root": root,
 	}); err != nil {
 		return err
 	}
@@ -66,7 +70,10 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 		if err := os.MkdirAll(filepath.Join(a.dir, "records"), 0o755); err != nil {
 			return err
 		}
-		for name, values := range map[string]any{"agency.yaml.tmpl": a, "agreement.yaml.tmpl": terms, "schema-person.yaml": nil} {
+		own := map[string]string{
+			"Name": a.Name, "DisplayName": a.DisplayName, "Address": a.Address, "TrustDomain": a.TrustDomain, "Peer": a.Ports.Peer, "Exchange": a.Ports.Exchange,
+		}
+		for name, values := range map[string]map[string]string{"agency.yaml.tmpl": own, "agreement.yaml.tmpl": terms, "schema-person.yaml": nil} {
 			if err := render(name, filepath.Join(a.dir, strings.TrimSuffix(name, ".tmpl")), values); err != nil {
 				return err
 			}
@@ -87,30 +94,31 @@ func writeFiles(root string, agencies []*agency, now time.Time) error {
 }
 
 // window of half a year around now.
-func window(now time.Time) map[string]any {
+func window(now time.Time) map[string]string {
 	day := now.UTC().Truncate(24 * time.Hour)
-	return map[string]any{
+	return map[string]string{
 		"NotBefore": day.AddDate(0, 0, -1).Format(time.RFC3339), "NotAfter": day.AddDate(0, 6, 0).Format(time.RFC3339),
 		"ReviewBy": day.AddDate(0, 5, 0).Format(time.RFC3339),
 	}
 }
 
-// render writes a file of the scenario; values fill in a template.
-func render(name, path string, values any) error {
+// render writes a file of the scenario; values stand for ${names} in it.
+func render(name, path string, values map[string]string) error {
 	text, err := scenario.ReadFile("scenario/" + name)
 	if err != nil {
 		return err
 	}
 	if values != nil {
-		t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+		text = []byte(os.Expand(string(text), func(of string) string {
+			value, ok := values[of]
+			if !ok {
+				err = fmt.Errorf("%s: there is no value of %s", name, of)
+			}
+			return value
+		}))
 		if err != nil {
 			return err
 		}
-		var out bytes.Buffer
-		if err := t.Execute(&out, values); err != nil {
-			return err
-		}
-		text = out.Bytes()
 	}
 	return os.WriteFile(path, text, 0o644)
 }

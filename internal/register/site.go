@@ -1,19 +1,15 @@
 package register
 
 import (
-	"bytes"
 	"cmp"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/entente-dev/entente/api/v1alpha1"
@@ -210,15 +206,6 @@ func (r *Register) groups(of func(*Entry) []string) []Group {
 	return out
 }
 
-//go:embed pages
-var files embed.FS
-
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"day": page.Day, "moment": page.Moment, "join": strings.Join, "monthName": monthName,
-	"when":   when,
-	"before": func(t time.Time) string { return page.Day(t.AddDate(0, 0, -1)) },
-}).ParseFS(files, "pages/*.html"))
-
 // when reads what an entry says of a time: a day, or an instant within one.
 func when(text string) string {
 	if t, err := time.Parse(time.DateOnly, text); err == nil {
@@ -291,23 +278,10 @@ func (r *Register) Write(out string) error {
 // render makes the files by name.
 func (r *Register) render() (map[string][]byte, error) {
 	out := map[string][]byte{"style.css": []byte(page.Style)}
-	add := func(name, template string, data any) error {
-		var b bytes.Buffer
-		err := pages.ExecuteTemplate(&b, template, data)
-		out[name] = b.Bytes()
-		return err
-	}
-	if err := add("index.html", "index.html", r); err != nil {
-		return nil, err
-	}
+	out["index.html"] = r.index()
 	for i := range r.Agreements {
 		e := &r.Agreements[i]
-		if err := add("agreements/"+e.ID+".html", "agreement.html", struct {
-			*Entry
-			Register *Register
-		}{e, r}); err != nil {
-			return nil, err
-		}
+		out["agreements/"+e.ID+".html"] = r.agreement(e)
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	out["register.json"] = append(text, '\n')
