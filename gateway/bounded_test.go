@@ -10,12 +10,13 @@ import (
 
 // TestSilentConnectionsMakeRoom: those that are silent go, the one that talks stays.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const places = 8
-	l := newBounded(tcp, "test", places, 50*time.Millisecond, slog.New(slog.DiscardHandler))
+	const places = 4
+	l := newBounded(tcp, "test", places, time.Second, slog.New(slog.DiscardHandler))
 	defer l.Close()
 	go func() {
 		for {
@@ -58,7 +59,7 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 			}
 		}
 	}()
-	for range 5 * places {
+	for range 3 * places {
 		c := dial() // and then it is silent
 		if err := talk(c); err != nil {
 			t.Fatalf("a new connection gets no place: %v", err)
