@@ -4,8 +4,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +123,62 @@ func TestOrderAcrossSources(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%s in pages of %d: %d records, want %d", tt.order, size, len(got), len(want))
+			}
+		}
+	}
+}
+
+// TestOrderAcrossKinds: an agency with an API, which knows no order and gives its records in another each time, is one of the sources of an
+// ordered answer, in one piece and in pages.
+func TestOrderAcrossKinds(t *testing.T) {
+	var shuffled atomic.Int64
+	api := startService(t, "people", func(w http.ResponseWriter, _ *http.Request, body string) {
+		var search struct{ Page struct{ Offset, Size int } }
+		_ = json.Unmarshal([]byte(body), &search)
+		var items []string
+		for i := range 250 {
+			items = append(items, fmt.Sprintf(`{"id":"A%06d","name":{"family":"f3"},"born":"19%02d-01-01","age":%d,"region":"north"}`, i, i%90, 20+i%60))
+		}
+		// Every page of a reading is of one order, chosen when it begins.
+		if search.Page.Offset == 0 {
+			shuffled.Store(time.Now().UnixNano())
+		}
+		rand.New(rand.NewPCG(1, uint64(shuffled.Load()))).Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+		from := min(search.Page.Offset, len(items))
+		fmt.Fprintf(w, `{"people":[%s],"total":%d}`, strings.Join(items[from:min(from+search.Page.Size, len(items))], ","), len(items))
+	})
+	rec := startAgency(t, "state-police", options{people: 1})
+	for name, change := range map[string]func(*route.Clause){"border-service": func(*route.Clause) {}, "labor-inspectorate": byAPI(api)} {
+		src := startAgency(t, name, options{people: 400})
+		c := clause("persons", src, rec)
+		change(&c)
+		agree("agr-"+name, []route.Clause{c}, src, rec)
+	}
+	for _, order := range []string{`[{"field":"age"}]`, `[{"field":"birth_date","descending":true},{"field":"person_number"}]`} {
+		extra := []string{`"order":` + order, `"fields":["age","birth_date","person_number"]`}
+		code, whole := rec.page(t, "alice", q(`family_name == "f3"`, extra...))
+		if code != 200 || len(whole.Records) != 290 || !whole.Summary.Complete {
+			t.Fatalf("%s: %d, %d records, %+v %s", order, code, len(whole.Records), whole.Sources, whole.Detail)
+		}
+		want := whole.rows("age", "birth_date", "person_number")
+		var got []string
+		for token := ""; ; {
+			code, p := rec.page(t, "alice", q(`family_name == "f3"`, append(extra, fmt.Sprintf(`"page_size":60,"page_token":%q`, token))...))
+			if code != 200 || !p.Summary.Complete || len(got) > len(want) {
+				t.Fatalf("%s: %d %+v %s", order, code, p.Sources, p.Detail)
+			}
+			got = append(got, p.rows("age", "birth_date", "person_number")...)
+			if token = p.Summary.NextPageToken; token == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s in pages: %d records, want %d", order, len(got), len(want))
+		}
+		for i, r := range whole.Records[1:] {
+			before := whole.Records[i].Record
+			if strings.Contains(order, "age") && r.Record["age"].(float64) < before["age"].(float64) || !strings.Contains(order, "age") && r.Record["birth_date"].(string) > before["birth_date"].(string) {
+				t.Fatalf("%s: %v before %v", order, before, r.Record)
 			}
 		}
 	}

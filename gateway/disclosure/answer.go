@@ -368,6 +368,9 @@ func (d *disclosure) failed(ctx, reading context.Context, err error) *gatewayv1.
 	if errors.Is(err, source.ErrConsent) {
 		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonConsentService, messageConsentService)
 	}
+	if errors.Is(err, source.ErrTooMany) {
+		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonSourceSystem, "the source would have to read more than it may at once: narrow the filter, or ask for fewer records or without an order")
+	}
 	if errors.Is(err, source.ErrUnavailable) {
 		return d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonSourceSystem, "the source's system of records cannot be reached: try again later")
 	}

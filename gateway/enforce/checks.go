@@ -382,11 +382,6 @@ func checkOrder(s *state) *Refusal {
 	if s.plan.Granularity != "Records" {
 		return nil
 	}
-	for i := range s.plan.Clause.Datasets {
-		if d := &s.plan.Clause.Datasets[i]; (d.HTTP != nil || d.Trino != nil) && len(order) > 0 {
-			return &Refusal{Message: fmt.Sprintf("dataset %s is read from an HTTP API or through Trino, of which no order is asked: ask without one", d.Name), Member: "order", Change: "ask without an order"}
-		}
-	}
 	s.plan.Order = s.Asked.Order
 	return nil
 }

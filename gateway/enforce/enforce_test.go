@@ -254,10 +254,6 @@ var refusals = []struct {
 	}},
 	{"order by a field that is not asked for", "order", "", false, func(in *Input) { in.Asked.Order = []Order{{Field: "birth_date"}} }},
 	{"de-duplicate by what queries may not filter on", "order", "clauses[subjects].filterFields", false, func(in *Input) { in.Asked.Deduplicate = []string{"case_status"} }},
-	{"order by what an HTTP API does not order", "order", "", false, func(in *Input) {
-		in.Asked.Order = []Order{{Field: "family_name"}}
-		clauseOf(in).Datasets = []route.Dataset{{Name: "cases", HTTP: &route.HTTP{}}}
-	}},
 	{"nine fields to order by", "request", "", true, func(in *Input) { in.Asked.Order = make([]Order, 9) }},
 	{"no filter: fishing", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = "" }},
 	{"half a selector", "selectors", "clauses[subjects].conditions.requireSelectors", false, func(in *Input) { in.Asked.Filter = `family_name == "Okafor"` }},

@@ -45,9 +45,6 @@ func (m Mux) Records(ctx context.Context, q Query, yield func(*gatewayv1.Record)
 	if err != nil {
 		return false, err
 	}
-	if len(q.Order) > 0 && (q.Dataset.HTTP != nil || q.Dataset.Trino != nil) {
-		return false, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, ErrOrder)
-	}
 	return s.Records(ctx, q, yield)
 }
 

@@ -33,8 +33,7 @@ type Query struct {
 	HiddenKey bool
 	// Limit is the most records returned; Records only.
 	Limit int64
-	// Order of the records, by all of these fields; empty: any that is stable. Records only. A source that cannot keep an order says so
-	// by ErrOrder.
+	// Order of the records, by all of these fields; empty: any that is stable. Records only.
 	Order []Order
 	// From is where to begin, with a value for each field of Order; nil: at the first record.
 	From *From
@@ -177,8 +176,8 @@ func Describe(s Source, q Query, m Method) (Statement, error) {
 // that the query or the mapping does not fit the source.
 var ErrUnavailable = errors.New("source system unavailable")
 
-// ErrOrder wraps the error of a source that cannot keep the order that it is asked for.
-var ErrOrder = errors.New("this source cannot keep an order")
+// ErrTooMany wraps the error of a source that would have to read or keep more than it may to answer: a narrower filter helps.
+var ErrTooMany = errors.New("too many records match")
 
 // ErrConsent wraps the error of a consent service that cannot be asked, or does not answer as it should.
 var ErrConsent = errors.New("consent service")

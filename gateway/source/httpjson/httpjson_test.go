@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,8 +20,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/order"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/httpclient"
@@ -242,6 +246,100 @@ func TestList(t *testing.T) {
 		if !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s, want %s", sites, got, want)
 		}
+	}
+}
+
+// TestOrder: whatever order the API has, and another each time, records come in the query's, whole and from any place on.
+func TestOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var items []string
+	for range 300 {
+		word := func(of ...string) string { return of[r.IntN(len(of))] }
+		items = append(items, fmt.Sprintf(`{"person":{"id":"P1"},"employer":%s,"paidOn":%s,"amount":%s,"status":%s,"final":%s,"hours":%s,"seen":%s,"sites":%s}`,
+			word(`"a"`, `"B"`, `"ä"`, `"\ud83d\ude00"`, `"\uffee"`, `""`, "null"), word(`"1999-12-31"`, `"2026-01-01"`, "null"), word("1.5", `"1.50"`, "-3", "20", "1e2", "null"), word(`"open"`, `"closed"`, "null"),
+			word("true", "false", "null"), word("9", "10", "-1", "null"), word(`"2026-03-01T12:00:00+01:00"`, `"2026-03-01T11:30:00Z"`, "null"), word(`["a"]`, `["b","a"]`, "[]", "null")))
+	}
+	var mu sync.Mutex
+	g := startRegistry(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		from, _ := strconv.Atoi(r.URL.Query().Get("skip"))
+		mu.Lock()
+		defer mu.Unlock()
+		if from == 0 {
+			rand.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+		}
+		fmt.Fprintf(w, `{"data":[%s]}`, strings.Join(items[from:min(from+70, len(items))], ","))
+	})
+	h := g.api()
+	h.Paging = &route.HTTPPaging{Style: "Offset", Size: 70, Place: &route.HTTPPlace{In: "query", Name: "skip"}}
+	s := open(t, httpclient.Options{})
+	q := query(t, h, `person == "P1"`, "sites", "employer", "paid_on", "amount", "status", "final", "hours", "seen")
+	read := func(q source.Query) (out []*gatewayv1.Record, more bool) {
+		t.Helper()
+		more, err := s.Records(context.Background(), q, func(r *gatewayv1.Record) error { out = append(out, r); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out, more
+	}
+	for range 20 {
+		q.Order, q.From, q.Limit = nil, nil, 1000
+		var by []order.By
+		for _, i := range r.Perm(7)[:1+r.IntN(7)] {
+			o := source.Order{Field: q.Fields[i+1], Descending: r.IntN(2) == 0}
+			q.Order = append(q.Order, o)
+			at := slices.IndexFunc(schema.Fields, func(f route.Field) bool { return f.Name == o.Field })
+			by = append(by, order.By{Index: i + 1, Type: schema.Fields[at].Type, Descending: o.Descending})
+		}
+		compare := func(a, b *gatewayv1.Record) int { return order.Compare(by, a.Values, b.Values) }
+		equal := func(a, b *gatewayv1.Record) bool { return proto.Equal(a, b) }
+		whole, more := read(q)
+		if more || len(whole) != len(items) || !slices.IsSortedFunc(whole, compare) {
+			t.Fatalf("%v: %d records, more %v, or out of order", q.Order, len(whole), more)
+		}
+		q.Limit = int64(1 + r.IntN(50))
+		place := whole[r.IntN(len(whole))]
+		q.From = &source.From{Including: r.IntN(2) == 0}
+		for _, k := range by {
+			q.From.Values = append(q.From.Values, place.Values[k.Index])
+		}
+		want := slices.DeleteFunc(slices.Clone(whole), func(x *gatewayv1.Record) bool {
+			d := compare(x, place)
+			return d < 0 || d == 0 && !q.From.Including
+		})
+		rest := int64(len(want)) > q.Limit
+		want = want[:min(int64(len(want)), q.Limit)]
+		if got, more := read(q); !slices.EqualFunc(got, want, equal) || more != rest {
+			t.Errorf("%v, %d from a place: %d records, want %d; more %v, want %v", q.Order, q.Limit, len(got), len(want), more, rest)
+		}
+	}
+	// What it may read and keep is bounded.
+	q.From, q.Limit = nil, 1000
+	h.Requests = 4
+	if _, _, err := records(s, q); !errors.Is(err, source.ErrTooMany) {
+		t.Errorf("five requests where four are allowed: %v", err)
+	}
+	h.Requests, h.AnswerBytes = 20, 64<<20
+	long := strings.Repeat("x", 100_000)
+	g.answer = func(w http.ResponseWriter, r *http.Request, _ string) {
+		if r.URL.Query().Get("skip") != "0" {
+			_, _ = io.WriteString(w, `{"data":[]}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data":[`+strings.Repeat(wage("P1", long, "2026-02-01", "1")+",", 69)+wage("P1", long, "2026-02-01", "1")+`]}`)
+	}
+	if got, _, err := records(s, q); err != nil || len(got) != 70 {
+		t.Errorf("7 MB: %d records, %v", len(got), err)
+	}
+	g.answer = func(w http.ResponseWriter, _ *http.Request, _ string) {
+		_, _ = io.WriteString(w, `{"data":[`+strings.Repeat(wage("P1", long, "2026-02-01", "1")+",", 69)+wage("P1", long, "2026-02-01", "1")+`]}`)
+	}
+	if _, _, err := records(s, q); !errors.Is(err, source.ErrTooMany) || strings.Contains(err.Error(), "xxx") {
+		t.Errorf("140 MB: %v", err)
+	}
+	q.Limit = 10 // which is all that is kept
+	h.Requests = 3
+	if _, _, err := records(s, q); !errors.Is(err, source.ErrTooMany) || !strings.Contains(err.Error(), "requests") {
+		t.Errorf("ten of them: %v", err)
 	}
 }
 

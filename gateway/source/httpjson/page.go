@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/entente-dev/entente/gateway/route"
+	"github.com/entente-dev/entente/gateway/source"
 	"github.com/entente-dev/entente/gateway/source/httpclient"
 )
 
@@ -45,7 +46,7 @@ func newPager(r *reading, size int64) *pager {
 func (p *pager) next(ctx context.Context) (items []any, done bool, err error) {
 	api := p.r.api
 	if p.requests >= int64(api.Requests) {
-		return nil, false, fmt.Errorf("the API needs more than %d requests for this query: narrow the filter, or raise limits.requests", api.Requests)
+		return nil, false, fmt.Errorf("%w: the API needs more than %d requests for this query: narrow the filter, or raise limits.requests", source.ErrTooMany, api.Requests)
 	}
 	request, err := p.request()
 	if err != nil {

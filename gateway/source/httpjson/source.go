@@ -126,12 +126,12 @@ func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewa
 	if len(q.Fields) == 0 || q.Limit < 1 {
 		return false, errors.New("source: a query for records needs fields and a limit")
 	}
-	if len(q.Order) > 0 || q.From != nil {
-		return false, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, source.ErrOrder)
-	}
 	r, err := s.start(q, q.Fields)
 	if err != nil {
 		return false, err
+	}
+	if len(q.Order) > 0 {
+		return r.ordered(ctx, yield)
 	}
 	left := q.Limit
 	err = r.each(ctx, q.Limit+1, func(record *gatewayv1.Record) (bool, error) {

@@ -131,6 +131,7 @@ func TestMeaning(t *testing.T) {
 	d := dataset(server)
 	d.Columns, d.SubjectKey = filtertest.Columns(), "id"
 	filtertest.Compare(t, open(t, server), d, all, 5, 250)
+	filtertest.CompareOrder(t, open(t, server), d, 6, 60)
 
 	expression, ok := filter.FormExpression(filter.Trino, "identifier", "name")
 	if !ok {

@@ -217,6 +217,8 @@ func executable(sql string, args []any) (string, error) {
 			b.WriteString("BIGINT '" + strconv.FormatInt(a, 10) + "'")
 		case string:
 			b.WriteString(text(a))
+		case bool:
+			b.WriteString(strings.ToUpper(strconv.FormatBool(a)))
 		case filter.TrinoLiteral:
 			if strings.Trim(a.Text, "0123456789-.: UTC") != "" {
 				return "", errors.New("a literal is not of its type")

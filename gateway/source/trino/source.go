@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,6 +90,41 @@ var dialect = statement.Dialect{
 		return column
 	},
 	Placeholder: func(int) string { return "?" },
+	Key: func(f *route.Field, expression string) string {
+		switch f.Type {
+		case "int":
+			return "CAST(" + expression + " AS bigint)"
+		case "decimal":
+			// No decimal type has room for all that a column may be of. With the sign it is no name, which an output column, as text, might have.
+			return "+" + expression
+		case "bool":
+			return "CAST(" + expression + " AS boolean)"
+		case "date":
+			return "CAST(" + expression + " AS date)"
+		case "timestamp":
+			return "CAST(" + expression + " AS timestamp(12) with time zone)"
+		default:
+			return "CAST(" + expression + " AS varchar)" // which Trino orders by code point
+		}
+	},
+	// A column's decimals have one scale, so that equal ones are spelled alike.
+	Spelling: func(*route.Field, string) string { return "" },
+	Bound:    func(*route.Field, int) string { return "?" },
+	Argument: func(f *route.Field, v any) any {
+		text, ok := v.(string)
+		if !ok {
+			return v
+		}
+		switch f.Type {
+		case "decimal":
+			return filter.TrinoLiteral{Type: "DECIMAL", Text: text}
+		case "date":
+			return filter.TrinoLiteral{Type: "DATE", Text: text}
+		case "timestamp":
+			return filter.TrinoLiteral{Type: "TIMESTAMP", Text: strings.Replace(strings.TrimSuffix(text, "Z"), "T", " ", 1) + " UTC"}
+		}
+		return v
+	},
 }
 
 // typeOf is what the server has to call the type that dialect selects.

@@ -23,9 +23,6 @@ func ordered(b *strings.Builder, d Dialect, q source.Query, args []any) (terms [
 	if q.From != nil && len(q.From.Values) != len(q.Order) {
 		return nil, nil, fmt.Errorf("source: dataset %s: a place in the order has another number of values than the order has fields", q.Dataset.Name)
 	}
-	if d.Key == nil {
-		return nil, nil, fmt.Errorf("source: dataset %s: %w", q.Dataset.Name, source.ErrOrder)
-	}
 	var keys []key
 	var spellings []string
 	for i, o := range q.Order {
@@ -75,6 +72,9 @@ func beginning(b *strings.Builder, d Dialect, keys []key, including bool, args [
 		value, null, err := plain(k.value)
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", k.field.Name, err)
+		}
+		if d.Argument != nil && !null {
+			value = d.Argument(k.field, value)
 		}
 		bind := func() string {
 			args = append(args, value)

@@ -35,6 +35,8 @@ type Dialect struct {
 	Spelling func(f *route.Field, column string) string
 	// Bound gives the n-th placeholder for a value of the field.
 	Bound func(f *route.Field, n int) string
+	// Argument is a value of the field as the driver takes it; nil: as it is.
+	Argument func(f *route.Field, value any) any
 	// Mapping is the dialect of computed fields; 0: it has none.
 	Mapping mapping.Dialect
 }
