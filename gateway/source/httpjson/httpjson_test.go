@@ -343,6 +343,45 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestDescribe: what would be asked, by the names of its parameters, and no value, not even the dataset's own; nothing is asked for it.
+func TestDescribe(t *testing.T) {
+	g := startRegistry(t, answers(`{"data":[]}`))
+	s := open(t, httpclient.Options{})
+	get := g.api()
+	get.URL = g.URL + "/api/persons/{id}/wages"
+	get.Filters[0].Place = route.HTTPPlace{In: "path", Name: "id"}
+	get.Constants = []route.HTTPConstant{{Name: "key", Value: "Secret"}}
+	post := g.api()
+	post.Method, post.Body = "POST", json.RawMessage(`{"tenant":"Secret","kinds":["Secret","b"],"none":[]}`)
+	post.Filters[0].Place, post.Filters[1].Place = route.HTTPPlace{In: "body", Name: "/query/person"}, route.HTTPPlace{In: "body", Name: "/query/employers"}
+	post.Paging = &route.HTTPPaging{Style: "Offset", Size: 10, Place: &route.HTTPPlace{In: "body", Name: "/page/skip"}, SizePlace: &route.HTTPPlace{In: "body", Name: "/page/size"}}
+	const body = `{"kinds":["?"],"none":[],"page":{"size":"?","skip":"?"},"query":{"employers":["?"],"person":"?"},"tenant":"?"}`
+	for _, tt := range []struct {
+		api    *route.HTTP
+		method source.Method
+		order  []source.Order
+		filter string
+		want   string
+	}{
+		{get, source.MethodRecords, nil, `person == "Secret" && employer in ["Secret", "b"] && paid_on >= date("2026-01-01")`, "GET /api/persons/{id}/wages?employer=?&from=?&key=?"},
+		{post, source.MethodCount, nil, `person == "Secret" && employer in ["Secret", "b"]`, "POST /api/wages " + body},
+		{post, source.MethodRecords, []source.Order{{Field: "person"}}, `person == "Secret" && employer in ["Secret"]`, "POST /api/wages " + body + " (all records that match, sorted by the gateway)"},
+		{post, source.MethodExists, nil, `person == "Secret" && person == "b"`, "nothing is asked: the filters exclude each other"},
+	} {
+		q := query(t, tt.api, tt.filter, "person", "amount")
+		q.Order = tt.order
+		if got, err := s.Describe(q, tt.method); err != nil || got.System != "http" || got.Text != tt.want {
+			t.Errorf("%s: %+v, %v\nwant %s", tt.filter, got, err, tt.want)
+		}
+	}
+	if _, err := s.Describe(query(t, get, `hours == 8`, "person"), source.MethodRecords); err == nil {
+		t.Error("what cannot be asked is described")
+	}
+	if n, _, _ := g.asked(); n > 0 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
 // Filters that exclude each other have no records, and nobody is asked.
 func TestNothing(t *testing.T) {
 	g := startRegistry(t, answers(`{"data":[]}`))

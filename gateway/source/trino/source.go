@@ -38,7 +38,10 @@ type Source struct {
 	cancelling sync.WaitGroup // statements that nobody waits for
 }
 
-var _ source.Source = (*Source)(nil)
+var (
+	_ source.Source    = (*Source)(nil)
+	_ source.Describer = (*Source)(nil)
+)
 
 // New makes a source, which connects to nothing before it is asked. It panics without Options.Pool, which is a mistake in the
 // program and not in any input.
@@ -145,6 +148,15 @@ func typeOf(f *route.Field) string {
 
 // errStop ends a statement whose rows are enough.
 var errStop = errors.New("enough")
+
+// Describe implements source.Describer: the statement, whose values are bound by EXECUTE IMMEDIATE … USING.
+func (s *Source) Describe(q source.Query, m source.Method) (source.Statement, error) {
+	if err := check(q); err != nil {
+		return source.Statement{}, err
+	}
+	sql, err := statement.Describe(dialect, q, m)
+	return source.Statement{System: "trino", Text: sql}, err
+}
 
 // Records implements source.Source.
 func (s *Source) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (more bool, err error) {

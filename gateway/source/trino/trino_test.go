@@ -98,6 +98,47 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Errorf("not in time: %s", what)
 }
 
+// TestDescribe: what is shown is what runs, but for the values; those of a place in an order are bound by their types, as all others are.
+func TestDescribe(t *testing.T) {
+	server := trinotest.Start(t, people(3))
+	s := open(t, server)
+	q := query(server)
+	q.Filter = compile(t, `name == "Secret"`)
+	q.Order = []source.Order{{Field: "wage"}, {Field: "seen", Descending: true}, {Field: "active"}, {Field: "born"}, {Field: "sex"}}
+	text := func(s string) *gatewayv1.Value { return &gatewayv1.Value{Kind: &gatewayv1.Value_Text{Text: s}} }
+	q.From = &source.From{Values: []*gatewayv1.Value{
+		text("7.50"), text("2000-01-01T00:00:07.25Z"), {Kind: &gatewayv1.Value_Boolean{Boolean: true}}, text("1980-01-08"), text("F"),
+	}}
+	described, err := s.Describe(q, source.MethodRecords)
+	if err != nil || described.System != "trino" || strings.Contains(described.Text, "Secret") {
+		t.Fatalf("%+v, %v", described, err)
+	}
+	if n := len(server.Requests()); n > 0 {
+		t.Errorf("%d requests for a description", n)
+	}
+	if _, _, err := records(s, q); err != nil {
+		t.Fatal(err)
+	}
+	ran, using, _ := strings.Cut(strings.TrimPrefix(server.Texts()[0], "EXECUTE IMMEDIATE '"), "' USING ")
+	if ran = strings.ReplaceAll(ran, "''", "'"); ran != described.Text {
+		t.Errorf("ran  %s\nshown %s", ran, described.Text)
+	}
+	for _, want := range []string{"'Secret'", "DECIMAL '7.50'", "TIMESTAMP '2000-01-01 00:00:07.25 UTC'", "TRUE", "DATE '1980-01-08'", "'F'"} {
+		if !strings.Contains(using, want) {
+			t.Errorf("no %s in %s", want, using)
+		}
+	}
+	q.From.Values[0] = text("1' OR 1 = 1")
+	if _, _, err := records(s, q); err == nil || len(server.Texts()) != 1 {
+		t.Errorf("a value that is no decimal is sent: %v", err)
+	}
+	for m, want := range map[source.Method]string{source.MethodCount: "SELECT count(*)", source.MethodExists: "SELECT EXISTS"} {
+		if got, err := s.Describe(q, m); err != nil || !strings.HasPrefix(got.Text, want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+}
+
 func TestRecords(t *testing.T) {
 	server := trinotest.Start(t, people(250))
 	s := open(t, server)
