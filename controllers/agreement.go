@@ -25,6 +25,7 @@ import (
 type agreements struct {
 	client   client.Client
 	gather   *gatherer
+	scribe   *scribe
 	routes   *publisher
 	plans    *plans
 	door     *doorbell
@@ -51,7 +52,7 @@ func (r *agreements) setUp(m manager.Manager) error {
 		Watches(&v1alpha1.AgreementProfile{}, handler.EnqueueRequestsFromMapFunc(r.ofProfile), changed(generation)).
 		Watches(&v1alpha1.TaskForce{}, handler.EnqueueRequestsFromMapFunc(r.ofTaskForce), changed(generation)).
 		Watches(&v1alpha1.Dataset{}, handler.EnqueueRequestsFromMapFunc(r.ofDataset), changed(datasetInput)).
-		WithOptions(options(4)).
+		WithOptions(options(8)).
 		Complete(r)
 }
 
@@ -61,6 +62,9 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 	index, err := r.gather.agreement(ctx, id)
 	if err != nil {
 		return reconcile.Result{}, err
+	}
+	for _, v := range index.Agreements[id] {
+		r.scribe.read(v)
 	}
 	// In a step of its own, before any effect outside: the change comes back as an event.
 	if added, err := r.addFinalizers(ctx, index.Agreements[id]); added || err != nil {
@@ -77,7 +81,8 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 		next.prepare = true
 		r.plans.put(id, next)
 		r.timers.set(id, result.Next)
-		return reconcile.Result{}, errors.Join(readErr, r.applyStatuses(ctx, index.Agreements[id], result))
+		r.say(index.Agreements[id], result)
+		return reconcile.Result{}, readErr
 	}
 	routeErr := errors.Join(readErr, r.routes.publish(ctx, have, result.Route))
 	if apierrors.IsConflict(routeErr) || apierrors.IsAlreadyExists(routeErr) {
@@ -86,7 +91,8 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 	// Credentials end only after the tombstone is there; what is begun is done even when the status cannot be written.
 	r.plans.put(id, planOf(result, index.Agreements[id], index.Self, routeErr))
 	r.timers.set(id, result.Next)
-	return reconcile.Result{}, errors.Join(routeErr, r.applyStatuses(ctx, index.Agreements[id], result))
+	r.say(index.Agreements[id], result)
+	return reconcile.Result{}, routeErr
 }
 
 // prior is what was decided before.
@@ -114,40 +120,26 @@ func (r *agreements) addFinalizers(ctx context.Context, versions []*v1alpha1.Sha
 	return added, nil
 }
 
-func (r *agreements) applyStatuses(ctx context.Context, versions []*v1alpha1.SharingAgreement, result compile.Result) error {
+// say has what was decided written into the objects' status. Changes are events, once they are written.
+func (r *agreements) say(versions []*v1alpha1.SharingAgreement, result compile.Result) {
 	objects := map[string]*v1alpha1.SharingAgreement{}
 	for _, v := range versions {
 		objects[v.Name] = v
 	}
-	var errs []error
 	for i := range result.Versions {
 		v := &result.Versions[i]
-		if o := objects[v.Name]; o != nil {
-			errs = append(errs, r.applyStatus(ctx, o, v.Status))
+		o := objects[v.Name]
+		if o == nil {
+			continue
 		}
+		r.scribe.say(o, compiledPart, v.Status, func(before *v1alpha1.SharingAgreement) {
+			if before.Status.State != v.Status.State {
+				r.tell(before, v.Status)
+			}
+			r.remind(before, before.Status.Conditions, v.Status.Conditions)
+			r.remindOfDuties(before, before.Status.Duties, v.Status.Duties)
+		})
 	}
-	return errors.Join(errs...)
-}
-
-func (r *agreements) applyStatus(ctx context.Context, o *v1alpha1.SharingAgreement, want v1alpha1.SharingAgreementStatus) error {
-	have := v1alpha1.SharingAgreementStatus{
-		Digest: o.Status.Digest, Parties: o.Status.Parties, State: o.Status.State, Verified: o.Status.Verified, Decisions: o.Status.Decisions,
-		Coverage: o.Status.Coverage, Duties: o.Status.Duties, Routes: o.Status.Routes, Conditions: byType(only(o.Status.Conditions, compiledConditions...)),
-	}
-	sorted := want
-	sorted.Conditions = byType(want.Conditions)
-	if same(&have, &sorted) {
-		return nil
-	}
-	if err := applyStatus(ctx, r.client, "SharingAgreement", client.ObjectKeyFromObject(o), v1alpha1.OwnerCompile, &want); err != nil {
-		return err
-	}
-	if have.State != want.State {
-		r.tell(o, want)
-	}
-	r.remind(o, have.Conditions, want.Conditions)
-	r.remindOfDuties(o, have.Duties, want.Duties)
-	return nil
 }
 
 // tell records a change of state as an event.

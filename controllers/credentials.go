@@ -24,6 +24,7 @@ type credentials struct {
 	client    client.Client
 	namespace string
 	roles     Roles
+	scribe    *scribe
 	inventory *inventory
 	plans     *plans
 	// compile calls for an agreement whose roles are prepared, or that has roles in Vault and no plan.
@@ -140,7 +141,7 @@ func (r *credentials) revoke(ctx context.Context, k roleKey) error {
 	return nil
 }
 
-// report applies CredentialsReady, and the credentials that there are, to each version.
+// report says CredentialsReady, and the credentials that there are, of each version.
 func (r *credentials) report(ctx context.Context, p *plan, done progress) error {
 	var errs []error
 	for _, v := range p.versions {
@@ -158,19 +159,15 @@ func (r *credentials) reportVersion(ctx context.Context, p *plan, v plannedVersi
 		}
 		return fmt.Errorf("get agreement %s: %w", v.name, err)
 	}
+	r.scribe.read(a)
 	want := v1alpha1.SharingAgreementStatus{Conditions: []metav1.Condition{
 		credentialsReady(p, v, done).condition(v.generation, a.Status.Conditions, r.now()),
 	}}
 	if v.carried && (done.written || done.failed == nil && done.blocked == nil) {
 		want.Credentials = r.statuses(p.credentials)
 	}
-	have := v1alpha1.SharingAgreementStatus{
-		Credentials: a.Status.Credentials, Conditions: only(a.Status.Conditions, v1alpha1.ConditionCredentialsReady),
-	}
-	if same(&have, &want) {
-		return nil
-	}
-	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerCredentials, &want)
+	r.scribe.say(a, credentialsPart, want, nil)
+	return nil
 }
 
 // credentialsReady says how the credentials of a version are.

@@ -160,8 +160,9 @@ func assemble(m manager.Manager, o Options) error {
 	recorder := m.GetEventRecorder("entente-operator")
 	gws := &gateways{reader: c, namespace: o.Namespace, plans: p, maxStale: o.MaxStale, now: now}
 	watchVault := &vaultWatch{check: o.VaultCheck, now: now}
+	says := newScribe(c, o.Namespace, now)
 	creds := &credentials{
-		client: c, namespace: o.Namespace, roles: o.Roles, inventory: newInventory(), plans: p, compile: compileDoor, vault: watchVault, now: now,
+		client: c, namespace: o.Namespace, roles: o.Roles, scribe: says, inventory: newInventory(), plans: p, compile: compileDoor, vault: watchVault, now: now,
 	}
 	watchVault.changed = creds.ringAll
 
@@ -169,7 +170,7 @@ func assemble(m manager.Manager, o Options) error {
 	var errs []error
 	for _, r := range []interface{ setUp(manager.Manager) error }{
 		&agreements{
-			client: c, gather: gather, plans: p, door: compileDoor, timers: timers, recorder: recorder, now: now,
+			client: c, gather: gather, scribe: says, plans: p, door: compileDoor, timers: timers, recorder: recorder, now: now,
 			routes: &publisher{
 				client: c, namespace: o.Namespace, self: route.Party{Agency: o.Agency, TrustDomain: o.TrustDomain},
 				signer: o.Keys, keys: verify, highest: map[string]int64{},
@@ -177,9 +178,10 @@ func assemble(m manager.Manager, o Options) error {
 		},
 		&signer{client: c, namespace: o.Namespace, self: o.Agency, keys: o.Keys, plans: p, recorder: recorder, now: now},
 		creds,
+		says,
 		&finalizers{client: c, namespace: o.Namespace, plans: p},
 		stating,
-		&programmed{client: c, namespace: o.Namespace, plans: p, gateways: gws, now: now},
+		&programmed{client: c, namespace: o.Namespace, scribe: says, plans: p, gateways: gws, now: now},
 		&agencies{client: c, gather: gather, signer: o.Keys, issuer: o.Keys, now: now},
 		newSchemas(c, gather, now),
 		newProfiles(c, gather, now),

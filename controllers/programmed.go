@@ -26,6 +26,7 @@ import (
 type programmed struct {
 	client    client.Client
 	namespace string
+	scribe    *scribe
 	plans     *plans
 	gateways  *gateways
 	now       func() time.Time
@@ -74,12 +75,11 @@ func (r *programmed) report(ctx context.Context, v plannedVersion, o observation
 		}
 		return fmt.Errorf("get agreement %s: %w", v.name, err)
 	}
-	have := v1alpha1.SharingAgreementStatus{Conditions: only(a.Status.Conditions, v1alpha1.ConditionProgrammed)}
-	want := v1alpha1.SharingAgreementStatus{Conditions: []metav1.Condition{o.condition(v.generation, a.Status.Conditions, r.now())}}
-	if same(&have, &want) {
-		return nil
-	}
-	return applyStatus(ctx, r.client, "SharingAgreement", key, v1alpha1.OwnerProgrammed, &want)
+	r.scribe.read(a)
+	r.scribe.say(a, programmedPart, v1alpha1.SharingAgreementStatus{
+		Conditions: []metav1.Condition{o.condition(v.generation, a.Status.Conditions, r.now())},
+	}, nil)
+	return nil
 }
 
 // judge decides Programmed of a version. It is pure.

@@ -33,7 +33,7 @@ type signer struct {
 func (r *signer) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("signer").
 		WatchesRawSource(r.plans.signer.source()).
-		WithOptions(options(2)).
+		WithOptions(options(8)).
 		Complete(r)
 }
 

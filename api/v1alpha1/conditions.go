@@ -105,7 +105,8 @@ const (
 
 // FieldOwner names of server-side apply: one per thing that is observed or decided.
 const (
-	// OwnerCompile applies digest, state, verified, decisions, coverage, routes and the conditions that compile decides.
+	// OwnerCompile applies digest, state, verified, decisions, coverage, routes and the conditions that compile decides; and, in the
+	// same write, credentials, CredentialsReady and Programmed.
 	OwnerCompile = "entente-compile"
 	// OwnerSigner applies the local signature.
 	OwnerSigner = "entente-signer"
@@ -115,10 +116,6 @@ const (
 	OwnerReceived = "entente-received"
 	// OwnerDelivered applies what other parties were told.
 	OwnerDelivered = "entente-delivered"
-	// OwnerCredentials applies credentials and CredentialsReady.
-	OwnerCredentials = "entente-credentials"
-	// OwnerProgrammed applies Programmed.
-	OwnerProgrammed = "entente-programmed"
 	// OwnerReconciliation applies Reconciled, and what an Agency's status says of it.
 	OwnerReconciliation = "entente-reconciliation"
 )

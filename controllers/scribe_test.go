@@ -1,0 +1,155 @@
+package controllers
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/yaml"
+
+	"github.com/entente-dev/entente/api/v1alpha1"
+	"github.com/entente-dev/entente/hack/testenv"
+)
+
+const scribedYAML = `
+metadata: {name: anvil.v1, namespace: scribe}
+spec:
+  terms:
+    id: anvil
+    version: 1
+    title: Anvil
+    type: MemorandumOfUnderstanding
+    parties:
+      - {agency: a, trustDomain: a.example}
+      - {agency: b, trustDomain: b.example}
+    purposeStatement: To test.
+    term: {notBefore: "2026-01-01T00:00:00Z", notAfter: "2027-01-01T00:00:00Z"}
+    clauses:
+      - name: names
+        source: a
+        recipients: [{agency: b}]
+        schema: {name: person, version: 1, digest: "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+        purposes: ["entente:test"]
+        granularity: Records
+        fields: [name]
+`
+
+// What is said of an agreement within a moment is one write, what an owner leaves out goes, and nothing that was said of one object
+// is written into another of its name.
+func TestScribe(t *testing.T) {
+	k := testenv.RequireKube(t, testenv.KubeOptions{CRDDirs: []string{filepath.Join("..", "config", "crd")}})
+	ctx := t.Context()
+	c, err := client.New(k.Config(), client.Options{Scheme: newScheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.EnsureNamespace(ctx, "scribe"); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	s := newScribe(c, "scribe", func() time.Time { return now })
+	create := func() *v1alpha1.SharingAgreement {
+		a := &v1alpha1.SharingAgreement{}
+		if err := yaml.UnmarshalStrict([]byte(scribedYAML), a); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Create(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	get := func() *v1alpha1.SharingAgreement {
+		a := &v1alpha1.SharingAgreement{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: "scribe", Name: "anvil.v1"}, a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	work := func() time.Duration {
+		result, err := s.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKey{Name: "anvil.v1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.RequeueAfter
+	}
+	conditions := func(kinds ...string) (out []metav1.Condition) {
+		for _, kind := range kinds {
+			out = append(out, observation{kind, metav1.ConditionTrue, "Tested", "tested"}.condition(1, nil, now))
+		}
+		return out
+	}
+	type status = v1alpha1.SharingAgreementStatus
+
+	a := create()
+	told := 0
+	tell := func(before *v1alpha1.SharingAgreement) {
+		if told++; before.Status.State != "" {
+			t.Errorf("before: %+v", before.Status)
+		}
+	}
+	s.say(a, compiledPart, status{State: v1alpha1.StateProposed, Conditions: conditions(v1alpha1.ConditionAccepted)}, tell)
+	s.read(a)
+	if a.Status.State != v1alpha1.StateProposed || meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionAccepted) == nil {
+		t.Errorf("what is to be written does not count as written: %+v", a.Status)
+	}
+	s.say(a, compiledPart, status{
+		State: v1alpha1.StateSuspended, Routes: []string{"anvil"}, Conditions: conditions(v1alpha1.ConditionAccepted, v1alpha1.ConditionSuspended),
+	}, tell)
+	credentials := status{Credentials: []v1alpha1.CredentialStatus{{Kind: "Source", VaultRole: "r"}}, Conditions: conditions(v1alpha1.ConditionCredentialsReady)}
+	s.say(a, credentialsPart, credentials, nil)
+	s.say(a, programmedPart, status{Conditions: conditions(v1alpha1.ConditionProgrammed)}, nil)
+	if wait := work(); wait <= 0 || get().ResourceVersion != a.ResourceVersion {
+		t.Fatalf("written at once, or never: waits for %v", wait)
+	}
+	now = now.Add(gatherFor)
+	if wait := work(); wait != 0 {
+		t.Errorf("waits for %v", wait)
+	}
+	b := get()
+	if b.Status.State != v1alpha1.StateSuspended || len(b.Status.Conditions) != 4 || len(b.Status.Credentials) != 1 || told != 1 {
+		t.Errorf("told %d times: %+v", told, b.Status)
+	}
+	if n := len(b.ManagedFields); n != 2 { // of who created it, and of one write
+		t.Errorf("%d field managers", n)
+	}
+	if s.knows(b) {
+		work()
+		if s.knows(b) {
+			t.Error("what the cache has is not forgotten")
+		}
+	}
+	s.say(b, compiledPart, status{State: v1alpha1.StateSuspended, Routes: []string{"anvil"}, Conditions: conditions(v1alpha1.ConditionSuspended, v1alpha1.ConditionAccepted)}, nil)
+	if s.knows(b) {
+		t.Error("what stands there is to be written")
+	}
+
+	// The release before had an owner for each part. Both said the same of the credentials, which end now, and so does Suspended.
+	if err := applyStatus(ctx, c, "SharingAgreement", client.ObjectKeyFromObject(b), "entente-credentials", &credentials); err != nil {
+		t.Fatal(err)
+	}
+	b = get()
+	s.say(b, compiledPart, status{State: v1alpha1.StateTerminated, Conditions: conditions(v1alpha1.ConditionAccepted)}, nil)
+	s.say(b, credentialsPart, status{Conditions: conditions(v1alpha1.ConditionCredentialsReady)}, nil)
+	now = now.Add(gatherFor)
+	work()
+	if b = get(); len(b.Status.Credentials) != 0 || len(b.Status.Routes) != 0 || len(b.Status.Conditions) != 3 || b.Status.State != v1alpha1.StateTerminated {
+		t.Errorf("what ended is still there: %+v", b.Status)
+	}
+
+	// Another object of the name.
+	s.say(b, compiledPart, status{State: v1alpha1.StateInForce}, func(*v1alpha1.SharingAgreement) { t.Error("told of another object") })
+	if err := c.Delete(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	create()
+	now = now.Add(gatherFor)
+	work()
+	if got := fmt.Sprint(get().Status.State); got != "" || s.knows(b) {
+		t.Errorf("the other object of the name is %s", got)
+	}
+}
