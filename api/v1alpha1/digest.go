@@ -21,10 +21,13 @@ func (t *AgreementTerms) Digest() (string, error) { return digestOf(t.Sorted()) 
 // Digest of the schema; agreements pin it.
 func (s *ExchangeSchemaSpec) Digest() (string, error) {
 	c := s.DeepCopy()
+	byCode := func(a, b CodeDisplay) int { return strings.Compare(a.Code, b.Code) }
 	for i := range c.Fields {
 		slices.Sort(c.Fields[i].Codes)
+		slices.SortFunc(c.Fields[i].Displays, byCode)
 		for j := range c.Fields[i].Fields {
 			slices.Sort(c.Fields[i].Fields[j].Codes)
+			slices.SortFunc(c.Fields[i].Fields[j].Displays, byCode)
 		}
 	}
 	return digestOf(c)

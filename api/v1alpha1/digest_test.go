@@ -75,6 +75,16 @@ func TestSchemaDigestVector(t *testing.T) {
 			f.set("record", "type")
 			f.set([]any{map[string]any{"name": "a", "type": "code", "codes": []any{"x", "y"}}}, "fields")
 		},
+		"a code's meaning": func(f object) {
+			f.set("code", "type")
+			f.set([]any{"x", "y"}, "codes")
+			f.set([]any{map[string]any{"code": "x", "display": "one"}, map[string]any{"code": "y", "display": "other"}}, "displays")
+		},
+		"another meaning of a code": func(f object) {
+			f.set("code", "type")
+			f.set([]any{"x", "y"}, "codes")
+			f.set([]any{map[string]any{"code": "x", "display": "other"}, map[string]any{"code": "y", "display": "one"}}, "displays")
+		},
 	} {
 		o := load(t, "exchangeschema")
 		o.at(0, edit, "spec", "fields")
@@ -91,6 +101,15 @@ func TestSchemaDigestVector(t *testing.T) {
 	}, "spec", "fields")
 	if seen[digest(codes)] != "a member of a code" {
 		t.Error("the order of a member's codes changes the digest")
+	}
+	displays := load(t, "exchangeschema")
+	displays.at(0, func(f object) {
+		f.set("code", "type")
+		f.set([]any{"y", "x"}, "codes")
+		f.set([]any{map[string]any{"code": "y", "display": "other"}, map[string]any{"code": "x", "display": "one"}}, "displays")
+	}, "spec", "fields")
+	if seen[digest(displays)] != "a code's meaning" {
+		t.Error("the order of displays changes the digest")
 	}
 }
 

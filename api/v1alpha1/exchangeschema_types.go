@@ -76,6 +76,7 @@ const (
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="self.type == 'code' ? has(self.codes) : !has(self.codes)",message="codes are given for type code, and only for it"
+// +kubebuilder:validation:XValidation:rule="self.type == 'code' || !has(self.displays)",message="displays are given for type code only"
 // +kubebuilder:validation:XValidation:rule="self.type == 'record' ? has(self.fields) : !has(self.fields)",message="fields are given for type record, and only for it"
 type SchemaField struct {
 	// Name of the field in queries and answers: lower-case letters, digits and underscores.
@@ -111,6 +112,14 @@ type SchemaField struct {
 	// +optional
 	Codes []string `json:"codes,omitempty"`
 
+	// Displays say in words what codes mean, for people; queries and answers have the codes.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=code
+	// +optional
+	Displays []CodeDisplay `json:"displays,omitempty"`
+
 	// Repeated: the field has a list of values of its type, in the source's order; none is an empty list.
 	// +optional
 	Repeated bool `json:"repeated,omitempty"`
@@ -124,6 +133,20 @@ type SchemaField struct {
 	Fields []SchemaMember `json:"fields,omitempty"`
 }
 
+// CodeDisplay is what a code means, in words.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type CodeDisplay struct {
+	// Code of the list.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Code string `json:"code"`
+	// Display is its meaning, on one line: married.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	Display string `json:"display"`
+}
+
 // MemberType is the type of a member of a record: records do not nest further.
 // +kubebuilder:validation:Enum=string;int;decimal;bool;date;timestamp;code
 type MemberType string
@@ -132,6 +155,7 @@ type MemberType string
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="self.type == 'code' ? has(self.codes) : !has(self.codes)",message="codes are given for type code, and only for it"
+// +kubebuilder:validation:XValidation:rule="self.type == 'code' || !has(self.displays)",message="displays are given for type code only"
 type SchemaMember struct {
 	// Name of the member: lower-case letters, digits and underscores.
 	// +kubebuilder:validation:MinLength=1
@@ -165,6 +189,14 @@ type SchemaMember struct {
 	// +listType=set
 	// +optional
 	Codes []string `json:"codes,omitempty"`
+
+	// Displays say in words what codes mean, for people; queries and answers have the codes.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=code
+	// +optional
+	Displays []CodeDisplay `json:"displays,omitempty"`
 }
 
 // ExchangeSchemaStatus is what the operator computed.

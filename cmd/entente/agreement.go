@@ -86,7 +86,7 @@ func newSchemaCommand() *cobra.Command {
 	}
 	fileFlag(digest, &file)
 	cmd := &cobra.Command{Use: "schema", Short: "Work with exchange schemas"}
-	cmd.AddCommand(digest, newSchemaImportCommand())
+	cmd.AddCommand(newSchemaShowCommand(), digest, newSchemaImportCommand())
 	return cmd
 }
 

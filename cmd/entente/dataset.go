@@ -115,44 +115,33 @@ func namedDataset(ctx context.Context, where *deskFlags, name string, login *sou
 	if where.config != "" && login.base == "" {
 		login.base = where.config
 	}
-	d, s, err := desk.Dataset(ctx, name)
+	d, err := desk.Dataset(ctx, name)
 	if err != nil {
 		return err
+	}
+	s, err := desk.Schema(ctx, fmt.Sprintf("%s.v%d", d.Spec.Schema.Name, d.Spec.Schema.Version))
+	if err != nil {
+		return fmt.Errorf("the schema of dataset %s: %w", name, err)
 	}
 	return check(d, s)
 }
 
-// Dataset implements desk. Whoever may read the two objects needs no right to any other.
-func (d clusterDesk) Dataset(ctx context.Context, name string) (*v1alpha1.Dataset, *v1alpha1.ExchangeSchema, error) {
-	o, s := &v1alpha1.Dataset{}, &v1alpha1.ExchangeSchema{}
-	if err := d.get(ctx, name, o); err != nil {
-		return nil, nil, err
-	}
-	if err := d.get(ctx, schemaObject(o), s); err != nil {
-		return nil, nil, fmt.Errorf("the schema of dataset %s: %w", name, err)
-	}
-	return o, s, nil
+// Dataset implements desk.
+func (d clusterDesk) Dataset(ctx context.Context, name string) (*v1alpha1.Dataset, error) {
+	o := &v1alpha1.Dataset{}
+	return o, d.get(ctx, name, o)
 }
 
 // Dataset implements desk.
-func (d folderDesk) Dataset(_ context.Context, name string) (*v1alpha1.Dataset, *v1alpha1.ExchangeSchema, error) {
+func (d folderDesk) Dataset(_ context.Context, name string) (*v1alpha1.Dataset, error) {
 	x, err := d.folder.Index()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	o := x.Datasets[name]
-	if o == nil {
-		return nil, nil, fmt.Errorf("the folder has no Dataset %q", name)
+	if x.Datasets[name] == nil {
+		return nil, fmt.Errorf("the folder has no Dataset %q", name)
 	}
-	s := x.Schemas[schemaObject(o)]
-	if s == nil {
-		return nil, nil, fmt.Errorf("the folder has no ExchangeSchema %q, which dataset %s is in", schemaObject(o), name)
-	}
-	return o, s, nil
-}
-
-func schemaObject(d *v1alpha1.Dataset) string {
-	return fmt.Sprintf("%s.v%d", d.Spec.Schema.Name, d.Spec.Schema.Version)
+	return x.Datasets[name], nil
 }
 
 // checkDataset refuses a dataset that is not well formed, whose names would end up in SQL, and asks the source of any other.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -50,6 +51,55 @@ func TestDatasetCheckFolder(t *testing.T) {
 		out, code := runDataset(t, append([]string{"check"}, c.args...)...)
 		if code != c.code || !strings.Contains(out, c.want) {
 			t.Errorf("%v: exit code %d, want %d; no %q in\n%s", c.args, code, c.code, c.want, out)
+		}
+	}
+}
+
+func TestSchemaShow(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "person.v1.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: entente.dev/v1alpha1
+kind: ExchangeSchema
+metadata: {name: person.v1}
+spec:
+  name: person
+  version: 1
+  description: A person.
+  fields:
+  - {name: id, type: string, sensitivity: Identifier, semanticTerm: "http://release.niem.gov/niem/niem-core/6.0/Identification"}
+  - {name: status, type: code, description: Marital status, codes: [M, S], displays: [{code: M, display: married}]}
+  - {name: homes, type: record, repeated: true, fields: [{name: kind, type: code, codes: [H], displays: [{code: H, display: house}]}]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-f", file}, `A person.
+FIELD       TYPE            SENSITIVITY  MEANING
+id          string          Identifier   http://release.niem.gov/niem/niem-core/6.0/Identification
+status      code            -            Marital status
+              M                          married
+              S                          
+homes       list of record  -            
+homes.kind  code            -            
+              H                          house
+`},
+		{[]string{"person.v1", "--config", dir, "-o", "yaml"}, "display: married"},
+		{[]string{"person.v2", "--config", dir}, `the folder has no ExchangeSchema "person.v2"`},
+		{nil, "name an exchange schema (person.v1)"},
+	} {
+		cmd := newSchemaCommand()
+		cmd.SilenceUsage, cmd.SilenceErrors = true, true
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetArgs(append([]string{"show"}, c.args...))
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			out.WriteString(err.Error())
+		}
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("%v: no\n%s\nin\n%s", c.args, c.want, out.String())
 		}
 	}
 }

@@ -30,8 +30,9 @@ type desk interface {
 	shelf
 	// Index gives everything that the agency has about agreements.
 	Index(ctx context.Context) (*compile.Index, error)
-	// Dataset gives a dataset and the exchange schema that it is in.
-	Dataset(ctx context.Context, name string) (*v1alpha1.Dataset, *v1alpha1.ExchangeSchema, error)
+	// Dataset gives a dataset, Schema an exchange schema. Whoever may read the one object needs no right to any other.
+	Dataset(ctx context.Context, name string) (*v1alpha1.Dataset, error)
+	Schema(ctx context.Context, name string) (*v1alpha1.ExchangeSchema, error)
 	// ExportAgency gives the agency as peers apply it.
 	ExportAgency(ctx context.Context, name string) (*v1alpha1.Agency, error)
 	// ImportAgency applies a peer's Agency in the place of before, which was read from the desk; nil: there was none.

@@ -3,7 +3,10 @@ package compile
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -116,7 +119,7 @@ func checkSchemaField(f *faults, path string, field *v1alpha1.SchemaField, seen 
 	if !slices.Contains(fieldTypes, field.Type) {
 		f.add(path+".type", "%q is not a type", field.Type)
 	}
-	checkCodes(f, path+".codes", field.Type, field.Codes)
+	checkCodes(f, path, field.Type, field.Codes, field.Displays)
 	if (field.Type == v1alpha1.TypeRecord) != (len(field.Fields) > 0) {
 		f.add(path+".fields", "fields are given for type record, and only for it")
 	}
@@ -136,18 +139,29 @@ func checkSchemaField(f *faults, path string, field *v1alpha1.SchemaField, seen 
 		if t := v1alpha1.FieldType(m.Type); t == v1alpha1.TypeRecord || !slices.Contains(fieldTypes, t) {
 			f.add(at+".type", "%q is not a type of a member: records do not nest further", m.Type)
 		}
-		checkCodes(f, at+".codes", v1alpha1.FieldType(m.Type), m.Codes)
+		checkCodes(f, at, v1alpha1.FieldType(m.Type), m.Codes, m.Displays)
 	}
 }
 
-func checkCodes(f *faults, path string, of v1alpha1.FieldType, codes []string) {
+func checkCodes(f *faults, path string, of v1alpha1.FieldType, codes []string, displays []v1alpha1.CodeDisplay) {
 	if (of == v1alpha1.TypeCode) != (len(codes) > 0) {
-		f.add(path, "codes are given for type code, and only for it")
+		f.add(path+".codes", "codes are given for type code, and only for it")
 	}
 	if len(codes) > 256 {
-		f.add(path, "%d codes; at most 256 are possible", len(codes))
+		f.add(path+".codes", "%d codes; at most 256 are possible", len(codes))
 	}
-	checkUnique(f, path, codes)
+	checkUnique(f, path+".codes", codes)
+	seen := map[string]bool{}
+	for i, d := range displays {
+		at := fmt.Sprintf("%s.displays[%d]", path, i)
+		if !slices.Contains(codes, d.Code) || seen[d.Code] {
+			f.add(at+".code", "%q is no code of the list, or stands twice", d.Code)
+		}
+		seen[d.Code] = true
+		if n := utf8.RuneCountInString(d.Display); n < 1 || n > 200 || strings.ContainsFunc(d.Display, unicode.IsControl) {
+			f.add(at+".display", "it is 1 to 200 characters on one line")
+		}
+	}
 }
 
 // DatasetConditions decides Accepted and ResolvedRefs of a Dataset. (SourceReachable is observed.)

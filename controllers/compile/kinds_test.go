@@ -102,7 +102,19 @@ func TestSchemaConditions(t *testing.T) {
 		"other name":    {func(s *v1alpha1.ExchangeSchema) { s.Name = "employment.v9" }, "False Invalid: metadata.name"},
 		"field twice":   {func(s *v1alpha1.ExchangeSchema) { s.Spec.Fields[1].Name = "person_id" }, `False Invalid: fields[1].name: "person_id" stands twice`},
 		"no codes":      {func(s *v1alpha1.ExchangeSchema) { s.Spec.Fields[6].Codes = nil }, "False Invalid: fields[6].codes"},
-		"unknown type":  {func(s *v1alpha1.ExchangeSchema) { s.Spec.Fields[0].Type = "blob" }, "False Invalid: fields[0].type"},
+		"a display of no code": {func(s *v1alpha1.ExchangeSchema) {
+			s.Spec.Fields[6].Displays = []v1alpha1.CodeDisplay{{Code: s.Spec.Fields[6].Codes[0], Display: "one"}, {Code: "Nowhere", Display: "other"}}
+		}, "False Invalid: fields[6].displays[1].code"},
+		"a code with two displays": {func(s *v1alpha1.ExchangeSchema) {
+			s.Spec.Fields[6].Displays = []v1alpha1.CodeDisplay{{Code: s.Spec.Fields[6].Codes[0], Display: "one"}, {Code: s.Spec.Fields[6].Codes[0], Display: "other"}}
+		}, "False Invalid: fields[6].displays[1].code"},
+		"a display of two lines": {func(s *v1alpha1.ExchangeSchema) {
+			s.Spec.Fields[6].Displays = []v1alpha1.CodeDisplay{{Code: s.Spec.Fields[6].Codes[0], Display: "one\nother"}}
+		}, "False Invalid: fields[6].displays[0].display"},
+		"a display of a field that is no code": {func(s *v1alpha1.ExchangeSchema) {
+			s.Spec.Fields[0].Displays = []v1alpha1.CodeDisplay{{Code: "M", Display: "one"}}
+		}, "False Invalid: fields[0].displays[0].code"},
+		"unknown type": {func(s *v1alpha1.ExchangeSchema) { s.Spec.Fields[0].Type = "blob" }, "False Invalid: fields[0].type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := f.schemas["employment.v1"].DeepCopy()

@@ -4,6 +4,7 @@ package schemaimport
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,6 +123,7 @@ func plain(s string) string { return strings.Join(strings.Fields(s), " ") }
 type shape struct {
 	kind     v1alpha1.FieldType
 	codes    []string
+	displays []v1alpha1.CodeDisplay
 	members  []v1alpha1.SchemaMember
 	repeated bool
 	text     string
@@ -133,7 +135,7 @@ type document struct {
 }
 
 // JSONSchema translates a JSON Schema (draft 2020-12) of an object: its properties of type string, integer, number and boolean, dates and
-// date-times, enumerations, arrays of such, objects one level deep, and local references.
+// date-times, enumerations (enum, or oneOf with a const and a title each), arrays of such, objects one level deep, and local references.
 func JSONSchema(name string, version int64, data []byte) (*Result, error) {
 	var root map[string]any
 	if err := json.Unmarshal(data, &root); err != nil {
@@ -154,7 +156,7 @@ func JSONSchema(name string, version int64, data []byte) (*Result, error) {
 			d.note("%s: left out: %s", key, why)
 			continue
 		}
-		d.add(v1alpha1.SchemaField{Name: fieldName(key), Type: s.kind, Codes: s.codes, Fields: s.members, Repeated: s.repeated, Description: s.text})
+		d.add(v1alpha1.SchemaField{Name: fieldName(key), Type: s.kind, Codes: s.codes, Displays: s.displays, Fields: s.members, Repeated: s.repeated, Description: s.text})
 	}
 	for _, word := range []string{"allOf", "anyOf", "oneOf", "patternProperties", "if"} {
 		if object[word] != nil {
@@ -205,20 +207,12 @@ func (d *document) shape(key string, v any, depth int) (s shape, why string) {
 		kind = text(several[0])
 	}
 	if values, ok := object["enum"].([]any); ok {
-		for _, e := range values {
-			if e == nil {
-				continue
-			}
-			code, ok := e.(string)
-			if !ok || code == "" || len(code) > 64 {
-				return s, "an enumeration of something other than texts of 1 to 64 bytes"
-			}
-			s.codes = append(s.codes, code)
-		}
-		if s.kind = v1alpha1.TypeCode; len(s.codes) == 0 || len(s.codes) > 256 {
-			return s, "an enumeration of no text, or of more than 256"
-		}
-		return s, ""
+		why = s.enumerate(values, func(any) string { return "" })
+		return s, why
+	}
+	if values, titles, ok := constants(object); ok {
+		why = s.enumerate(values, func(code any) string { return titles[code] })
+		return s, why
 	}
 	switch kind {
 	case "string":
@@ -260,7 +254,7 @@ func (d *document) shape(key string, v any, depth int) (s shape, why string) {
 				d.note("%s.%s: left out: %s", key, name, why)
 				continue
 			}
-			member := v1alpha1.SchemaMember{Name: fieldName(name), Type: v1alpha1.MemberType(m.kind), Codes: m.codes, Description: m.text}
+			member := v1alpha1.SchemaMember{Name: fieldName(name), Type: v1alpha1.MemberType(m.kind), Codes: m.codes, Displays: m.displays, Description: m.text}
 			if member.Name == "" || len(s.members) == 32 || slices.ContainsFunc(s.members, func(o v1alpha1.SchemaMember) bool { return o.Name == member.Name }) {
 				d.note("%s.%s: left out: its name is taken, or 32 members are there", key, name)
 				continue
@@ -274,6 +268,50 @@ func (d *document) shape(key string, v any, depth int) (s shape, why string) {
 		return s, "of no type that is known"
 	}
 	return s, ""
+}
+
+// enumerate makes the shape a code of these values, null left out.
+func (s *shape) enumerate(values []any, title func(code any) string) (why string) {
+	for _, e := range values {
+		if e == nil {
+			continue
+		}
+		code, ok := e.(string)
+		if !ok || code == "" || len(code) > 64 {
+			return "an enumeration of something other than texts of 1 to 64 bytes"
+		}
+		s.codes = append(s.codes, code)
+		if display := cut(plain(title(e)), 200); display != "" {
+			s.displays = append(s.displays, v1alpha1.CodeDisplay{Code: code, Display: display})
+		}
+	}
+	if s.kind = v1alpha1.TypeCode; len(s.codes) == 0 || len(s.codes) > 256 {
+		return "an enumeration of no text, or of more than 256"
+	}
+	return ""
+}
+
+// constants are the values of oneOf or anyOf when each is a const, with its title or else its description: how enumerations whose
+// values have names are written.
+func constants(object map[string]any) (values []any, titles map[any]string, ok bool) {
+	list, ok := object["oneOf"].([]any)
+	if !ok {
+		list, _ = object["anyOf"].([]any)
+	}
+	titles = map[any]string{}
+	for _, v := range list {
+		one, _ := v.(map[string]any)
+		code, is := one["const"]
+		if one["type"] == "null" && !is {
+			continue
+		}
+		if _, word := code.(string); !is || !word && code != nil {
+			return nil, nil, false
+		}
+		values = append(values, code)
+		titles[code] = cmp.Or(text(one["title"]), text(one["description"]))
+	}
+	return values, titles, len(values) > 0
 }
 
 func orSaid(a, b string) string {

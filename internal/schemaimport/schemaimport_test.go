@@ -1,6 +1,7 @@
 package schemaimport
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,30 @@ func TestJSONSchema(t *testing.T) {
 		if _, err := JSONSchema("x", 1, []byte(bad)); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
+	}
+}
+
+// TestJSONSchemaDisplays: an enumeration whose values have titles is a code list that says what the codes mean.
+func TestJSONSchemaDisplays(t *testing.T) {
+	r, err := JSONSchema("person", 1, []byte(`{"$defs": {"sex": {"description": "Sex", "oneOf": [{"const": "F", "title": "female"}, {"const": "M", "description": "male"}, {"const": "X"}, {"type": "null"}]}},
+		"properties": {"sex": {"$ref": "#/$defs/sex"}, "list": {"type": "array", "items": {"anyOf": [{"const": "a", "title": "first"}, {"const": null}]}},
+		"address": {"type": "object", "properties": {"kind": {"oneOf": [{"const": "H", "title": "home\nand hearth"}]}}},
+		"number": {"oneOf": [{"const": 1, "title": "one"}]}, "mixed": {"oneOf": [{"const": "a"}, {"type": "string"}]}, "none": {"oneOf": [{"type": "null"}]}}}`))
+	check(t, r, err, "# number: left out", "# mixed: left out", "# none: left out")
+	want := map[string]v1alpha1.SchemaField{
+		"sex":     {Type: "code", Description: "Sex", Codes: []string{"F", "M", "X"}, Displays: []v1alpha1.CodeDisplay{{Code: "F", Display: "female"}, {Code: "M", Display: "male"}}},
+		"list":    {Type: "code", Repeated: true, Codes: []string{"a"}, Displays: []v1alpha1.CodeDisplay{{Code: "a", Display: "first"}}},
+		"address": {Type: "record", Fields: []v1alpha1.SchemaMember{{Name: "kind", Type: "code", Codes: []string{"H"}, Displays: []v1alpha1.CodeDisplay{{Code: "H", Display: "home and hearth"}}}}},
+	}
+	for _, f := range r.Schema.Spec.Fields {
+		expected, ok := want[f.Name]
+		if expected.Name = f.Name; !ok || !reflect.DeepEqual(f, expected) {
+			t.Errorf("%+v\nwant %+v", f, expected)
+		}
+		delete(want, f.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
 	}
 }
 
