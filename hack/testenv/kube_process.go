@@ -17,6 +17,7 @@ func (k *Kube) etcdArgs(o KubeOptions) []string {
 		"--listen-client-urls=" + clients, "--advertise-client-urls=" + clients,
 		"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=default=" + peers,
 		"--log-level=warn",
+		"--quota-backend-bytes=8589934592", // ten thousand agreements and all that was written of them since the last compaction
 	}
 	if !o.Sync {
 		args = append(args, "--unsafe-no-fsync")

@@ -79,7 +79,12 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%d agreements: %w", n, err)
 		}
 		r.Results = append(r.Results, got)
+		// What was measured stays measured, whatever becomes of the rest.
+		if err := write(r, out); err != nil {
+			return err
+		}
 	}
+	o.progress("compiles")
 	if err := compiled(ctx, r.Results); err != nil {
 		return err
 	}
@@ -89,6 +94,10 @@ func run(ctx context.Context) error {
 	for _, m := range r.Misses(bounds) {
 		fmt.Println("missed:", m)
 	}
+	return write(r, out)
+}
+
+func write(r report.Report, out string) error {
 	if out == "" {
 		return nil
 	}

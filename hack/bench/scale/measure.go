@@ -22,7 +22,7 @@ func measure(ctx context.Context, o options, agreements int) (r report.Result, e
 	r.OperatorIdleBytes, r.GatewayIdleBytes = r.OperatorBytes, r.GatewayBytes
 	r.OperatorIdleAnonBytes, r.GatewayIdleAnonBytes = r.OperatorAnonBytes, r.GatewayAnonBytes
 
-	requests, bytes, err := w.apiServer(ctx)
+	before, err := w.apiServer(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -31,14 +31,14 @@ func measure(ctx context.Context, o options, agreements int) (r report.Result, e
 		return r, err
 	}
 	began := time.Now()
-	if _, err := w.fill(ctx, agreements); err != nil {
+	if err := w.fill(ctx, agreements); err != nil {
 		return r, err
 	}
 	n := float64(agreements)
 	r.FillSeconds = time.Since(began).Seconds()
 	r.FillPerSecond = n / r.FillSeconds
 	w.progress("%d agreements in force after %.0f s", agreements, r.FillSeconds)
-	requestsThen, bytesThen, err := w.apiServer(ctx)
+	after, err := w.apiServer(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -46,13 +46,14 @@ func measure(ctx context.Context, o options, agreements int) (r report.Result, e
 	if err != nil {
 		return r, err
 	}
-	r.APIRequestsPerChange, r.APIBytesPerChange = (requestsThen-requests)/n-2, (bytesThen-bytes)/n
+	cost := after.minus(before)
+	r.APIRequestsPerChange, r.APIBytesPerChange = cost.requests/n-2, cost.bytes/n
 	r.VaultRequestsPerChange = (askedThen - asked) / n
 
 	if err := w.restart(ctx, &r, agreements); err != nil {
 		return r, err
 	}
-	w.progress("operator settled after %.1f s, gateway ready after %.1f s", r.ColdStartSeconds, r.GatewayStartSeconds)
+	w.progress("operator settled after %.1f s and wrote %.0f times, gateway ready after %.1f s", r.ColdStartSeconds, r.ColdStartWrites, r.GatewayStartSeconds)
 	if err := w.idle(ctx, &r, o.idleFor); err != nil {
 		return r, err
 	}
@@ -77,9 +78,9 @@ func (w *world) restart(ctx context.Context, r *report.Result, agreements int) e
 	if err := a.Gateway.Start(); err != nil {
 		return err
 	}
-	err := w.until(ctx, "the gateway is ready with all routes", func(ctx context.Context) (bool, error) {
+	err := w.until(ctx, "the gateway is ready with all routes", func(ctx context.Context) (float64, bool, error) {
 		served, err := a.GatewayMetric(ctx, "entente_gateway_routes")
-		return err == nil && served >= float64(agreements), err
+		return served, served >= float64(agreements), err
 	})
 	if err == nil {
 		err = a.StartGateway(ctx)
@@ -89,21 +90,31 @@ func (w *world) restart(ctx context.Context, r *report.Result, agreements int) e
 	}
 	r.GatewayStartSeconds = time.Since(began).Seconds()
 
+	before, err := w.apiServer(ctx)
+	if err != nil {
+		return err
+	}
 	began = time.Now()
 	if err := a.Operator.Start(); err != nil {
 		return err
 	}
 	r.ColdStartQueue = 0
-	err = w.until(ctx, "the operator has settled", func(ctx context.Context) (bool, error) {
+	err = w.until(ctx, "the operator has settled", func(ctx context.Context) (float64, bool, error) {
 		if m, err := w.operator(ctx); err == nil {
 			r.ColdStartQueue = max(r.ColdStartQueue, sum(m, "workqueue_depth", nil))
 		}
-		return w.settled(ctx, agreements)
+		left, err := w.left(ctx, agreements)
+		return -left, left == 0, err
 	})
 	if err != nil {
 		return err
 	}
 	r.ColdStartSeconds = time.Since(began).Seconds()
+	after, err := w.apiServer(ctx)
+	if err != nil {
+		return err
+	}
+	r.ColdStartWrites = after.minus(before).writes
 	op, err := usageOf(a.Operator)
 	if err != nil {
 		return err

@@ -112,45 +112,60 @@ func (w *world) prepare(ctx context.Context, o options, agreements int) (err err
 }
 
 // fill brings the agreements into force, and returns when the gateway serves them all.
-func (w *world) fill(ctx context.Context, n int) (time.Duration, error) {
+func (w *world) fill(ctx context.Context, n int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	w.pacts = make([]*pact, n)
-	for i := range w.pacts {
-		var err error
-		if w.pacts[i], err = w.estate.agreement(ctx, fmt.Sprintf("pact-%05d", i)); err != nil {
-			return 0, err
-		}
-	}
-	began := time.Now()
-	var next atomic.Int64
+	var applied atomic.Int64
 	var group sync.WaitGroup
-	errs := make([]error, writers)
+	errs := make([]error, writers+1)
+	todo := make(chan int)
 	for k := range writers {
 		group.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
+			for i := range todo {
 				if errs[k] = w.bring(ctx, w.pacts[i]); errs[k] != nil {
+					cancel() // the others need not go on
 					return
 				}
-				if i%1000 == 999 {
-					w.progress("%d of %d agreements applied and accepted", i+1, n)
-				}
+				applied.Add(1)
 			}
 		})
 	}
-	group.Wait()
-	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
-		return 0, err
-	}
-	return time.Since(began), w.until(ctx, "the gateway serves all agreements", func(ctx context.Context) (bool, error) {
-		served, err := w.agency.GatewayMetric(ctx, "entente_gateway_routes")
-		if err != nil || served < float64(n) {
-			return false, err
+	group.Go(func() {
+		defer close(todo)
+		for i := range w.pacts {
+			if w.pacts[i], errs[writers] = w.estate.agreement(ctx, fmt.Sprintf("pact-%05d", i)); errs[writers] != nil {
+				cancel()
+				return
+			}
+			select {
+			case todo <- i:
+			case <-ctx.Done():
+				return
+			}
 		}
-		return w.settled(ctx, 0)
 	})
+	began := time.Now()
+	said := began
+	err := w.until(ctx, "the gateway serves all agreements", func(ctx context.Context) (float64, bool, error) {
+		served, err := w.agency.GatewayMetric(ctx, "entente_gateway_routes")
+		if err != nil {
+			return 0, false, err
+		}
+		if time.Since(said) > 15*time.Second && served > 0 {
+			said = time.Now()
+			rate := served / time.Since(began).Seconds()
+			w.progress("%d of %d applied, %.0f served, %.1f a second: %s more", applied.Load(), n, served, rate, (time.Duration((float64(n)-served)/rate) * time.Second).Round(time.Second))
+		}
+		if served < float64(n) {
+			return served, false, nil
+		}
+		left, err := w.left(ctx, 0)
+		return served - left, left == 0, err
+	})
+	cancel()
+	group.Wait()
+	return errors.Join(append(errs, err)...)
 }
 
 // bring applies an agreement that the others have signed, and accepts it.
@@ -161,19 +176,26 @@ func (w *world) bring(ctx context.Context, p *pact) error {
 	return w.officer.Create(ctx, w.estate.decision(p, v1alpha1.DecisionAccept))
 }
 
-// until tries every 100 ms, for ten minutes at most.
-func (w *world) until(ctx context.Context, what string, ok func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
+// patience is how long there may be no progress.
+const patience = 5 * time.Minute
+
+// until tries four times a second, as long as there is progress.
+func (w *world) until(ctx context.Context, what string, ok func(context.Context) (progress float64, done bool, err error)) error {
+	most, moved := -1e9, time.Now()
 	for {
-		done, err := ok(ctx)
-		if done {
+		progress, done, err := ok(ctx)
+		switch {
+		case done && err == nil:
 			return nil
+		case err == nil && progress > most:
+			most, moved = progress, time.Now()
+		case time.Since(moved) > patience:
+			return fmt.Errorf("%s: no progress for %v: %w", what, patience, err)
 		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("%s: %w", what, ctx.Err()), err)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
@@ -183,27 +205,40 @@ func (w *world) operator(ctx context.Context) (map[string]*dto.MetricFamily, err
 	return scrape(ctx, http.DefaultClient, "http://"+w.agency.Addresses.OperatorMetrics+"/metrics")
 }
 
-// settled says whether the operator has looked at each of n agreements since it started, and has nothing left to do.
-func (w *world) settled(ctx context.Context, n int) (bool, error) {
+// left is how much the operator has left to do, where it must look at each of n agreements after its start.
+func (w *world) left(ctx context.Context, n int) (float64, error) {
 	m, err := w.operator(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	looked := sum(m, "controller_runtime_reconcile_total", map[string]string{"controller": "agreement"})
-	busy := sum(m, "workqueue_depth", nil) + sum(m, "controller_runtime_active_workers", nil) + sum(m, "entente_operator_credentials_pending", nil)
-	return looked >= float64(n) && busy == 0, nil
+	return max(0, float64(n)-looked) + sum(m, "workqueue_depth", nil) + sum(m, "controller_runtime_active_workers", nil) + sum(m, "entente_operator_credentials_pending", nil), nil
 }
 
-// apiServer reads how many requests the API server has answered, watches apart, and how many bytes it read and wrote for them.
-func (w *world) apiServer(ctx context.Context) (requests, bytes float64, err error) {
+// served is what the API server has answered, watches apart.
+type served struct {
+	requests, bytes float64
+	// writes of anything but gateways' Leases.
+	writes float64
+}
+
+func (s served) minus(o served) served {
+	return served{s.requests - o.requests, s.bytes - o.bytes, s.writes - o.writes}
+}
+
+func (w *world) apiServer(ctx context.Context) (s served, err error) {
 	m, err := scrape(ctx, w.scraper, w.Kube.URL()+"/metrics")
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
-	for _, verb := range []string{"GET", "LIST", "POST", "PUT", "PATCH", "APPLY", "DELETE"} {
-		requests += sum(m, "apiserver_request_total", map[string]string{"verb": verb})
+	for verb, writes := range map[string]bool{"GET": false, "LIST": false, "POST": true, "PUT": true, "PATCH": true, "APPLY": true, "DELETE": true} {
+		n := sum(m, "apiserver_request_total", map[string]string{"verb": verb})
+		if s.requests += n; writes {
+			s.writes += n - sum(m, "apiserver_request_total", map[string]string{"verb": verb, "resource": "leases"})
+		}
 	}
-	return requests, sum(m, "apiserver_response_sizes_sum", nil) + sum(m, "apiserver_request_body_size_bytes_sum", nil), nil
+	s.bytes = sum(m, "apiserver_response_sizes_sum", nil) + sum(m, "apiserver_request_body_size_bytes_sum", nil)
+	return s, nil
 }
 
 // vault reads how many requests Vault has handled.
