@@ -18,7 +18,7 @@ import (
 //
 //  1. the file erasing names the entries: from now on their payloads count as erased, whatever a crash leaves of them;
 //  2. a record of the erasure is in the log;
-//  3. the payloads are overwritten with zeros;
+//  3. the payloads are overwritten with zeros, in their segments and then in the journal;
 //  4. the file erasing is removed.
 //
 // The next Open does what a crash left undone of it.
@@ -202,6 +202,9 @@ func (l *Log) completeErasure(ctx context.Context, j *erasing, set ranges) error
 	if err := l.overwrite(ctx, set); err != nil {
 		return fmt.Errorf("audit: erasing: %w", err)
 	}
+	if err := l.scrubJournal(set[len(set)-1].last); err != nil {
+		return fmt.Errorf("audit: erasing: %w", err)
+	}
 	if err := l.o.FS.Remove(filepath.Join(l.dir, erasingFile)); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -265,6 +268,22 @@ func (l *Log) overwrite(ctx context.Context, set ranges) error {
 		err = nil
 	}
 	return errors.Join(err, end())
+}
+
+// scrub asks the writer to overwrite the journal if it may hold an entry up to last.
+type scrub struct {
+	last uint64
+	done chan error
+}
+
+func (l *Log) scrubJournal(last uint64) error {
+	s := scrub{last, make(chan error, 1)}
+	select {
+	case l.scrubs <- s:
+		return <-s.done
+	case <-l.done:
+		return ErrClosed
+	}
 }
 
 // errStop ends a walk early.

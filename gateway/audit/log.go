@@ -91,6 +91,7 @@ type Log struct {
 	closing chan struct{} // closed by Close
 	done    chan struct{} // closed when the writer has ended
 	wake    chan struct{} // to the writer: cur has records
+	scrubs  chan scrub    // to the writer
 
 	later *time.Timer // wakes the writer for deferred records
 
@@ -168,6 +169,7 @@ func Open(dir string, o Options) (*Log, error) {
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
 		wake:    make(chan struct{}, 1),
+		scrubs:  make(chan scrub),
 		space:   make(chan struct{}),
 	}
 	l.cur = l.newBatch()

@@ -91,6 +91,7 @@ func readAll(t testing.TB, dir string) []Entry {
 // crash lets go of a log's files and lock as a killed process does: nothing is flushed or sealed.
 func crash(l *Log) {
 	l.k.cancel()
+	l.w.flush.due.Stop()
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()

@@ -9,11 +9,17 @@ type mend struct {
 	confirm bool // it has a seal, whose sync may have failed
 	remove  bool // it has no entries
 	ending  ending
+	// What the journal has of it, and the entries among that whose payloads are erased.
+	runs   []run
+	erased ranges
 }
 
 func (m *mend) apply(fsys FS, nanos int64) error {
 	switch {
 	case m.seal:
+		if err := replay(fsys, m.seg, m.runs, m.erased); err != nil {
+			return err
+		}
 		return sealSegment(fsys, m.seg, m.ending, nanos)
 	case m.confirm:
 		return confirmSeal(fsys, m.seg)
@@ -24,11 +30,15 @@ func (m *mend) apply(fsys FS, nanos int64) error {
 }
 
 // inspect reads the log up to its end and writes nothing. It checks that all segments are there and follow each other, and
-// every entry of the last one when a crash left it open. With known, the position up to which this process had made the log
-// durable, it insists on that and keeps no more.
+// every entry of the last one when a crash left it open, to which belongs what the journal has. With known, the position up to
+// which this process had made the log durable, it insists on that and keeps no more.
 func inspect(dir string, id identity, known ...position) (position, mend, error) {
 	pos := position{hash: genesis(id.raw)}
 	segs, err := listSegments(dir)
+	if err != nil {
+		return pos, mend{}, err
+	}
+	j, err := readJournal(dir, id)
 	if err != nil {
 		return pos, mend{}, err
 	}
@@ -70,8 +80,19 @@ func inspect(dir string, id identity, known ...position) (position, mend, error)
 		m.seal = !m.remove && !out.sealed
 		m.confirm = out.sealed
 		pos = out.pos
+		if m.seal {
+			m.erased = out.erased
+			for _, r := range out.runs {
+				if r.last() <= pos.last {
+					m.runs = append(m.runs, r)
+				}
+			}
+		}
 	}
-	if len(known) > 0 && pos != known[0] {
+	if len(known) == 0 {
+		return pos, m, j.check(dir, segs, pos)
+	}
+	if pos != known[0] {
 		return pos, m, &CorruptError{File: dir, Seq: known[0].last, Reason: fmt.Sprintf("entries that had been durable are gone, the last is %d", pos.last)}
 	}
 	return pos, m, nil

@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // CorruptError says where a log is damaged. It repeats nothing of the log's content.
@@ -44,6 +47,9 @@ type scanned struct {
 	sealed bool
 	// unmade: a crash ended its making; it has no entries and can go.
 	unmade bool
+	// runs of the journal that agree with it, and their entries whose payloads are erased.
+	runs   []run
+	erased ranges
 }
 
 // scanner reads one segment. last says that no other follows, so that it may have an unfinished tail.
@@ -53,14 +59,16 @@ type scanner struct {
 	last           bool
 	open           *opener // nil: sealed payloads are not looked into
 	erasing        ranges  // entries whose erasure has begun
+	runs           []run   // that the journal has of the last segment
 	chainW, frameW *window
 }
 
 // scan checks every entry of a segment that follows prev and shows it to visit. Whatever it does not report as damage it
-// has checked, up to the ending that it returns; what is sealed, as far as open opens it.
-func scan(s segment, id identity, prev position, last bool, open *opener, visit func(*found) error) (_ scanned, err error) {
+// has checked, up to the ending that it returns; what is sealed, as far as open opens it. Where a crash has kept from the last
+// segment what the journal has, that is what is shown.
+func scan(s segment, id identity, prev position, last bool, open *opener, visit func(*found) error) (out scanned, err error) {
 	sc := &scanner{segment: s, id: id, last: last, open: open}
-	if sc.erasing, err = erasingIn(s.dir); err != nil {
+	if err := sc.beside(); err != nil {
 		return scanned{}, err
 	}
 	chain, err := openWindow(s.chain(), 64<<10)
@@ -78,7 +86,35 @@ func scan(s segment, id identity, prev position, last bool, open *opener, visit 
 	if made, err := sc.headers(prev); err != nil || !made {
 		return scanned{ending: ending{pos: prev}, unmade: err == nil}, err
 	}
-	return sc.entries(prev, visit)
+	out, err = sc.entries(prev, visit)
+	out.runs = sc.runs
+	return out, err
+}
+
+// beside reads what there is beside the segment's files.
+func (sc *scanner) beside() (err error) {
+	if sc.erasing, err = erasingIn(sc.dir); err != nil || !sc.last {
+		return err
+	}
+	j, err := readJournal(sc.dir, sc.id)
+	if sc.runs = nil; j.first == sc.first {
+		sc.runs = j.runs
+	}
+	return err
+}
+
+// journaled is the entry seq as the journal has it.
+func (sc *scanner) journaled(seq uint64) (*chainRecord, []byte) {
+	i, found := slices.BinarySearchFunc(sc.runs, seq, func(r run, seq uint64) int { return cmp.Compare(r.first(), seq) })
+	if !found {
+		i--
+	}
+	if i < 0 || seq > sc.runs[i].last() {
+		return nil, nil
+	}
+	r := &sc.runs[i]
+	e := &r.entries[seq-r.first()]
+	return e, r.frame(e)
 }
 
 // headers checks both headers; false means that the segment was never finished and holds nothing.
@@ -158,7 +194,7 @@ func (sc *scanner) entries(prev position, visit func(*found) error) (scanned, er
 				return out, nil
 			}
 			// A gateway may be writing, or erasing: look at the entry again before calling it damaged.
-			if sc.erasing, err = erasingIn(sc.dir); err != nil {
+			if err = sc.beside(); err != nil {
 				return out, err
 			}
 			sc.chainW.forget()
@@ -174,6 +210,11 @@ func (sc *scanner) entries(prev position, visit func(*found) error) (scanned, er
 		if sealed {
 			out.sealed = true
 			return out, nil
+		}
+		if e.erased {
+			if kept, _ := sc.journaled(e.seq); kept != nil {
+				out.erased = out.erased.add(e.seq)
+			}
 		}
 		if e.batch != batch {
 			batch = e.batch
@@ -204,11 +245,22 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 	if err != nil {
 		return false, nil, err
 	}
-	if b == nil {
-		return bad("the file ends without a seal", false)
-	}
 	r, ok := decodeChainRecord(b)
-	if !ok {
+	kept, keptFrame := sc.journaled(seq)
+	if kept != nil && ok && r.typ == typeEntry && r != *kept {
+		last := len(sc.runs) - 1
+		if seq < sc.runs[last].first() {
+			return bad("chain entry is another than the journal has", true)
+		}
+		// Nobody was told of the journal's last run when its sync failed, or a crash followed it.
+		sc.runs, kept, keptFrame = sc.runs[:last], nil, nil
+	}
+	switch {
+	case kept != nil && !ok:
+		r = *kept
+	case b == nil:
+		return bad("the file ends without a seal", false)
+	case !ok:
 		// A file that was cut to its entries holds one more thing, its seal, which a crash cannot tear: it lies in one sector.
 		cut := !isZero(b) && sc.chainW.size() == at.chainEnd+recordSize
 		return bad("chain entry is not valid", cut)
@@ -239,6 +291,9 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		return false, nil, err
 	}
 	if f == nil {
+		f = keptFrame
+	}
+	if f == nil {
 		return badPayload("the file ends within the entry")
 	}
 	*e = found{chainRecord: r, frame: f}
@@ -247,8 +302,17 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		return false, nil, nil
 	}
 	var reason string
-	if e.erased, reason = checkFrame(f, &r); reason != "" {
+	if e.erased, reason = checkFrame(f, &r); reason != "" && keptFrame != nil {
+		f, e.frame = keptFrame, keptFrame
+		e.erased, reason = checkFrame(f, &r)
+	}
+	if reason != "" {
 		return badPayload(reason)
+	}
+	if keptFrame != nil && !e.erased && !bytes.Equal(f, keptFrame) {
+		_, fault, _ := badPayload("payload is another than the journal has")
+		fault.whole = true
+		return false, fault, nil
 	}
 	switch {
 	case e.erased:
@@ -269,6 +333,9 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 // durable says whether the entry seq, which should be at off, had been durable: a later batch, or a seal, was begun only
 // after it was.
 func (sc *scanner) durable(off int64, seq uint64) (bool, error) {
+	if n := len(sc.runs); n > 0 && sc.runs[n-1].first() > seq {
+		return true, nil
+	}
 	for ; ; off += recordSize {
 		b, err := sc.chainW.at(off, recordSize)
 		if err != nil || b == nil {

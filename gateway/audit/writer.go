@@ -14,12 +14,11 @@ type writer struct {
 	seg *active // nil while the log has failed
 	pos position
 
+	journal  journal
+	flush    flusher
 	chainBuf []byte // the chain entries of a run
 	spareBuf []byte // of the last batch, for the next
 	spare    []item
-
-	syncFile chan File // to the helper that syncs the payload while the writer syncs the chain
-	synced   chan error
 
 	retry    *time.Timer // runs while the log has failed
 	wait     time.Duration
@@ -33,6 +32,8 @@ func (w *writer) open(l *Log) error {
 	w.retry = time.NewTimer(time.Hour)
 	w.retry.Stop()
 	w.wait = l.o.ProbeInterval
+	w.journal = journal{fs: l.o.FS, dir: l.dir, id: l.id, half: halfFor(l.o.SegmentSize)}
+	w.flush.init()
 	pos, m, err := inspect(l.dir, l.id)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (w *writer) open(l *Log) error {
 	return nil
 }
 
-// start mends the last segment and opens a new one behind it.
+// start mends the last segment and opens a new one behind it, for which the journal then is.
 func (w *writer) start(m mend) error {
 	if err := m.apply(w.l.o.FS, w.l.o.Now().UnixNano()); err != nil {
 		return err
@@ -54,26 +55,36 @@ func (w *writer) start(m mend) error {
 	if err != nil {
 		return err
 	}
+	if err := w.journal.begin(seg.first); err != nil {
+		seg.close()
+		return errors.Join(err, w.journal.drop())
+	}
 	w.seg = seg
+	w.flush.reset()
 	return nil
 }
 
 func (w *writer) run() {
 	l := w.l
 	defer close(l.done)
-	w.syncFile, w.synced = make(chan File), make(chan error)
-	go func() {
-		for f := range w.syncFile {
-			w.synced <- f.Sync()
-		}
-	}()
-	defer close(w.syncFile)
+	go w.flush.run()
+	defer close(w.flush.work)
 	for {
 		select {
 		case <-l.wake:
 			w.next()
 		case <-w.retry.C:
 			w.recover()
+		case err := <-w.flush.done:
+			if w.flush.ended(err); err != nil {
+				w.fail(err)
+			} else {
+				w.flush.again(w.seg, w.journal.cur)
+			}
+		case <-w.flush.due.C:
+			w.flush.overdue(w.seg)
+		case r := <-l.scrubs:
+			r.done <- w.scrub(r.last)
 		case <-l.closing:
 			w.next()
 			w.end()
@@ -115,10 +126,12 @@ func (w *writer) next() {
 
 // fail puts the log out of service and fails what has been handed over since.
 func (w *writer) fail(cause error) error {
+	w.flush.wait()
 	if w.seg != nil {
 		w.seg.close()
 		w.seg = nil
 	}
+	w.journal.drop()
 	err := fmt.Errorf("%w: %w", ErrUnavailable, cause)
 	l := w.l
 	l.mu.Lock()
@@ -154,12 +167,14 @@ func (w *writer) write(b *batch) error {
 	return nil
 }
 
-// writeRun writes as many of the items as fit in the segment, and syncs.
+// writeRun writes as many of the items as fit in the segment, and half of the journal. Then they are durable, and their segment's files
+// have them for whoever reads.
 func (w *writer) writeRun(buf []byte, items []item) (n, size int, err error) {
 	seg, pos := w.seg, w.pos
 	chain := w.chainBuf[:0]
 	for _, it := range items {
-		if seg.payloadEnd+int64(size+it.length) > seg.payloadCap || seg.chainEnd+int64(len(chain))+2*recordSize > seg.chainCap {
+		if seg.payloadEnd+int64(size+it.length) > seg.payloadCap || seg.chainEnd+int64(len(chain))+2*recordSize > seg.chainCap ||
+			runSize(len(chain)+recordSize, size+it.length) > w.journal.half {
 			break
 		}
 		seq := pos.last + 1
@@ -178,21 +193,54 @@ func (w *writer) writeRun(buf []byte, items []item) (n, size int, err error) {
 		n++
 	}
 	w.chainBuf = chain
+	if !w.journal.room(runSize(len(chain), size)) {
+		if err := w.turn(); err != nil {
+			return 0, 0, err
+		}
+	}
+	if err := w.journal.write(w.pos.last+1, chain, buf[:size]); err != nil {
+		return 0, 0, err
+	}
 	if _, err := seg.payloadFile.WriteAt(buf[:size], seg.payloadEnd); err != nil {
 		return 0, 0, err
 	}
 	if _, err := seg.chainFile.WriteAt(chain, seg.chainEnd); err != nil {
 		return 0, 0, err
 	}
-	w.syncFile <- seg.payloadFile
-	err = seg.chainFile.Sync()
-	if err = errors.Join(err, <-w.synced); err != nil {
-		return 0, 0, err
-	}
+	w.flush.wrote(w.journal.cur)
 	seg.chainEnd += int64(len(chain))
 	seg.payloadEnd += int64(size)
 	seg.pos, w.pos = pos, pos
 	return n, size, nil
+}
+
+// turn goes on in the other half of the journal, when the segment's files have been synced since that was full.
+func (w *writer) turn() error {
+	if err := w.flush.free(w.seg, 1-w.journal.cur); err != nil {
+		return err
+	}
+	w.journal.turn()
+	w.flush.again(w.seg, w.journal.cur)
+	return nil
+}
+
+// scrub overwrites the journal if it may hold an entry up to last.
+func (w *writer) scrub(last uint64) error {
+	if w.seg == nil {
+		return w.l.writable()
+	}
+	if oldest := w.journal.oldest; oldest == 0 || last < oldest {
+		return nil
+	}
+	err := w.flush.all(w.seg)
+	if err == nil {
+		err = w.journal.scrub(w.seg.first)
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	w.flush.reset()
+	return nil
 }
 
 // ending of the active segment: all of it is durable.
@@ -203,14 +251,17 @@ func (w *writer) ending() ending {
 
 // rotate seals the segment, which is full, and starts the next.
 func (w *writer) rotate() error {
+	if err := w.flush.all(w.seg); err != nil {
+		return err
+	}
 	m := mend{seg: w.seg.segment, seal: true, ending: w.ending()}
 	w.seg.close()
 	w.seg = nil
 	return w.start(m)
 }
 
-// recover tries to get a failed log going again. Nothing of the segment that failed is trusted but what had been synced: it
-// must still be there, and only it is kept.
+// recover tries to get a failed log going again. Nothing of the segment that failed is trusted but what had been synced, with it or
+// in the journal: it must still be there, and only it is kept.
 func (w *writer) recover() {
 	err := w.reopen()
 	if err != nil {
@@ -234,12 +285,20 @@ func (w *writer) reopen() error {
 // end seals the log.
 func (w *writer) end() {
 	w.retry.Stop()
+	w.flush.due.Stop()
 	if w.seg == nil {
 		w.closeErr = w.l.failed // nobody else writes it any more
 		return
 	}
+	err := w.flush.all(w.seg)
 	m := mend{seg: w.seg.segment, seal: !w.seg.empty(), remove: w.seg.empty(), ending: w.ending()}
 	w.seg.close()
 	w.seg = nil
-	w.closeErr = m.apply(w.l.o.FS, w.l.o.Now().UnixNano())
+	if err == nil {
+		err = m.apply(w.l.o.FS, w.l.o.Now().UnixNano())
+	}
+	if err == nil {
+		err = w.journal.close()
+	}
+	w.closeErr = errors.Join(err, w.journal.drop())
 }
