@@ -2,7 +2,6 @@ package audit
 
 import (
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ func deferredLog(t *testing.T, dir string, o Options) (*Log, *faultFS, *atomic.I
 	l := mustOpen(t, dir, o)
 	syncs := &atomic.Int64{}
 	fs.set(func(op, name string) error {
-		if op == "sync" && strings.HasSuffix(name, chainSuffix) {
+		if op == "sync" && name == journalFile {
 			syncs.Add(1)
 		}
 		return nil

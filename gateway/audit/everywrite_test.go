@@ -1,11 +1,13 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,13 +19,14 @@ import (
 type life struct {
 	dir    string
 	now    atomic.Int64
-	acked  map[string]bool // disclosures whose records are durable
-	erased map[string]bool // of those, the ones whose erasure was confirmed
-	asked  map[string]bool // and those for which it was asked
+	acked  map[string]bool     // disclosures whose records are durable
+	sealed map[string][][]byte // and what their payloads are sealed in
+	erased map[string]bool     // of those, the ones whose erasure was confirmed
+	asked  map[string]bool     // and those for which it was asked
 }
 
 func newLife(dir string) *life {
-	l := &life{dir: dir, acked: map[string]bool{}, erased: map[string]bool{}, asked: map[string]bool{}}
+	l := &life{dir: dir, acked: map[string]bool{}, sealed: map[string][][]byte{}, erased: map[string]bool{}, asked: map[string]bool{}}
 	l.now.Store(time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC).Unix())
 	return l
 }
@@ -59,7 +62,12 @@ func (lf *life) live(fs FS) {
 			return err
 		}
 		lf.acked[r.Disclosure] = true
-		return nil
+		return walk(lf.dir, l.id, intent.Seq(), nil, nil, func(e *found) error {
+			if e.seq == intent.Seq() || e.seq == outcome.Seq() {
+				lf.sealed[r.Disclosure] = append(lf.sealed[r.Disclosure], slices.Clone(e.frame[frameHead+sealHead:]))
+			}
+			return nil
+		})
 	}
 	due := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	large := sample(0)
@@ -125,6 +133,9 @@ func (lf *life) check(fs *powerFS, name string) error {
 	if rep, err := Verify(lf.dir, nil); err != nil {
 		return fmt.Errorf("as it was left: %+v %w", rep, err)
 	}
+	if err := lf.gone(lf.erased); err != nil {
+		return fmt.Errorf("as it was left: %w", err)
+	}
 	l, err := Open(lf.dir, lf.options(fs))
 	if err != nil {
 		return err
@@ -138,6 +149,9 @@ func (lf *life) check(fs *powerFS, name string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := lf.gone(lf.erased); err != nil {
+		return fmt.Errorf("mended: %w", err)
 	}
 	if err := l.Close(); err != nil {
 		return err
@@ -168,6 +182,30 @@ func (lf *life) check(fs *powerFS, name string) error {
 	return nil
 }
 
+// gone looks for what the payloads of disclosures were sealed in, in all files of the log.
+func (lf *life) gone(ids map[string]bool) error {
+	files, err := os.ReadDir(lf.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(lf.dir, f.Name()))
+		if err != nil {
+			return err
+		}
+		for id := range ids {
+			for _, sealed := range lf.sealed[id] {
+				for part := range slices.Chunk(sealed, 64) {
+					if len(part) == 64 && bytes.Contains(b, part) {
+						return fmt.Errorf("erased, and some of its payload is in %s: %s", f.Name(), id)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // A crash at each single operation that changes a file or a directory, of which the disk keeps all, nothing or some of what
 // was not synced: the log opens, what was acknowledged is there, what was erased is gone, an erasure that had begun is ended,
 // and all of it verifies. One crash while the crash is mended, too.
@@ -189,7 +227,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	t.Logf("%d operations", count.ops)
 	parent := t.TempDir()
 	for stop := 1; stop <= count.ops; stop += step {
-		for leave := range 3 {
+		for _, leave := range []int{leaveSome, 1 + stop%(ways-1), 1 + (stop+1)%(ways-1)} {
 			name := fmt.Sprintf("operation %d, leaving %d", stop, leave)
 			dir := filepath.Join(parent, "log")
 			lf := newLife(dir)

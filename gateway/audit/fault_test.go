@@ -110,6 +110,8 @@ func TestFaults(t *testing.T) {
 		op, file string
 		cause    error
 	}{
+		{"sync", journalFile, unix.EIO},
+		{"write", journalFile, unix.ENOSPC},
 		{"sync", payloadSuffix, unix.EIO},
 		{"sync", chainSuffix, unix.EIO},
 		{"write", payloadSuffix, unix.ENOSPC},

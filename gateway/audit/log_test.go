@@ -169,7 +169,7 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("directory: %v %v", st.Mode(), err)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 5 {
 		t.Fatalf("%v %v", files, err)
 	}
 	for _, f := range files {

@@ -90,7 +90,7 @@ func inspect(dir string, id identity, known ...position) (position, mend, error)
 		}
 	}
 	if len(known) == 0 {
-		return pos, m, j.check(dir, segs, pos)
+		return pos, m, j.check(dir, &m)
 	}
 	if pos != known[0] {
 		return pos, m, &CorruptError{File: dir, Seq: known[0].last, Reason: fmt.Sprintf("entries that had been durable are gone, the last is %d", pos.last)}

@@ -17,6 +17,7 @@ func TestRemovalCutShort(t *testing.T) {
 	appendN(t, l, 1, 1)
 	frameEnd := l.w.seg.payloadEnd
 	crash(l)
+	tearJournal(t, whole)
 	key, err := os.ReadFile(LocalKeyFile(whole))
 	if err != nil {
 		t.Fatal(err)

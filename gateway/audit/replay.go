@@ -32,23 +32,20 @@ type journaled struct {
 	runs  []run
 }
 
-// check finds that a log of these segments, which ends at pos, has lost entries that the journal shows to have been durable: all of
-// its runs but the last had been, when that was begun. A version that knows nothing of the journal cuts them as a torn tail.
-func (j *journaled) check(dir string, segs []segment, pos position) error {
-	if len(j.runs) < 2 {
+// check finds that the log has lost, or given to others, entries that the journal shows to have been durable: all of its runs but the
+// last had been, when that was begun. A version that knows nothing of the journal cuts them as a torn tail. What a crash left open, of
+// which m is, was compared when it was scanned.
+func (j *journaled) check(dir string, m *mend) error {
+	if len(j.runs) < 2 || m.seal && m.seg.first == j.first {
 		return nil
 	}
-	end := pos.last // of the segment that the journal is of
-	for _, s := range slices.Backward(segs) {
-		if s.first > j.first {
-			end = s.first - 1
-		}
+	r := &j.runs[len(j.runs)-2]
+	want := r.entries[len(r.entries)-1]
+	got, ok, err := segment{dir, j.first}.entry(want.seq)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || ok && got == want {
+		return err
 	}
-	if durable := j.runs[len(j.runs)-2].last(); durable > end {
-		return &CorruptError{File: journalPath(dir), Seq: end + 1,
-			Reason: fmt.Sprintf("it has entries up to %d, which had been durable, and their segment ends before them", durable)}
-	}
-	return nil
+	return &CorruptError{File: journalPath(dir), Seq: want.seq, Reason: "the entry had been durable, and is not in its segment"}
 }
 
 // readJournalHeader reads the header of the journal; fs.ErrNotExist when there is none.

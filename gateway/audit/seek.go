@@ -30,22 +30,28 @@ func Seek(dir string, t time.Time) (uint64, error) {
 
 // begun is the time of the segment's first entry; ok is false while it has none.
 func (s segment) begun() (t time.Time, ok bool, err error) {
+	r, ok, err := s.entry(s.first)
+	if err != nil || !ok {
+		return time.Time{}, false, err
+	}
+	return time.Unix(0, r.nanos).UTC(), true, nil
+}
+
+// entry is the entry seq of the segment's chain; ok is false when it has none.
+func (s segment) entry(seq uint64) (r chainRecord, ok bool, err error) {
 	f, err := os.Open(s.chain())
 	if err != nil {
-		return time.Time{}, false, err
+		return r, false, err
 	}
 	defer f.Close()
 	b := make([]byte, recordSize)
-	if _, err := f.ReadAt(b, headerSize); err == io.EOF {
-		return time.Time{}, false, nil
+	if _, err := f.ReadAt(b, headerSize+int64(seq-s.first)*recordSize); err == io.EOF {
+		return r, false, nil
 	} else if err != nil {
-		return time.Time{}, false, err
+		return r, false, err
 	}
-	r, ok := decodeChainRecord(b)
-	if !ok || r.typ != typeEntry {
-		return time.Time{}, false, nil
-	}
-	return time.Unix(0, r.nanos).UTC(), true, nil
+	r, ok = decodeChainRecord(b)
+	return r, ok && r.typ == typeEntry, nil
 }
 
 // ReadSince calls fn for the records of the log in dir that were written at from or later and are not erased; earlier ones may come
