@@ -23,6 +23,13 @@
 //	00000000000000000001.payload    the salts and records of the same entries, sealed
 //	0000000001.key                  a data key, wrapped by the [KeyRing]
 //	erasing                         entries whose erasure has begun; removed when it is done
+//	journal                         what is durable and may not be in the files of the last segment yet
+//
+// Entries are made durable by one write and one sync of the journal; then they are written to their segment's files, for whoever
+// reads, and their callers are told. Those files are synced later, for many entries at once and before the journal's place is used
+// again. After a crash of the machine the journal has what they lack: readers look there, and the next Open writes it to them. It adds to
+// the chain and changes nothing in it: what both have must be the same. A log that was closed has nothing in its journal. It is part of the log:
+// after a crash, a copy without it lacks what had not been synced elsewhere.
 //
 // A segment is named by its first sequence number. It is preallocated, written by one process, and sealed (cut to its
 // length, with a closing record) when it is full, when the log is closed, and when an opener finds it left by a crash. A
@@ -38,8 +45,8 @@
 // The order of entries is that of their sequence numbers. Times are what the clock said, and may go back with it; nothing is
 // erased by a clock that has not been steady for an hour.
 //
-// Every chain entry names the first entry of its batch, and everything before that batch had been synced when it was
-// written. This is how a torn tail (cut: nobody was told that it was durable) is told from damage (an error: somebody
+// Every chain entry names the first entry of its batch, and everything before that batch had been synced, there or in the
+// journal, when it was written. This is how a torn tail (cut: nobody was told that it was durable) is told from damage (an error: somebody
 // was).
 //
 // # Who calls what
