@@ -1,30 +1,21 @@
 package filter
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/entente-dev/entente/gateway/decimal"
+)
 
 // MaxDecimalDigits is the most digits of a decimal.
-const MaxDecimalDigits = 64
+const MaxDecimalDigits = decimal.MaxDigits
 
 // CanonicalDecimal gives a decimal such as -012.50 without superfluous zeros: -12.5. Zero is "0". Not ok: it is not an
-// optional sign and digits, with at most one point that has digits before it, or has too many digits.
+// optional sign and digits, with at most one point that has digits before it, or has too many digits, superfluous zeros among them.
 func CanonicalDecimal(s string) (string, bool) {
-	rest, negative := strings.CutPrefix(s, "-")
-	whole, fraction, point := strings.Cut(rest, ".")
-	if whole == "" || point && fraction == "" || !digits(whole) || !digits(fraction) ||
-		len(whole)+len(fraction) > MaxDecimalDigits {
-		return "", false
+	if c, written, _, ok := decimal.Canonical(s); ok && written <= MaxDecimalDigits {
+		return c, true
 	}
-	whole, fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
-	if whole == "" {
-		whole = "0"
-	}
-	if fraction != "" {
-		whole += "." + fraction
-	}
-	if negative && whole != "0" {
-		whole = "-" + whole
-	}
-	return whole, true
+	return "", false
 }
 
 // CompareDecimals compares two canonical decimals exactly: -1, 0 or 1.
@@ -49,13 +40,4 @@ func CompareDecimals(a, b string) int {
 	}
 	// Fractions have no trailing zeros, so a longer one with the same beginning is greater.
 	return strings.Compare(aFraction, bFraction)
-}
-
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }

@@ -12,6 +12,8 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/parser"
+
+	"github.com/entente-dev/entente/gateway/decimal"
 )
 
 // Limits of an expression.
@@ -332,29 +334,12 @@ func reciprocal(x string) (string, bool) {
 	return canonical(r.FloatString(len(r.Denom().String()) * 4))
 }
 
-const maxDigits = 64
-
-// canonical gives a decimal without superfluous zeros; not ok: it is none, or has more than 64 digits.
+// canonical gives a decimal without superfluous zeros; not ok: it is none, or has too many digits without them.
 func canonical(s string) (string, bool) {
-	rest, negative := strings.CutPrefix(s, "-")
-	whole, fraction, point := strings.Cut(rest, ".")
-	if whole == "" || point && fraction == "" || !digits(whole) || !digits(fraction) {
-		return "", false
+	if c, _, kept, ok := decimal.Canonical(s); ok && kept <= decimal.MaxDigits {
+		return c, true
 	}
-	whole, fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
-	if len(whole)+len(fraction) > maxDigits {
-		return "", false
-	}
-	if whole == "" {
-		whole = "0"
-	}
-	if fraction != "" {
-		whole += "." + fraction
-	}
-	if negative && whole != "0" {
-		whole = "-" + whole
-	}
-	return whole, true
+	return "", false
 }
 
 func digits(s string) bool {
