@@ -2,20 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -198,25 +190,6 @@ func (f *loginFlags) wanted(cmd *cobra.Command, file *login.File) (*login.Contex
 	return &c, absolute(&c)
 }
 
-// keepSecret notes where an application's secret is.
-func (f *loginFlags) keepSecret(_ *cobra.Command, c *login.Context) error {
-	switch {
-	case f.secretFile == "" && os.Getenv("ENTENTE_CLIENT_SECRET") == "":
-		return nil
-	case c.OIDC == nil:
-		if f.secretFile == "" {
-			return nil // the variable is for another context
-		}
-		return errors.New("--client-secret-file goes with --oidc-issuer")
-	}
-	c.OIDC.Application = true
-	c.OIDC.ClientSecretFile = ""
-	if f.secretFile != "" && f.secretFile != "-" {
-		c.OIDC.ClientSecretFile = f.secretFile
-	}
-	return absolute(c)
-}
-
 // absolute makes paths mean the same wherever the command is run.
 func absolute(c *login.Context) error {
 	paths := []*string{&c.CertificateAuthority, &c.ClientCertificate, &c.ClientKey, &c.TokenFile}
@@ -242,78 +215,15 @@ func absolute(c *login.Context) error {
 	return nil
 }
 
-// get logs in; nil: the context needs no token of ours.
+// get logs in; nil: the context needs no token of ours, since a certificate or a token that others renew says who one is.
 func (f *loginFlags) get(ctx context.Context, cmd *cobra.Command, c *login.Context, store login.Store) (*login.Token, error) {
 	switch {
 	case c.ServiceAccount != nil:
 		return c.ServiceAccount.Token(ctx)
-	case c.OIDC == nil:
-		return nil, nil
-	case c.OIDC.Application:
-		return f.application(ctx, cmd, c, store)
-	case f.device:
-		return c.OIDC.Device(ctx, func(url, code string) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "Open %s on any device, and enter the code %s\n", sanitize(url), sanitize(code))
-		})
+	case c.OIDC != nil:
+		return f.provider(ctx, cmd, c, store)
 	}
-	ln, err := net.Listen("tcp", f.callback)
-	if err != nil {
-		return nil, fmt.Errorf("--callback-address: %w", err)
-	}
-	if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		ln.Close()
-		return nil, errors.New("--callback-address must be a loopback address: others would see the login's code")
-	}
-	return c.OIDC.Browser(ctx, ln, func(url, _ string) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Log in at %s\n", sanitize(url))
-		if !f.noOpen {
-			open(url)
-		}
-	})
-}
-
-// application logs an application in, by its secret.
-func (f *loginFlags) application(ctx context.Context, cmd *cobra.Command, c *login.Context, store login.Store) (*login.Token, error) {
-	secret := os.Getenv("ENTENTE_CLIENT_SECRET")
-	switch {
-	case f.secretFile == "-":
-		text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 64<<10))
-		if err != nil {
-			return nil, err
-		}
-		secret = strings.TrimSpace(string(text))
-	case c.OIDC.ClientSecretFile != "":
-		text, err := os.ReadFile(c.OIDC.ClientSecretFile)
-		if err != nil {
-			return nil, err
-		}
-		secret = strings.TrimSpace(string(text))
-	case secret == "":
-		known, err := store.LoadToken(c.Name)
-		if err != nil {
-			return nil, err
-		}
-		secret = known.ClientSecret
-	}
-	if secret == "" {
-		return nil, errors.New("the client's secret is empty: --client-secret-file")
-	}
-	t, err := c.OIDC.AsApplication(ctx, secret)
-	if err == nil && c.OIDC.ClientSecretFile == "" {
-		t.ClientSecret = secret
-	}
-	return t, err
-}
-
-// open opens a page; where that is not possible, its URL was printed.
-func open(url string) {
-	name := map[string]string{"darwin": "open", "linux": "xdg-open"}[runtime.GOOS]
-	if path, err := exec.LookPath(name); name != "" && err == nil {
-		command := exec.Command(path, url)
-		if command.Start() == nil {
-			go func() { _ = command.Wait() }()
-		}
-	}
+	return nil, nil
 }
 
 // reaches asks the gateway for something, and says how many clauses it offers.
@@ -340,164 +250,4 @@ func reaches(ctx context.Context, store login.Store, c *login.Context) (int, err
 			return offered, nil
 		}
 	}
-}
-
-func newLogoutCommand() *cobra.Command {
-	var name string
-	var forget bool
-	cmd := &cobra.Command{
-		Use:   "logout",
-		Short: "Forget the tokens of a context, and end the login at the provider",
-		Long: `Removes the tokens and the secret that entente login kept, and asks the provider to end the login. The context stays, to log in again
-with; --forget removes it, too. Files that a context only names, such as a certificate's key, are left alone.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, file, c, err := contextNamed(name)
-			if err != nil {
-				return err
-			}
-			token, err := store.LoadToken(c.Name)
-			// First here: what cannot reach the provider ends here, at least.
-			if err := store.RemoveToken(c.Name); err != nil {
-				return err
-			}
-			if forget {
-				file.Remove(c.Name)
-				if err := store.Save(file); err != nil {
-					return err
-				}
-			}
-			if err == nil && c.OIDC != nil {
-				ctx, stop := context.WithTimeout(cmd.Context(), 30*time.Second)
-				defer stop()
-				if err := c.OIDC.Revoke(ctx, token); err != nil {
-					return fmt.Errorf("the tokens are gone from here, but not ended at the provider: %w", err)
-				}
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Logged out of context %s\n", c.Name)
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&name, "context", os.Getenv("ENTENTE_CONTEXT"), "context (default: the current one) [ENTENTE_CONTEXT]")
-	cmd.Flags().BoolVar(&forget, "forget", false, "remove the context, too")
-	_ = cmd.RegisterFlagCompletionFunc("context", completeContexts) // the flag was added above
-	return cmd
-}
-
-// contextNamed finds a context; an empty name is the current one.
-func contextNamed(name string) (login.Store, *login.File, *login.Context, error) {
-	store, err := login.DefaultStore(os.Getenv)
-	if err != nil {
-		return store, nil, nil, err
-	}
-	file, err := store.Load()
-	if err != nil {
-		return store, nil, nil, err
-	}
-	c, err := file.Find(name)
-	if err == nil && c == nil {
-		err = errors.New("there is no context: entente login")
-	}
-	return store, file, c, err
-}
-
-func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	store, err := login.DefaultStore(os.Getenv)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	file, err := store.Load()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var out []string
-	for _, c := range file.Contexts {
-		out = append(out, cobra.CompletionWithDesc(c.Name, c.Server))
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
-}
-
-func newWhoamiCommand() *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:   "whoami",
-		Short: "Say as whom a context asks, and whether the gateway takes it",
-		Long: `Prints the context, the gateway, and what your certificate or token says of you; then asks the gateway whether it takes that.
-Tokens are not printed.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, _, c, err := contextNamed(name)
-			if err != nil {
-				return err
-			}
-			ctx, stop := context.WithTimeout(cmd.Context(), 30*time.Second)
-			defer stop()
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 2, 8, 2, ' ', 0)
-			line := func(what, value string) {
-				if value != "" {
-					fmt.Fprintf(w, "%s:\t%s\n", what, sanitize(value))
-				}
-			}
-			line("Context", c.Name)
-			line("Gateway", c.Server)
-			if err := describeIdentity(ctx, store, c, line); err != nil {
-				return errors.Join(w.Flush(), err)
-			}
-			offered, err := reaches(ctx, store, c)
-			if err != nil {
-				line("Taken", "no")
-				return errors.Join(w.Flush(), err)
-			}
-			line("Taken", fmt.Sprintf("yes; you may ask under %d clauses", offered))
-			return w.Flush()
-		},
-	}
-	cmd.Flags().StringVar(&name, "context", os.Getenv("ENTENTE_CONTEXT"), "context (default: the current one) [ENTENTE_CONTEXT]")
-	_ = cmd.RegisterFlagCompletionFunc("context", completeContexts) // the flag was added above
-	return cmd
-}
-
-// describeIdentity says what the certificate or the token says. Whether it is true, the gateway finds out.
-func describeIdentity(ctx context.Context, store login.Store, c *login.Context, line func(what, value string)) error {
-	if c.ClientCertificate != "" {
-		text, err := os.ReadFile(c.ClientCertificate)
-		if err != nil {
-			return err
-		}
-		block, _ := pem.Decode(text)
-		if block == nil {
-			return fmt.Errorf("%s has no certificate", c.ClientCertificate)
-		}
-		leaf, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return err
-		}
-		line("User", leaf.Subject.CommonName)
-		line("Groups", strings.Join(leaf.Subject.Organization, ", "))
-		line("By", "client certificate of "+leaf.Issuer.CommonName)
-		line("Until", leaf.NotAfter.UTC().Format(time.RFC3339))
-		return nil
-	}
-	bearer, err := store.Bearer(ctx, c, time.Now())
-	if err != nil {
-		return err
-	}
-	claims := struct {
-		Issuer  string `json:"iss"`
-		Subject string `json:"sub"`
-		Name    string `json:"preferred_username"`
-		Expires int64  `json:"exp"`
-	}{}
-	if parts := strings.Split(bearer, "."); len(parts) == 3 {
-		if text, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
-			_ = json.Unmarshal(text, &claims) // an opaque token says nothing
-		}
-	}
-	line("User", claims.Subject)
-	line("Name", claims.Name)
-	line("By", "token of "+claims.Issuer)
-	if claims.Expires > 0 {
-		line("Until", time.Unix(claims.Expires, 0).UTC().Format(time.RFC3339))
-	}
-	return nil
 }
