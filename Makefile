@@ -62,6 +62,7 @@ bench: ## Run every benchmark, shorter than by itself, and write docs/performanc
 	$(MAKE) bench-log LOG='-rounds 3'
 	$(MAKE) bench-revoke REVOKE='-rounds 2'
 	$(MAKE) bench-width WIDTH='-rounds 5'
+	$(MAKE) bench-footprint FOOTPRINT='-rounds 2 -starts 3'
 	$(MAKE) bench-scale SCALE='-agreements 100,1000 -rounds 20'
 	go run ./hack/bench/render
 
@@ -76,6 +77,10 @@ bench-query: ## Measure look-ups, three-way queries and a million rows against b
 .PHONY: bench-revoke
 bench-revoke: build servers ## Measure suspend→denied at both parties, on real servers; REVOKE='-rounds 2' for less
 	go run ./hack/bench/revoke -entente bin/entente -out hack/bench/results/revoke.json $(REVOKE)
+
+.PHONY: bench-footprint
+bench-footprint: build servers ## Measure binary, start, idle memory, and Go's settings for memory under load, on real servers; FOOTPRINT='-rounds 2' for less
+	go run ./hack/bench/footprint -entente bin/entente -out hack/bench/results/footprint.json $(FOOTPRINT)
 
 .PHONY: bench-scale
 bench-scale: build servers ## Measure an agency with 100, 1,000 and 10,000 agreements, on real servers; SCALE='-agreements 100 -rounds 10' for less

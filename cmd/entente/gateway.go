@@ -70,6 +70,7 @@ nothing else. It needs Vault for its identity and for source credentials, and a 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			gateway.TuneRuntime()
+			go giveBack(cmd.Context())
 			return f.run(cmd.Context())
 		},
 	}

@@ -42,7 +42,10 @@ func newOperatorCommand() *cobra.Command {
 when an agreement ends. It serves the exchange, where peer agencies' gateways get their agreement credentials.`,
 		Example: `  entente operator --agency state-police --trust-domain police.example.gov --namespace state-police`,
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			go giveBack(cmd.Context())
+			return f.run(cmd.Context())
+		},
 	}
 	f.addRequired(cmd, gwvault.RoleOperator)
 	fl := cmd.Flags()

@@ -46,6 +46,7 @@ kubectl would show. A file that cannot be read gives no permission, and refuses 
 					b.Agency, b.Gateway.REST, b.Gateway.GRPC, b.Gateway.Peer, b.Exchange, b.Gateway.Health)
 			}
 			gateway.TuneRuntime()
+			go giveBack(cmd.Context())
 			return standalone.Run(cmd.Context(), o)
 		},
 	}

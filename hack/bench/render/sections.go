@@ -13,6 +13,7 @@ import (
 type section struct{ text, svg, alt string }
 
 var sections = map[string]func(path string) (section, error){
+	"footprint":  footprintSection,
 	"scale":      scaleSection,
 	"width":      widthSection,
 	"revoke":     revokeSection,
