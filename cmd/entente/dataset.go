@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,8 @@ Whoever checks logs in to a PostgreSQL database as
   nobody in particular   with neither of the two: as a user that Vault makes for it, who may log in and read nothing, and ends after five
                          minutes. VAULT_ADDR, VAULT_TOKEN or ~/.vault-token and so on as for the vault command; the token has to be allowed to read
                          database/creds/entente_probe.<connection>
+
+and to Trino with a login of their own (--secret-dir).
 
 The exit code is 1 when something is an error, also when the source cannot be asked.`,
 		Example: `  entente dataset check case-subjects -n state-police
@@ -112,8 +116,9 @@ func namedDataset(ctx context.Context, where *deskFlags, name string, login *sou
 	if err != nil {
 		return err
 	}
-	if where.config != "" && login.base == "" {
-		login.base = where.config
+	if where.config != "" {
+		login.base = cmp.Or(login.base, where.config)
+		login.secretDir = cmp.Or(login.secretDir, filepath.Join(where.config, "secrets", name))
 	}
 	d, err := desk.Dataset(ctx, name)
 	if err != nil {
@@ -146,8 +151,8 @@ func (d folderDesk) Dataset(_ context.Context, name string) (*v1alpha1.Dataset, 
 
 // checkDataset refuses a dataset that is not well formed, whose names would end up in SQL, and asks the source of any other.
 func checkDataset(ctx context.Context, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema, login *sourceLogin) (*datasetcheck.Report, error) {
-	if d.Spec.Source.PostgreSQL == nil && d.Spec.Source.SQLite == nil {
-		return nil, fmt.Errorf("dataset %s: only PostgreSQL and SQLite have a catalogue that is read here; what is known of another source stands in the dataset's condition ResolvedRefs", d.Name)
+	if d.Spec.Source.PostgreSQL == nil && d.Spec.Source.SQLite == nil && d.Spec.Source.Trino == nil {
+		return nil, fmt.Errorf("dataset %s: an HTTP service has no catalogue; how the dataset fits its document stands in the dataset's condition ResolvedRefs", d.Name)
 	}
 	// What the operator saw of the source does not count here: the source is asked.
 	d = d.DeepCopy()
@@ -166,7 +171,7 @@ func printDatasetReport(cmd *cobra.Command, r *datasetcheck.Report, output strin
 	case "yaml":
 		return printYAML(out, r)
 	}
-	rows := "rows not estimated yet: run ANALYZE"
+	rows := "rows not estimated (in PostgreSQL, ANALYZE does it)"
 	if r.Rows >= 0 {
 		rows = fmt.Sprintf("about %d rows", r.Rows)
 	}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/entente-dev/entente/gateway/source/trino/trinotest"
 )
 
 // TestDatasetCheckFolder checks a dataset of a standalone folder, and of files: the SQLite file is found from where the dataset is.
@@ -40,7 +44,7 @@ func TestDatasetCheckFolder(t *testing.T) {
 		{[]string{"people", "--config", dir, "-o", "yaml"}, 0, "path: selectors[name]"},
 		{[]string{"people", "--config", dir, "--base-dir", os.DevNull}, 1, "its file is looked for on this machine (--base-dir)"},
 		{[]string{"nobody", "--config", dir}, 1, `the folder has no Dataset "nobody"`},
-		{[]string{"api", "--config", dir}, 1, "only PostgreSQL and SQLite have a catalogue that is read here"},
+		{[]string{"api", "--config", dir}, 1, "secret"}, // none is there
 		{[]string{"-f", file, "--schema", schema, "--base-dir", dir}, 0, "CREATE INDEX ON people (name)"},
 		{[]string{"-f", file}, 1, "-f and --schema go together"},
 		{[]string{"people", "-f", file, "--schema", schema}, 1, "name a dataset, or give a file"},
@@ -51,6 +55,62 @@ func TestDatasetCheckFolder(t *testing.T) {
 		out, code := runDataset(t, append([]string{"check"}, c.args...)...)
 		if code != c.code || !strings.Contains(out, c.want) {
 			t.Errorf("%v: exit code %d, want %d; no %q in\n%s", c.args, code, c.code, c.want, out)
+		}
+	}
+}
+
+// catalogueOf answers as Trino does when it is asked which columns a relation has.
+type catalogueOf [][]any
+
+func (c catalogueOf) Query(_ context.Context, sql string) (*trinotest.Result, error) {
+	r := &trinotest.Result{Types: []string{"varchar", "varchar"}}
+	if strings.Contains(sql, "table_schema = 'hr' AND table_name = 'people'") {
+		r.Rows = c
+	}
+	return r, nil
+}
+
+// TestDatasetCheckTrino checks a dataset in Trino with a login of one's own.
+func TestDatasetCheckTrino(t *testing.T) {
+	server := trinotest.Start(t, catalogueOf{{"id", "integer"}, {"name", "varchar(50)"}, {"born", "varchar"}, {"amount", "double"}, {"tags", "array(varchar)"}, {"seen", "timestamp(3) with time zone"}})
+	server.Username, server.Password = "me", "my own"
+	dir, secret := t.TempDir(), t.TempDir()
+	source := fmt.Sprintf("trino: {host: 127.0.0.1, port: %d, catalog: lake, authentication: [Basic], caBundle: %q}", server.Port(), server.CABundle())
+	for path, text := range map[string]string{
+		filepath.Join(secret, "username"): "me", filepath.Join(secret, "password"): "my own", filepath.Join(dir, "schema.yaml"): peopleSchema,
+		filepath.Join(dir, "fits.yaml"):  strings.Replace(peopleDataset(source, "Born"), "relation: people", "relation: HR.People", 1),
+		filepath.Join(dir, "wrong.yaml"): strings.NewReplacer("relation: people", "relation: hr.people", "column: id", "column: amount", "column: name", "column: tags").Replace(peopleDataset(source, "gone")),
+		filepath.Join(dir, "away.yaml"):  strings.Replace(peopleDataset(source, "born"), "relation: people", "relation: hr.nobody", 1),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		file, secret string
+		code         int
+		wants        []string
+	}{
+		{"fits", secret, 0, []string{"people on HR.People: rows not estimated", "Warning   born   column Born is of type varchar: it is cast to date"}},
+		{"wrong", secret, 1, []string{"id     column amount is of type double: what is read is of type int", "name   column tags is of type array(varchar): it is an array", "born   relation hr.people has no column gone"}},
+		{"away", secret, 1, []string{"there is no relation hr.nobody, or this login may not see it"}},
+		{"fits", "", 1, []string{"say who logs in to Trino for dataset people: --secret-dir"}},
+		{"fits", dir, 1, []string{"secret"}},
+	} {
+		args := []string{"check", "-f", filepath.Join(dir, c.file+".yaml"), "--schema", filepath.Join(dir, "schema.yaml")}
+		if c.secret != "" {
+			args = append(args, "--secret-dir", c.secret)
+		}
+		out, code := runDataset(t, args...)
+		for _, want := range c.wants {
+			if code != c.code || !strings.Contains(out, want) || strings.Contains(out, "my own") {
+				t.Errorf("%s: exit code %d, want %d; no %q in\n%s", c.file, code, c.code, want, out)
+			}
+		}
+	}
+	for _, r := range server.Requests() {
+		if r.Header.Get("X-Trino-Client-Info") != "catalogue" || r.Header.Get("X-Trino-User") != "" {
+			t.Errorf("%v", r.Header)
 		}
 	}
 }

@@ -21,15 +21,17 @@ import (
 	"github.com/entente-dev/entente/controllers/vault"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/source"
+	"github.com/entente-dev/entente/gateway/source/httpclient"
 	"github.com/entente-dev/entente/gateway/source/postgres"
+	"github.com/entente-dev/entente/gateway/source/trino"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 	"github.com/entente-dev/entente/internal/datasetcheck"
 )
 
 // sourceLogin is how a command reaches the source of a dataset, as whom.
 type sourceLogin struct {
-	dsn, username, base string
-	mounts              gwvault.Mounts
+	dsn, username, base, secretDir string
+	mounts                         gwvault.Mounts
 }
 
 func (l *sourceLogin) add(cmd *cobra.Command) {
@@ -38,13 +40,17 @@ func (l *sourceLogin) add(cmd *cobra.Command) {
 	fl.StringVar(&l.dsn, "dsn", "", "how to connect to PostgreSQL instead, as psql takes it: host=… dbname=… user=…")
 	fl.StringVar(&l.mounts.Prefix, "vault-mount-prefix", gwvault.DefaultPrefix, "where the agency's mounts are in Vault")
 	fl.StringVar(&l.base, "base-dir", "", "folder that the relative path of an SQLite file starts from (default: --config, else the working directory)")
+	fl.StringVar(&l.secretDir, "secret-dir", "", "folder with your own login to Trino: a file token, username and password, or certificate and key (default: secrets/<dataset> in --config)")
 	cmd.MarkFlagsMutuallyExclusive("username", "dsn")
 }
 
 // check asks the source.
 func (l *sourceLogin) check(ctx context.Context, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema) (*datasetcheck.Report, error) {
-	if d.Spec.Source.SQLite != nil {
+	switch {
+	case d.Spec.Source.SQLite != nil:
 		return l.sqlite(ctx, d, s)
+	case d.Spec.Source.Trino != nil:
+		return l.trino(ctx, d, s)
 	}
 	if l.dsn != "" || l.username != "" {
 		return l.postgresql(ctx, d, s)
@@ -148,4 +154,24 @@ func (l *sourceLogin) sqlite(ctx context.Context, d *v1alpha1.Dataset, s *v1alph
 	}
 	defer func() { _ = db.Close() }()
 	return datasetcheck.SQLite(ctx, db, d, s)
+}
+
+// trino asks Trino with a login of one's own: that of the gateway is nobody else's, and no other can be made.
+func (l *sourceLogin) trino(ctx context.Context, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema) (*datasetcheck.Report, error) {
+	if l.secretDir == "" {
+		return nil, fmt.Errorf("say who logs in to Trino for dataset %s: --secret-dir, a folder with a file token, username and password, or certificate and key (mode 600)", d.Name)
+	}
+	t := d.Spec.Source.Trino
+	pool := httpclient.NewPool(httpclient.Options{Secrets: func(context.Context, string) (httpclient.Secret, error) { return httpclient.ReadSecret(l.secretDir) }})
+	reader := trino.New(trino.Options{Pool: pool})
+	defer func() { _ = reader.Close() }()
+	target := &route.Trino{Host: t.Host, Port: cmp.Or(t.Port, 443), Catalog: t.Catalog, HTTPAccess: route.HTTPAccess{CABundle: t.CABundle, TimeoutSeconds: 15}}
+	for _, a := range t.Authentication {
+		target.Authentication = append(target.Authentication, string(a))
+	}
+	columns, err := reader.Columns(ctx, &route.Dataset{Name: d.Name, Relation: d.Spec.Relation, Trino: target})
+	if err != nil {
+		return nil, err
+	}
+	return datasetcheck.Trino(columns, d, s)
 }

@@ -3,10 +3,12 @@
 package datasetcheck
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,6 +52,10 @@ type catalogue struct {
 	array   map[string]bool
 	indexes [][]string // columns in order
 	rows    int64
+	// trino: names are in lower case there, whatever case they are asked for in; nothing is computed, values are cast, and there are no indexes.
+	trino bool
+	// own is what the source itself calls a type; without one, the name in types.
+	own map[string]string
 }
 
 func (r *Report) add(severity, path, format string, args ...any) {
@@ -67,7 +73,11 @@ func check(d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema, c *catalogue) *Repor
 	for _, read := range compile.Reads(d, s) {
 		sought[read.Path] = read.Sought
 		for _, name := range read.Columns {
-			have, there := c.types[name]
+			at := name
+			if c.trino {
+				at = strings.ToLower(name)
+			}
+			have, there := c.types[at]
 			if !there {
 				r.add(Error, read.Path, "relation %s has no column %s: correct the mapping, or add the column", d.Spec.Relation, name)
 				continue
@@ -83,10 +93,17 @@ func check(d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema, c *catalogue) *Repor
 			case read.Repeated:
 				want += "[]"
 			}
-			if severity, why := fits(want, have, c.array[name]); severity != "" {
-				r.add(severity, read.Path, "column %s is of type %s: %s", name, have, why)
+			severity, why := fits(want, have, c.array[at])
+			if c.trino && severity == Error && (want == "date" || want == "timestamp") && slices.Contains(kinds["string"], have) {
+				severity, why = Warning, "it is cast to "+want+": a value that is none ends the query that reads it, and no connector takes a filter on it over"
+			}
+			if severity != "" {
+				r.add(severity, read.Path, "column %s is of type %s: %s", name, cmp.Or(c.own[at], have), why)
 			}
 		}
+	}
+	if c.trino {
+		return r
 	}
 	for _, set := range d.Spec.Selectors {
 		columns := make([]string, 0, len(set))
@@ -223,6 +240,28 @@ func SQLite(ctx context.Context, db *sql.DB, d *v1alpha1.Dataset, s *v1alpha1.Ex
 	quoted := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+quoted(namespace)+"."+quoted(table)).Scan(&c.rows); err != nil {
 		return nil, err
+	}
+	return check(d, s, c), nil
+}
+
+// trinoKinds are Trino's types by the names that PostgreSQL has for them.
+var trinoKinds = map[string]string{
+	"tinyint": "int2", "smallint": "int2", "integer": "int4", "bigint": "int8", "decimal": "numeric", "boolean": "bool", "date": "date", "timestamp": "timestamp",
+	"timestamp with time zone": "timestamptz", "real": "float4", "double": "float8", "varchar": "varchar", "char": "bpchar", "uuid": "uuid", "json": "json",
+}
+
+var parameters = regexp.MustCompile(`\(.*\)`)
+
+// Trino checks a dataset against the columns that its relation has in Trino, by their names and types as Trino writes them. Trino has no indexes, and
+// its statistics, which quote values, are not asked for.
+func Trino(columns map[string]string, d *v1alpha1.Dataset, s *v1alpha1.ExchangeSchema) (*Report, error) {
+	if len(columns) == 0 {
+		return nil, fmt.Errorf("there is no relation %s, or this login may not see it", d.Spec.Relation)
+	}
+	c := &catalogue{types: map[string]string{}, array: map[string]bool{}, own: map[string]string{}, rows: -1, trino: true}
+	for name, own := range columns {
+		base := strings.TrimSpace(parameters.ReplaceAllString(own, ""))
+		c.types[name], c.own[name], c.array[name] = cmp.Or(trinoKinds[base], base), own, base == "array"
 	}
 	return check(d, s, c), nil
 }

@@ -247,10 +247,13 @@ func check(q source.Query) error {
 
 // header is what each request of a query carries besides the secret.
 func (s *Source) header(q source.Query) map[string]string {
-	t := q.Dataset.Trino
+	t, info := q.Dataset.Trino, "agreement "+q.Agreement
+	if q.Agreement == "" {
+		info = "catalogue"
+	}
 	h := map[string]string{
 		"X-Trino-Source":              "entente",
-		"X-Trino-Client-Info":         "agreement " + q.Agreement,
+		"X-Trino-Client-Info":         info,
 		"X-Trino-Catalog":             t.Catalog,
 		"X-Trino-Time-Zone":           "UTC",
 		"X-Trino-Language":            "en",
