@@ -296,7 +296,7 @@ func (g *running) ended(agreement string) {
 func (g *running) listen(ctx context.Context) error {
 	rest := g.server.REST()
 	local, localHealth := g.server.GRPC()
-	peers := g.server.Peer()
+	peers, leave := g.server.Peer()
 	healthz := g.server.Health(g.checks)
 
 	cosigner, cosign := &http.Server{}, ""
@@ -312,7 +312,7 @@ func (g *running) listen(ctx context.Context) error {
 	}{
 		{listener{name: "rest", serve: func(l net.Listener) error { return rest.ServeTLS(l, "", "") }, stop: stopHTTP(rest), kill: func() { _ = rest.Close() }}, g.Listen.REST, &bound.REST},
 		{listener{name: "grpc", serve: local.Serve, stop: func(ctx context.Context) { localHealth.Shutdown(); stopGRPC(local)(ctx) }, kill: local.Stop}, g.Listen.GRPC, &bound.GRPC},
-		{listener{name: "peer", serve: peers.Serve, stop: stopGRPC(peers), kill: peers.Stop}, g.Listen.Peer, &bound.Peer},
+		{listener{name: "peer", serve: peers.Serve, stop: func(ctx context.Context) { leave(); stopGRPC(peers)(ctx) }, kill: peers.Stop}, g.Listen.Peer, &bound.Peer},
 		{listener{name: "health", serve: healthz.Serve, stop: stopHTTP(healthz), kill: func() { _ = healthz.Close() }}, g.Listen.Health, &bound.Health},
 		{listener{name: "witness", serve: func(l net.Listener) error { return cosigner.ServeTLS(l, "", "") }, stop: stopHTTP(cosigner), kill: func() { _ = cosigner.Close() }}, cosign, &bound.Witness},
 	} {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -221,6 +222,8 @@ type options struct {
 	logFS   audit.FS
 	// explainGroups may have queries explained as the source
 	explainGroups []string
+	// drain bounds a graceful stop; 0: 2 s.
+	drain time.Duration
 	// mergeDelay of the log; 0: the usual
 	mergeDelay time.Duration
 	// witness of peers' logs, and witnesses of this agency's own
@@ -261,7 +264,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0", Witness: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },
-			ClientCAs: a.users.pool(), OIDC: o.oidc, SourceExplainGroups: o.explainGroups, PeerTimeout: o.timeout, DrainTimeout: 2 * time.Second,
+			ClientCAs: a.users.pool(), OIDC: o.oidc, SourceExplainGroups: o.explainGroups, PeerTimeout: o.timeout, DrainTimeout: cmp.Or(o.drain, 2*time.Second),
 			Transparency: transparency.Options{MergeDelay: o.mergeDelay, Witnesses: o.witnesses}, Witness: o.witness,
 			Logger: slog.New(slog.NewTextHandler(a.output, nil)),
 		})

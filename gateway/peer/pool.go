@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -17,11 +16,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
-	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/identity"
 	"github.com/entente-dev/entente/gateway/route"
 	"github.com/entente-dev/entente/gateway/tracing"
@@ -76,6 +73,7 @@ type link struct {
 // line is one gRPC connection under one credential. A renewal opens a new line; the old one closes after its last call.
 type line struct {
 	conn    *grpc.ClientConn
+	streams streams
 	source  route.Peer
 	users   int
 	retired bool
@@ -99,30 +97,18 @@ func (p *Pool) Retrieve(ctx context.Context, source route.Peer, agreement string
 	if err := p.circuits.admit(line, time.Now()); err != nil {
 		return err
 	}
-	began, heard := time.Now(), false
+	began, heard, own := time.Now(), false, false
 	defer func() { p.circuits.learn(line, endingOf(ctx, err, heard, time.Since(began)), time.Now()) }()
-	asking, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the stream when each fails
-	asking = metadata.AppendToOutgoingContext(asking, columns.Header, columns.Encoding)
-	stream, err := gatewayv1.NewSourceServiceClient(l.conn).Retrieve(p.trace.ToCall(asking), req)
-	if err != nil {
-		p.suspect(source, agreement, err)
-		return err
-	}
-	for {
-		frame, err := stream.Recv()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			p.suspect(source, agreement, err)
-			return err
-		}
+	err = p.ask(ctx, l, req, func(f *gatewayv1.RetrieveResponse) error {
 		heard = true
-		if err := each(frame); err != nil {
-			return err
-		}
+		err := each(f)
+		own = err != nil
+		return err
+	})
+	if err != nil && !own {
+		p.suspect(source, agreement, err)
 	}
+	return err
 }
 
 // Drop forgets everything about the agreement; calls under way end with an error.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,8 +24,8 @@ var errNotAgreement = errors.New("the client certificate is no agreement credent
 
 // Peer gives the server for peer gateways, and for this agency's own operator. A handshake succeeds only with a certificate of this
 // agency's own authority: for exactly one recipient of one agreement, which may ask as the core decides, or for the operator, which may
-// read receipts.
-func (s *Server) Peer() *grpc.Server {
+// read receipts. Before it stops gracefully, leave ends the streams on which nothing is asked, for which it would wait.
+func (s *Server) Peer() (_ *grpc.Server, leave func()) {
 	config := identity.ServerConfig(s.Own, s.TrustDomain, func(id string) error {
 		if _, _, ok := identity.ParseAgreementID(id, s.TrustDomain); !ok && id != identity.OperatorID(s.TrustDomain) {
 			return errNotAgreement
@@ -32,9 +33,10 @@ func (s *Server) Peer() *grpc.Server {
 		return nil
 	})
 	g := grpc.NewServer(s.options("peer", config, 1024)...)
-	gatewayv1.RegisterSourceServiceServer(g, &sourceService{server: s})
+	leaving := make(chan struct{})
+	gatewayv1.RegisterSourceServiceServer(g, &sourceService{server: s, leaving: leaving})
 	gatewayv1.RegisterAuditServiceServer(g, &auditService{server: s})
-	return g
+	return g, sync.OnceFunc(func() { close(leaving) })
 }
 
 // leaf is the certificate that a peer showed; nil: none.
@@ -67,18 +69,28 @@ func readsArrow(ctx context.Context) bool {
 type sourceService struct {
 	gatewayv1.UnimplementedSourceServiceServer
 	server *Server
+	// leaving is closed before the listener stops.
+	leaving chan struct{}
+}
+
+// caller is who a stream comes from; the error is a gRPC status.
+func (p *sourceService) caller(ctx context.Context) (disclosure.Caller, error) {
+	leaf, address := leaf(ctx)
+	if leaf == nil {
+		return disclosure.Caller{}, status.Error(codes.Unauthenticated, "no agreement credential")
+	}
+	agreement, recipient, ok := identity.ParseAgreementID(leaf.URIs[0].String(), p.server.TrustDomain)
+	if !ok {
+		return disclosure.Caller{}, status.Error(codes.Unauthenticated, errNotAgreement.Error())
+	}
+	return disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address, Arrow: readsArrow(ctx)}, nil
 }
 
 // Retrieve implements SourceServiceServer.
 func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.ServerStreamingServer[gatewayv1.RetrieveResponse]) error {
-	leaf, address := leaf(stream.Context())
-	if leaf == nil {
-		return status.Error(codes.Unauthenticated, "no agreement credential")
+	caller, err := p.caller(stream.Context())
+	if err != nil {
+		return err
 	}
-	agreement, recipient, ok := identity.ParseAgreementID(leaf.URIs[0].String(), p.server.TrustDomain)
-	if !ok {
-		return status.Error(codes.Unauthenticated, errNotAgreement.Error())
-	}
-	caller := disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address, Arrow: readsArrow(stream.Context())}
 	return p.server.Disclosure.Retrieve(p.server.Trace.FromCall(stream.Context()), caller, req, stream.Send)
 }

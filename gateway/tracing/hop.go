@@ -31,12 +31,28 @@ func (t *Tracer) FromCall(ctx context.Context) context.Context {
 
 // ToCall gives the context for a gRPC call, which tells the callee the trace and whether it is sampled here.
 func (t *Tracer) ToCall(ctx context.Context) context.Context {
+	if parent := t.ToMessage(ctx); parent != "" {
+		return metadata.AppendToOutgoingContext(ctx, header, parent)
+	}
+	return ctx
+}
+
+// ToMessage says the same for a message that tells it by itself; "": there is no trace.
+func (t *Tracer) ToMessage(ctx context.Context) string {
 	if t == nil || !trace.SpanContextFromContext(ctx).IsValid() {
-		return ctx
+		return ""
 	}
 	var c carrier
 	propagation.TraceContext{}.Inject(ctx, &c)
-	return metadata.AppendToOutgoingContext(ctx, header, string(c))
+	return string(c)
+}
+
+// FromMessage puts the trace that an authenticated client's message is part of into ctx.
+func (t *Tracer) FromMessage(ctx context.Context, parent string) context.Context {
+	if t == nil || parent == "" {
+		return ctx
+	}
+	return extract(ctx, []string{parent})
 }
 
 // extract takes one well-formed value. Others are as none: a trace is not worth a refusal.

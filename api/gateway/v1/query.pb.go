@@ -2351,6 +2351,70 @@ func (x *RetrieveRequest) GetAfter() *After {
 	return nil
 }
 
+// RetrieveEachRequest is one of the requests on a stream, with what a call of its own would tell in its metadata.
+type RetrieveEachRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request.
+	Request *RetrieveRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// How long the caller waits for the answer, in microseconds; 0: it does not say.
+	TimeoutMicros int64 `protobuf:"varint,2,opt,name=timeout_micros,json=timeoutMicros,proto3" json:"timeout_micros,omitempty"`
+	// The trace that the request is part of (W3C Trace Context); empty: none.
+	Traceparent   string `protobuf:"bytes,3,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetrieveEachRequest) Reset() {
+	*x = RetrieveEachRequest{}
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetrieveEachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetrieveEachRequest) ProtoMessage() {}
+
+func (x *RetrieveEachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetrieveEachRequest.ProtoReflect.Descriptor instead.
+func (*RetrieveEachRequest) Descriptor() ([]byte, []int) {
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RetrieveEachRequest) GetRequest() *RetrieveRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *RetrieveEachRequest) GetTimeoutMicros() int64 {
+	if x != nil {
+		return x.TimeoutMicros
+	}
+	return 0
+}
+
+func (x *RetrieveEachRequest) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
 // After says where a page begins.
 type After struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2371,7 +2435,7 @@ type After struct {
 
 func (x *After) Reset() {
 	*x = After{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2447,7 @@ func (x *After) String() string {
 func (*After) ProtoMessage() {}
 
 func (x *After) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[25]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2460,7 @@ func (x *After) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use After.ProtoReflect.Descriptor instead.
 func (*After) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{25}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *After) GetSize() int64 {
@@ -2458,7 +2522,7 @@ type RetrieveResponse struct {
 
 func (x *RetrieveResponse) Reset() {
 	*x = RetrieveResponse{}
-	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2534,7 @@ func (x *RetrieveResponse) String() string {
 func (*RetrieveResponse) ProtoMessage() {}
 
 func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_gateway_v1_query_proto_msgTypes[26]
+	mi := &file_api_gateway_v1_query_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2547,7 @@ func (x *RetrieveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetrieveResponse.ProtoReflect.Descriptor instead.
 func (*RetrieveResponse) Descriptor() ([]byte, []int) {
-	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{26}
+	return file_api_gateway_v1_query_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetrieveResponse) GetRecords() *RecordBatch {
@@ -2708,7 +2772,11 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\x04user\x18\f \x01(\tR\x04user\x12/\n" +
 	"\x06claims\x18\r \x01(\v2\x17.google.protobuf.StructR\x06claims\x121\n" +
 	"\x05order\x18\x0e \x03(\v2\x1b.entente.gateway.v1.OrderByR\x05order\x12/\n" +
-	"\x05after\x18\x0f \x01(\v2\x19.entente.gateway.v1.AfterR\x05after\"\xcc\x01\n" +
+	"\x05after\x18\x0f \x01(\v2\x19.entente.gateway.v1.AfterR\x05after\"\x9d\x01\n" +
+	"\x13RetrieveEachRequest\x12=\n" +
+	"\arequest\x18\x01 \x01(\v2#.entente.gateway.v1.RetrieveRequestR\arequest\x12%\n" +
+	"\x0etimeout_micros\x18\x02 \x01(\x03R\rtimeoutMicros\x12 \n" +
+	"\vtraceparent\x18\x03 \x01(\tR\vtraceparent\"\xcc\x01\n" +
 	"\x05After\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\x12#\n" +
 	"\rdisclosure_id\x18\x02 \x01(\tR\fdisclosureId\x12\x18\n" +
@@ -2736,9 +2804,10 @@ const file_api_gateway_v1_query_proto_rawDesc = "" +
 	"\fQueryService\x12N\n" +
 	"\x05Query\x12 .entente.gateway.v1.QueryRequest\x1a!.entente.gateway.v1.QueryResponse0\x01\x12R\n" +
 	"\aExplain\x12\".entente.gateway.v1.ExplainRequest\x1a#.entente.gateway.v1.ExplainResponse\x12a\n" +
-	"\fListDatasets\x12'.entente.gateway.v1.ListDatasetsRequest\x1a(.entente.gateway.v1.ListDatasetsResponse2h\n" +
+	"\fListDatasets\x12'.entente.gateway.v1.ListDatasetsRequest\x1a(.entente.gateway.v1.ListDatasetsResponse2\xcb\x01\n" +
 	"\rSourceService\x12W\n" +
-	"\bRetrieve\x12#.entente.gateway.v1.RetrieveRequest\x1a$.entente.gateway.v1.RetrieveResponse0\x01B9Z7github.com/entente-dev/entente/api/gateway/v1;gatewayv1b\x06proto3"
+	"\bRetrieve\x12#.entente.gateway.v1.RetrieveRequest\x1a$.entente.gateway.v1.RetrieveResponse0\x01\x12a\n" +
+	"\fRetrieveEach\x12'.entente.gateway.v1.RetrieveEachRequest\x1a$.entente.gateway.v1.RetrieveResponse(\x010\x01B9Z7github.com/entente-dev/entente/api/gateway/v1;gatewayv1b\x06proto3"
 
 var (
 	file_api_gateway_v1_query_proto_rawDescOnce sync.Once
@@ -2753,7 +2822,7 @@ func file_api_gateway_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_api_gateway_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_api_gateway_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_api_gateway_v1_query_proto_goTypes = []any{
 	(Granularity)(0),              // 0: entente.gateway.v1.Granularity
 	(Outcome)(0),                  // 1: entente.gateway.v1.Outcome
@@ -2782,12 +2851,13 @@ var file_api_gateway_v1_query_proto_goTypes = []any{
 	(*OfferedDataset)(nil),        // 24: entente.gateway.v1.OfferedDataset
 	(*FieldSet)(nil),              // 25: entente.gateway.v1.FieldSet
 	(*RetrieveRequest)(nil),       // 26: entente.gateway.v1.RetrieveRequest
-	(*After)(nil),                 // 27: entente.gateway.v1.After
-	(*RetrieveResponse)(nil),      // 28: entente.gateway.v1.RetrieveResponse
-	nil,                           // 29: entente.gateway.v1.RecordBatch.MembersEntry
-	nil,                           // 30: entente.gateway.v1.OfferedDataset.FieldTypesEntry
-	(*structpb.Struct)(nil),       // 31: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*RetrieveEachRequest)(nil),   // 27: entente.gateway.v1.RetrieveEachRequest
+	(*After)(nil),                 // 28: entente.gateway.v1.After
+	(*RetrieveResponse)(nil),      // 29: entente.gateway.v1.RetrieveResponse
+	nil,                           // 30: entente.gateway.v1.RecordBatch.MembersEntry
+	nil,                           // 31: entente.gateway.v1.OfferedDataset.FieldTypesEntry
+	(*structpb.Struct)(nil),       // 32: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
 }
 var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	0,  // 0: entente.gateway.v1.QueryRequest.granularity:type_name -> entente.gateway.v1.Granularity
@@ -2798,7 +2868,7 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	15, // 5: entente.gateway.v1.QueryResponse.summary:type_name -> entente.gateway.v1.QuerySummary
 	11, // 6: entente.gateway.v1.RecordBatch.provenance:type_name -> entente.gateway.v1.Provenance
 	7,  // 7: entente.gateway.v1.RecordBatch.records:type_name -> entente.gateway.v1.Record
-	29, // 8: entente.gateway.v1.RecordBatch.members:type_name -> entente.gateway.v1.RecordBatch.MembersEntry
+	30, // 8: entente.gateway.v1.RecordBatch.members:type_name -> entente.gateway.v1.RecordBatch.MembersEntry
 	9,  // 9: entente.gateway.v1.Record.values:type_name -> entente.gateway.v1.Value
 	8,  // 10: entente.gateway.v1.Record.also:type_name -> entente.gateway.v1.Holding
 	11, // 11: entente.gateway.v1.Holding.provenance:type_name -> entente.gateway.v1.Provenance
@@ -2811,40 +2881,43 @@ var file_api_gateway_v1_query_proto_depIdxs = []int32{
 	12, // 18: entente.gateway.v1.SourceStatus.obligations:type_name -> entente.gateway.v1.Obligations
 	14, // 19: entente.gateway.v1.SourceStatus.quota_left:type_name -> entente.gateway.v1.QuotaLeft
 	3,  // 20: entente.gateway.v1.ExplainRequest.query:type_name -> entente.gateway.v1.QueryRequest
-	31, // 21: entente.gateway.v1.ExplainRequest.claims:type_name -> google.protobuf.Struct
+	32, // 21: entente.gateway.v1.ExplainRequest.claims:type_name -> google.protobuf.Struct
 	18, // 22: entente.gateway.v1.ExplainResponse.clauses:type_name -> entente.gateway.v1.ClauseExplanation
 	21, // 23: entente.gateway.v1.ClauseExplanation.checks:type_name -> entente.gateway.v1.CheckResult
 	19, // 24: entente.gateway.v1.ClauseExplanation.source_query:type_name -> entente.gateway.v1.SourceQuery
 	20, // 25: entente.gateway.v1.ClauseExplanation.maintenance:type_name -> entente.gateway.v1.Maintenance
-	32, // 26: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
-	32, // 27: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
+	33, // 26: entente.gateway.v1.Maintenance.from:type_name -> google.protobuf.Timestamp
+	33, // 27: entente.gateway.v1.Maintenance.until:type_name -> google.protobuf.Timestamp
 	24, // 28: entente.gateway.v1.ListDatasetsResponse.datasets:type_name -> entente.gateway.v1.OfferedDataset
 	0,  // 29: entente.gateway.v1.OfferedDataset.granularity:type_name -> entente.gateway.v1.Granularity
 	25, // 30: entente.gateway.v1.OfferedDataset.require_selectors:type_name -> entente.gateway.v1.FieldSet
-	32, // 31: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
-	30, // 32: entente.gateway.v1.OfferedDataset.field_types:type_name -> entente.gateway.v1.OfferedDataset.FieldTypesEntry
+	33, // 31: entente.gateway.v1.OfferedDataset.not_after:type_name -> google.protobuf.Timestamp
+	31, // 32: entente.gateway.v1.OfferedDataset.field_types:type_name -> entente.gateway.v1.OfferedDataset.FieldTypesEntry
 	0,  // 33: entente.gateway.v1.RetrieveRequest.granularity:type_name -> entente.gateway.v1.Granularity
 	2,  // 34: entente.gateway.v1.RetrieveRequest.justification:type_name -> entente.gateway.v1.Justification
-	31, // 35: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
+	32, // 35: entente.gateway.v1.RetrieveRequest.claims:type_name -> google.protobuf.Struct
 	4,  // 36: entente.gateway.v1.RetrieveRequest.order:type_name -> entente.gateway.v1.OrderBy
-	27, // 37: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
-	9,  // 38: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
-	6,  // 39: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
-	13, // 40: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
-	25, // 41: entente.gateway.v1.RecordBatch.MembersEntry.value:type_name -> entente.gateway.v1.FieldSet
-	3,  // 42: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
-	16, // 43: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
-	22, // 44: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
-	26, // 45: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
-	5,  // 46: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
-	17, // 47: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
-	23, // 48: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
-	28, // 49: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
-	46, // [46:50] is the sub-list for method output_type
-	42, // [42:46] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	28, // 37: entente.gateway.v1.RetrieveRequest.after:type_name -> entente.gateway.v1.After
+	26, // 38: entente.gateway.v1.RetrieveEachRequest.request:type_name -> entente.gateway.v1.RetrieveRequest
+	9,  // 39: entente.gateway.v1.After.values:type_name -> entente.gateway.v1.Value
+	6,  // 40: entente.gateway.v1.RetrieveResponse.records:type_name -> entente.gateway.v1.RecordBatch
+	13, // 41: entente.gateway.v1.RetrieveResponse.result:type_name -> entente.gateway.v1.SourceStatus
+	25, // 42: entente.gateway.v1.RecordBatch.MembersEntry.value:type_name -> entente.gateway.v1.FieldSet
+	3,  // 43: entente.gateway.v1.QueryService.Query:input_type -> entente.gateway.v1.QueryRequest
+	16, // 44: entente.gateway.v1.QueryService.Explain:input_type -> entente.gateway.v1.ExplainRequest
+	22, // 45: entente.gateway.v1.QueryService.ListDatasets:input_type -> entente.gateway.v1.ListDatasetsRequest
+	26, // 46: entente.gateway.v1.SourceService.Retrieve:input_type -> entente.gateway.v1.RetrieveRequest
+	27, // 47: entente.gateway.v1.SourceService.RetrieveEach:input_type -> entente.gateway.v1.RetrieveEachRequest
+	5,  // 48: entente.gateway.v1.QueryService.Query:output_type -> entente.gateway.v1.QueryResponse
+	17, // 49: entente.gateway.v1.QueryService.Explain:output_type -> entente.gateway.v1.ExplainResponse
+	23, // 50: entente.gateway.v1.QueryService.ListDatasets:output_type -> entente.gateway.v1.ListDatasetsResponse
+	29, // 51: entente.gateway.v1.SourceService.Retrieve:output_type -> entente.gateway.v1.RetrieveResponse
+	29, // 52: entente.gateway.v1.SourceService.RetrieveEach:output_type -> entente.gateway.v1.RetrieveResponse
+	48, // [48:53] is the sub-list for method output_type
+	43, // [43:48] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_api_gateway_v1_query_proto_init() }
@@ -2868,7 +2941,7 @@ func file_api_gateway_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_gateway_v1_query_proto_rawDesc), len(file_api_gateway_v1_query_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -214,7 +214,8 @@ var QueryService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	SourceService_Retrieve_FullMethodName = "/entente.gateway.v1.SourceService/Retrieve"
+	SourceService_Retrieve_FullMethodName     = "/entente.gateway.v1.SourceService/Retrieve"
+	SourceService_RetrieveEach_FullMethodName = "/entente.gateway.v1.SourceService/RetrieveEach"
 )
 
 // SourceServiceClient is the client API for SourceService service.
@@ -225,6 +226,9 @@ const (
 type SourceServiceClient interface {
 	// Retrieve decides, logs, and discloses what one clause permits. The last frame has the result.
 	Retrieve(ctx context.Context, in *RetrieveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RetrieveResponse], error)
+	// RetrieveEach is Retrieve for one request after another on one stream: each is answered in full, up to the frame with its result,
+	// before the next is taken. A stream that ends with OK before an answer has begun has not taken that request.
+	RetrieveEach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RetrieveEachRequest, RetrieveResponse], error)
 }
 
 type sourceServiceClient struct {
@@ -254,6 +258,19 @@ func (c *sourceServiceClient) Retrieve(ctx context.Context, in *RetrieveRequest,
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SourceService_RetrieveClient = grpc.ServerStreamingClient[RetrieveResponse]
 
+func (c *sourceServiceClient) RetrieveEach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RetrieveEachRequest, RetrieveResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SourceService_ServiceDesc.Streams[1], SourceService_RetrieveEach_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RetrieveEachRequest, RetrieveResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SourceService_RetrieveEachClient = grpc.BidiStreamingClient[RetrieveEachRequest, RetrieveResponse]
+
 // SourceServiceServer is the server API for SourceService service.
 // All implementations must embed UnimplementedSourceServiceServer
 // for forward compatibility.
@@ -262,6 +279,9 @@ type SourceService_RetrieveClient = grpc.ServerStreamingClient[RetrieveResponse]
 type SourceServiceServer interface {
 	// Retrieve decides, logs, and discloses what one clause permits. The last frame has the result.
 	Retrieve(*RetrieveRequest, grpc.ServerStreamingServer[RetrieveResponse]) error
+	// RetrieveEach is Retrieve for one request after another on one stream: each is answered in full, up to the frame with its result,
+	// before the next is taken. A stream that ends with OK before an answer has begun has not taken that request.
+	RetrieveEach(grpc.BidiStreamingServer[RetrieveEachRequest, RetrieveResponse]) error
 	mustEmbedUnimplementedSourceServiceServer()
 }
 
@@ -274,6 +294,9 @@ type UnimplementedSourceServiceServer struct{}
 
 func (UnimplementedSourceServiceServer) Retrieve(*RetrieveRequest, grpc.ServerStreamingServer[RetrieveResponse]) error {
 	return status.Error(codes.Unimplemented, "method Retrieve not implemented")
+}
+func (UnimplementedSourceServiceServer) RetrieveEach(grpc.BidiStreamingServer[RetrieveEachRequest, RetrieveResponse]) error {
+	return status.Error(codes.Unimplemented, "method RetrieveEach not implemented")
 }
 func (UnimplementedSourceServiceServer) mustEmbedUnimplementedSourceServiceServer() {}
 func (UnimplementedSourceServiceServer) testEmbeddedByValue()                       {}
@@ -307,6 +330,13 @@ func _SourceService_Retrieve_Handler(srv interface{}, stream grpc.ServerStream) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SourceService_RetrieveServer = grpc.ServerStreamingServer[RetrieveResponse]
 
+func _SourceService_RetrieveEach_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(SourceServiceServer).RetrieveEach(&grpc.GenericServerStream[RetrieveEachRequest, RetrieveResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SourceService_RetrieveEachServer = grpc.BidiStreamingServer[RetrieveEachRequest, RetrieveResponse]
+
 // SourceService_ServiceDesc is the grpc.ServiceDesc for SourceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -319,6 +349,12 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Retrieve",
 			Handler:       _SourceService_Retrieve_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "RetrieveEach",
+			Handler:       _SourceService_RetrieveEach_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "api/gateway/v1/query.proto",
