@@ -45,6 +45,9 @@ type asking struct {
 	started time.Time
 	// fields of the records, in their order.
 	fields []*route.Field
+	// dated are the obligations, and kept is what every record of the log has in common, once they are asked for.
+	dated *gatewayv1.Obligations
+	kept  *audit.Record
 	// table tries each record's values for a user who reads columns; nil: there was none yet.
 	table *table
 }
@@ -290,7 +293,10 @@ func (a *asking) release() error {
 
 // obligations of what the source discloses, by this side's clause and clock.
 func (a *asking) obligations() *gatewayv1.Obligations {
-	return obligations.Of(a.ch.plan.Clause.Obligations, a.started)
+	if a.dated == nil {
+		a.dated = obligations.Of(a.ch.plan.Clause.Obligations, a.started)
+	}
+	return a.dated
 }
 
 // standing says whether this side's agreement is still in force in the version under which the source was asked, and its clause still

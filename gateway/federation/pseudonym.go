@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"path/filepath"
+	"sync"
 
 	"github.com/entente-dev/entente/gateway/secret"
 )
@@ -24,7 +26,10 @@ type User struct {
 
 // Pseudonyms turns users into pseudonyms that only this agency can resolve: it has the key, and the list of its users to
 // try.
-type Pseudonyms struct{ key []byte }
+type Pseudonyms struct {
+	// macs are keyed already.
+	macs sync.Pool
+}
 
 // OpenPseudonyms reads the key in the folder, or makes one.
 func OpenPseudonyms(dir string) (*Pseudonyms, error) {
@@ -32,15 +37,20 @@ func OpenPseudonyms(dir string) (*Pseudonyms, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pseudonyms{key: key}, nil
+	return newPseudonyms(key), nil
+}
+
+func newPseudonyms(key []byte) *Pseudonyms {
+	return &Pseudonyms{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
 // Of gives the pseudonym of a user: 128 bits, base64url.
 func (p *Pseudonyms) Of(u User) string {
-	h := hmac.New(sha256.New, p.key)
-	h.Write([]byte("entente.dev/v1 user\x00"))
-	h.Write([]byte(u.Authority))
-	h.Write([]byte{0})
-	h.Write([]byte(u.Name))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+	h := p.macs.Get().(hash.Hash)
+	defer p.macs.Put(h)
+	h.Reset()
+	b := append(make([]byte, 0, 128), "entente.dev/v1 user\x00"...)
+	b = append(append(append(b, u.Authority...), 0), u.Name...)
+	h.Write(b)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(b[:0])[:16])
 }

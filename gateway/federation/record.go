@@ -37,12 +37,18 @@ func (q *query) base(kind audit.Kind) audit.Record {
 
 // record is what the log keeps in every record of one source.
 func (a *asking) record(kind audit.Kind) audit.Record {
+	if a.kept != nil {
+		r := *a.kept
+		r.Kind = kind
+		return r
+	}
 	r := a.q.base(kind)
 	plan := a.ch.plan
 	r.Disclosure, r.Agreement, r.Version, r.Clause = a.ch.disclosure, a.ch.agreement, plan.Version.Version, a.ch.clause
 	r.Source, r.Granularity, r.Fields = a.ch.agency, plan.Granularity, plan.Fields
 	r.Claims = plan.ClaimsJSON()
 	r.RouteDigest, r.QueryDigest = a.q.core.routes.Of(a.ch.route), a.query
+	a.kept = &r
 	return r
 }
 

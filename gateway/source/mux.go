@@ -21,22 +21,21 @@ func (m Mux) of(q Query) (Source, error) {
 	if q.Dataset == nil {
 		return nil, errors.New("source: query without a dataset")
 	}
-	var found []Source
-	for _, s := range []struct {
-		bound  bool
-		source Source
-	}{{q.Dataset.PostgreSQL != nil, m.PostgreSQL}, {q.Dataset.SQLite != nil, m.SQLite}, {q.Dataset.HTTP != nil, m.HTTP}, {q.Dataset.Trino != nil, m.Trino}} {
-		if s.bound {
-			found = append(found, s.source)
+	var found Source
+	systems := 0
+	for i, bound := range [...]bool{q.Dataset.PostgreSQL != nil, q.Dataset.SQLite != nil, q.Dataset.HTTP != nil, q.Dataset.Trino != nil} {
+		if bound {
+			found = [...]Source{m.PostgreSQL, m.SQLite, m.HTTP, m.Trino}[i]
+			systems++
 		}
 	}
 	switch {
-	case len(found) > 1:
+	case systems > 1:
 		return nil, fmt.Errorf("source: dataset %s is bound to two systems", q.Dataset.Name)
-	case len(found) == 0 || found[0] == nil:
+	case found == nil:
 		return nil, fmt.Errorf("source: dataset %s is bound to no system that this gateway reads", q.Dataset.Name)
 	}
-	return found[0], nil
+	return found, nil
 }
 
 // Records implements Source.
