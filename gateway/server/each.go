@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,43 +29,88 @@ func (p *sourceService) RetrieveEach(stream requestStream) error {
 	if err != nil {
 		return err
 	}
-	// By another goroutine, since what waits in Recv cannot be called back. It ends with the stream, that is when this function returns.
-	requests := make(chan *gatewayv1.RetrieveEachRequest)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			req, err := stream.Recv()
-			if err != nil {
-				ended <- err
-				return
-			}
-			select {
-			case requests <- req:
-			case <-stream.Context().Done():
-				return
-			}
-		}
-	}()
-	unasked := time.NewTimer(maxUnasked)
-	defer unasked.Stop()
+	// What waits for the next request cannot be called back, so another goroutine does, and answers it, too. It ends with the stream, that
+	// is when this function returns.
+	e := &each{ended: make(chan error, 1)}
+	go e.answer(stream, func(req *gatewayv1.RetrieveEachRequest) error { return p.one(stream, caller, req) })
+	look := time.NewTicker(maxUnasked / 2)
+	defer look.Stop()
 	for {
 		select {
-		case req := <-requests:
-			if err := p.one(stream, caller, req); err != nil {
-				return err
-			}
-			unasked.Reset(maxUnasked)
-		case err := <-ended:
-			if errors.Is(err, io.EOF) {
+		case err := <-e.ended:
+			return err
+		case <-look.C:
+			if e.leave(true) {
 				return nil
 			}
-			return err
-		case <-unasked.C:
-			return nil
 		case <-p.leaving:
-			return nil
+			if e.leave(false) {
+				return nil
+			}
+			return <-e.ended
 		}
 	}
+}
+
+// each is the requests of one stream.
+type each struct {
+	ended chan error // why there are no more
+
+	mu    sync.Mutex
+	busy  bool
+	left  bool // none is taken any more
+	quiet int  // looks in a row that found nothing asked since the one before
+}
+
+// answer takes request after request.
+func (e *each) answer(stream requestStream, one func(*gatewayv1.RetrieveEachRequest) error) {
+	for {
+		req, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			e.ended <- nil
+			return
+		case err != nil:
+			e.ended <- err
+			return
+		case !e.begin():
+			return
+		}
+		if err = one(req); e.end() || err != nil {
+			e.ended <- err
+			return
+		}
+	}
+}
+
+// begin says whether a request is taken.
+func (e *each) begin() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.busy, e.quiet = !e.left, 0
+	return e.busy
+}
+
+// end says whether it was the last one.
+func (e *each) end() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.busy = false
+	return e.left
+}
+
+// leave ends the stream, and says whether that is at once, or after the answer that is on its way; with quiet only if nothing was asked for
+// two looks.
+func (e *each) leave(quiet bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if quiet {
+		if e.quiet++; e.busy || e.quiet < 2 {
+			return false
+		}
+	}
+	e.left = true
+	return !e.busy
 }
 
 // one answers one request of a stream.
