@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -20,12 +21,17 @@ import (
 // Prefix of every digest, which is followed by base64url without padding.
 const prefix = "sha256:"
 
-func text(sum []byte) string { return prefix + base64.RawURLEncoding.EncodeToString(sum) }
+func text(sum []byte) string {
+	b := append(make([]byte, 0, len(prefix)+2*sha256.Size), prefix...)
+	return string(base64.RawURLEncoding.AppendEncode(b, sum))
+}
 
 // Query is the digest of what is asked. The user's pseudonym and the disclosure id are not part of it: equal questions have
 // equal digests.
 func Query(r *gatewayv1.RetrieveRequest) string {
-	b := appendQuery(make([]byte, 0, 512), r)
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	b := appendQuery((*buf)[:0], r)
 	if a := r.GetAfter(); a != nil {
 		b = binary.AppendUvarint(append(b, 'p'), uint64(a.GetSize()))
 		b = appendText(b, a.GetDisclosureId())
@@ -33,9 +39,15 @@ func Query(r *gatewayv1.RetrieveRequest) string {
 		b = appendValues(b, a.GetValues())
 		b = appendText(b, string(a.GetPosition()))
 	}
+	if cap(b) <= 4<<10 {
+		*buf = b
+	}
 	sum := sha256.Sum256(b)
 	return text(sum[:])
 }
+
+// buffers are where queries are encoded.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
 // Pages is the digest of what all pages of one answer are asked with.
 func Pages(r *gatewayv1.RetrieveRequest) [sha256.Size]byte {

@@ -156,14 +156,13 @@ func recipientOf(r *route.Route, agency string) route.Party {
 // answer reads what was asked for and discloses it. ctx is the caller's, reading ends earlier.
 func (d *disclosure) answer(ctx, reading context.Context, send func(*gatewayv1.RetrieveResponse) error) error {
 	result := d.result(gatewayv1.Outcome_OUTCOME_OK, "", "")
-	err := d.read(reading, result, send)
-	var gone *sendError
-	switch {
-	case errors.As(err, &gone):
-		// Nobody is there to be told; the log still is.
-		_, logErr := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(d.result(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "")))
-		return errors.Join(gone.err, logErr)
-	case err != nil:
+	if err := d.read(reading, result, send); err != nil {
+		var gone *sendError
+		if errors.As(err, &gone) {
+			// Nobody is there to be told; the log still is.
+			_, logErr := d.core.Log.Append(context.WithoutCancel(ctx), d.outcome(d.result(gatewayv1.Outcome_OUTCOME_PARTIAL, ReasonCancelled, "")))
+			return errors.Join(gone.err, logErr)
+		}
 		d.drop()
 		result = d.failed(ctx, reading, err)
 	}

@@ -8,6 +8,7 @@ package enforce
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/entente-dev/entente/gateway/filter"
@@ -170,16 +171,25 @@ func Decide(in Input) (*Plan, *Refusal) {
 // one to explain.
 func Try(in Input) (*Plan, *Refusal, int) { return decide(in) }
 
+// states are used again: most of one is the input, which nobody needs after the decision.
+var states = sync.Pool{New: func() any { return new(state) }}
+
 func decide(in Input) (*Plan, *Refusal, int) {
-	s := state{Input: in}
+	s := states.Get().(*state)
+	defer func() {
+		*s = state{}
+		states.Put(s)
+	}()
+	s.Input = in
 	for i := range Checks {
 		c := &Checks[i]
-		if r := c.run(&s); r != nil {
+		if r := c.run(s); r != nil {
 			r.Check = c.Name
 			return nil, r, i
 		}
 	}
-	return &s.plan, nil, len(Checks)
+	plan := s.plan
+	return &plan, nil, len(Checks)
 }
 
 // Explain runs every check that can be run. The plan is what would be done if those passed that do not; nil when one

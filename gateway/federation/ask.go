@@ -58,6 +58,16 @@ type sendError struct{ err error }
 func (e *sendError) Error() string { return e.err.Error() }
 func (e *sendError) Unwrap() error { return e.err }
 
+// goneIn is the error of the user's stream in err; nil: there is none.
+func goneIn(err error) *sendError {
+	if err == nil {
+		return nil // errors.As would allocate
+	}
+	var gone *sendError
+	errors.As(err, &gone)
+	return gone
+}
+
 // errAnswer: the source answered otherwise than it was asked.
 type errAnswer struct{ what string }
 
@@ -128,8 +138,7 @@ func (q *query) ask(ctx context.Context, ch *choice) (*gatewayv1.SourceStatus, e
 		err = errEnded
 	}
 	s := a.status(ctx, err, timedOut)
-	var gone *sendError
-	if errors.As(err, &gone) {
+	if gone := goneIn(err); gone != nil {
 		a.pending = nil
 		s.Records = a.released
 		_, logErr := q.core.Log.Append(context.WithoutCancel(ctx), a.outcome(s))
@@ -324,6 +333,14 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 		Agency: a.ch.agency, Agreement: a.ch.name(), Clause: a.ch.clause, DisclosureId: a.ch.disclosure,
 		Granularity: rungs[a.ch.plan.Granularity],
 	}
+	if err == nil {
+		return a.fromSource(s)
+	}
+	return a.broken(ctx, s, err, timedOut)
+}
+
+// broken says how the source ended whose answer did not come whole.
+func (a *asking) broken(ctx context.Context, s *gatewayv1.SourceStatus, err error, timedOut bool) *gatewayv1.SourceStatus {
 	set := func(o gatewayv1.Outcome, reason, message string) *gatewayv1.SourceStatus {
 		s.Outcome, s.Reason, s.Message = o, reason, message
 		// Part of the answer is there already, or is about to be.
@@ -337,8 +354,6 @@ func (a *asking) status(ctx context.Context, err error, timedOut bool) *gatewayv
 	var logged *errLog
 	var open *peer.OpenError
 	switch {
-	case err == nil:
-		return a.fromSource(s)
 	case errors.As(err, &bad):
 		a.pending = nil
 		a.q.core.Logger.Error("a source's answer was dropped", "agency", a.ch.agency, "disclosure", a.ch.disclosure, "error", bad.what)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"time"
@@ -78,9 +79,8 @@ type queryService struct {
 }
 
 func (q *queryService) user(ctx context.Context) (federation.User, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	state, address := connection(ctx)
-	user, err := q.server.users.authenticate(ctx, state, md.Get("authorization"), address)
+	certificate, address := client(ctx)
+	user, err := q.server.users.authenticate(ctx, certificate, metadata.ValueFromIncomingContext(ctx, "authorization"), address)
 	var nobody *unauthenticated
 	if errors.As(err, &nobody) {
 		q.server.refused("grpc", address, err)
@@ -95,8 +95,8 @@ func (s *Server) request(ctx context.Context, listener string) (context.Context,
 	return ctx, span
 }
 
-// connection gives the TLS state and the address of a call.
-func connection(ctx context.Context) (*tls.ConnectionState, string) {
+// client gives the verified certificate of a local client, nil for none, and its address.
+func client(ctx context.Context) (*x509.Certificate, string) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return nil, ""
@@ -105,7 +105,7 @@ func connection(ctx context.Context) (*tls.ConnectionState, string) {
 	if !ok {
 		return nil, p.Addr.String()
 	}
-	return &info.State, p.Addr.String()
+	return verified(info.State.VerifiedChains, info.State.PeerCertificates), p.Addr.String()
 }
 
 // Query implements QueryServiceServer.

@@ -45,7 +45,6 @@ func leaf(ctx context.Context) (*x509.Certificate, string) {
 	if !ok {
 		return nil, ""
 	}
-	// Not by connection, which copies the state of the connection for each call.
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 || len(info.State.PeerCertificates[0].URIs) != 1 {
 		return nil, p.Addr.String()

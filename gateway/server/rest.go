@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,7 +72,11 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 		to.serve(s, w, r, federation.User{})
 		return
 	}
-	user, err := s.users.authenticate(r.Context(), r.TLS, r.Header.Values("Authorization"), r.RemoteAddr)
+	var certificate *x509.Certificate
+	if r.TLS != nil {
+		certificate = verified(r.TLS.VerifiedChains, r.TLS.PeerCertificates)
+	}
+	user, err := s.users.authenticate(r.Context(), certificate, r.Header.Values("Authorization"), r.RemoteAddr)
 	if err != nil {
 		var nobody *unauthenticated
 		if errors.As(err, &nobody) {

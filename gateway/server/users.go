@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"strings"
 	"time"
@@ -25,7 +25,7 @@ type users struct {
 }
 
 // authenticate gives the user. A token, when there is one, names the user; the certificate then only carries the connection.
-func (u *users) authenticate(ctx context.Context, state *tls.ConnectionState, authorization []string, address string) (federation.User, error) {
+func (u *users) authenticate(ctx context.Context, leaf *x509.Certificate, authorization []string, address string) (federation.User, error) {
 	if len(authorization) > 1 {
 		return federation.User{}, &unauthenticated{"more than one Authorization header"}
 	}
@@ -41,11 +41,9 @@ func (u *users) authenticate(ctx context.Context, state *tls.ConnectionState, au
 		user.Address = address
 		return user, err
 	}
-	// Chains are there only when the handshake verified them against the authorities for local clients.
-	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+	if leaf == nil {
 		return federation.User{}, &unauthenticated{"show a client certificate or a bearer token"}
 	}
-	leaf := state.PeerCertificates[0]
 	if time.Now().After(leaf.NotAfter) {
 		return federation.User{}, &unauthenticated{"the client certificate has expired"}
 	}
@@ -58,6 +56,15 @@ func (u *users) authenticate(ctx context.Context, state *tls.ConnectionState, au
 			"commonName": leaf.Subject.CommonName, "organizations": anyList(leaf.Subject.Organization), "organizationalUnits": anyList(leaf.Subject.OrganizationalUnit),
 		},
 	}, nil
+}
+
+// verified is the certificate that a local client showed; nil: none. Chains are there only when the handshake verified them against the
+// authorities for local clients.
+func verified(chains [][]*x509.Certificate, shown []*x509.Certificate) *x509.Certificate {
+	if len(chains) == 0 || len(shown) == 0 {
+		return nil
+	}
+	return shown[0]
 }
 
 // anyList is a list as JSON has it.
