@@ -466,7 +466,8 @@ func TestLyingPageCache(t *testing.T) {
 	}
 }
 
-// Power cuts at random moments, on a disk whose syncs fail now and then: what was acknowledged is there, and the log opens.
+// Power cuts at random moments, on a disk whose syncs fail now and then: what was acknowledged is there, what was erased is not, and
+// the log opens.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -490,7 +491,7 @@ func powerCuts(t *testing.T, seed uint64, sick float64) {
 	fs := &powerFS{rng: rand.New(rand.NewPCG(seed, 1)), files: map[string]*powerDisk{}}
 	o := testOptions()
 	o.FS = fs
-	acked := map[uint64]string{}
+	acked, erased := map[uint64]string{}, map[string]bool{}
 	for life := range 3 {
 		l, err := Open(dir, o)
 		if err != nil {
@@ -521,8 +522,37 @@ func powerCuts(t *testing.T, seed uint64, sick float64) {
 				}
 			})
 		}
+		wg.Go(func() { // the eraser
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r := sample(life<<24 | 1<<23 | i)
+				rc, err := l.Append(t.Context(), r)
+				if err == nil {
+					err = rc.Wait(t.Context())
+				}
+				n := uint64(0)
+				if err == nil {
+					n, err = l.Erase(t.Context(), Selection{Disclosure: r.Disclosure}, inError)
+				}
+				if err != nil || n != 1 { // after the cut it may read what is left
+					time.Sleep(100 * time.Microsecond)
+					continue
+				}
+				mu.Lock()
+				erased[r.Disclosure] = true
+				mu.Unlock()
+			}
+		})
+		longest := 6_000
+		if seed%5 == 0 {
+			longest = 60_000 // the journal's halves are used again and again
+		}
 		fs.mu.Lock()
-		pause := time.Duration(fs.rng.IntN(6_000)) * time.Microsecond
+		pause := time.Duration(fs.rng.IntN(longest)) * time.Microsecond
 		fs.mu.Unlock()
 		time.Sleep(pause)
 		fs.cut(t, int(seed+uint64(life))%ways)
@@ -544,6 +574,9 @@ func powerCuts(t *testing.T, seed uint64, sick float64) {
 	if err := Read(dir, func(e Entry) error {
 		if id, ok := acked[e.Seq]; ok && id == e.Record.Disclosure {
 			delete(acked, e.Seq)
+		}
+		if e.Record.Kind != Erasure && erased[e.Record.Disclosure] {
+			t.Errorf("seed %d: erased, and there: entry %d", seed, e.Seq)
 		}
 		return nil
 	}); err != nil && err != io.EOF {

@@ -429,7 +429,7 @@ func TestOpenKeepsDamage(t *testing.T) {
 	dir := t.TempDir()
 	l := mustOpen(t, dir, fastOptions())
 	appendN(t, l, 0, 3)
-	if err := l.scrubJournal(3); err != nil {
+	if err := l.inWriter(func(w *writer) error { return w.scrub(3) }); err != nil {
 		t.Fatal(err)
 	}
 	appendN(t, l, 3, 2)

@@ -202,7 +202,7 @@ func (l *Log) completeErasure(ctx context.Context, j *erasing, set ranges) error
 	if err := l.overwrite(ctx, set); err != nil {
 		return fmt.Errorf("audit: erasing: %w", err)
 	}
-	if err := l.scrubJournal(set[len(set)-1].last); err != nil {
+	if err := l.inWriter(func(w *writer) error { return w.scrub(set[len(set)-1].last) }); err != nil {
 		return fmt.Errorf("audit: erasing: %w", err)
 	}
 	if err := l.o.FS.Remove(filepath.Join(l.dir, erasingFile)); err != nil {
@@ -229,11 +229,22 @@ func (l *Log) overwrite(ctx context.Context, set ranges) error {
 	}
 	var at segment
 	var file File
+	var failures uint64 // of the log, when it was opened
 	end := func() error {
 		if file == nil {
 			return nil
 		}
-		err := errors.Join(file.Sync(), file.Close())
+		// One sync that fails can take with it what another was to make durable. So while the writer writes to the segment, nobody else
+		// syncs it.
+		own := false
+		err := l.inWriter(func(w *writer) (err error) {
+			own, err = w.syncErased(at.first, failures)
+			return err
+		})
+		if err == nil && !own {
+			err = file.Sync()
+		}
+		err = errors.Join(err, file.Close())
 		file = nil
 		return err
 	}
@@ -255,6 +266,7 @@ func (l *Log) overwrite(ctx context.Context, set ranges) error {
 			}
 			at = segs[i]
 			delete(l.k.index, at.first)
+			failures = l.failures.Load()
 			if file, err = l.o.FS.OpenFile(at.payload(), os.O_RDWR, 0); err != nil {
 				return err
 			}
@@ -270,17 +282,12 @@ func (l *Log) overwrite(ctx context.Context, set ranges) error {
 	return errors.Join(err, end())
 }
 
-// scrub asks the writer to overwrite the journal if it may hold an entry up to last.
-type scrub struct {
-	last uint64
-	done chan error
-}
-
-func (l *Log) scrubJournal(last uint64) error {
-	s := scrub{last, make(chan error, 1)}
+// inWriter runs do between two batches.
+func (l *Log) inWriter(do func(*writer) error) error {
+	done := make(chan error, 1)
 	select {
-	case l.scrubs <- s:
-		return <-s.done
+	case l.calls <- func(w *writer) { done <- do(w) }:
+		return <-done
 	case <-l.done:
 		return ErrClosed
 	}

@@ -109,9 +109,9 @@ func (f *flusher) free(seg *active, half int) error {
 	return nil
 }
 
-// all has everything synced before it returns.
+// all has everything synced before it returns, also what others have written to the files.
 func (f *flusher) all(seg *active) error {
-	if err := f.wait(); err != nil || f.written == f.synced {
+	if err := f.wait(); err != nil {
 		return err
 	}
 	err := seg.sync()

@@ -185,7 +185,7 @@ func TestJournalOfAnotherTime(t *testing.T) {
 	early := snapshot(t, dir)
 	appendN(t, l, 3, 3)
 	later := snapshot(t, dir)
-	if err := l.scrubJournal(1); err != nil {
+	if err := l.inWriter(func(w *writer) error { return w.scrub(1) }); err != nil {
 		t.Fatal(err)
 	}
 	appendN(t, l, 6, 3)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -91,7 +92,7 @@ type Log struct {
 	closing chan struct{} // closed by Close
 	done    chan struct{} // closed when the writer has ended
 	wake    chan struct{} // to the writer: cur has records
-	scrubs  chan scrub    // to the writer
+	calls   chan func(*writer)
 
 	later *time.Timer // wakes the writer for deferred records
 
@@ -103,6 +104,8 @@ type Log struct {
 	held   error         // why nothing new may begin; nil when not held
 	closed bool
 	head   position
+
+	failures atomic.Uint64 // how often the log failed
 
 	w writer // the writer's own
 	k keeper
@@ -169,7 +172,7 @@ func Open(dir string, o Options) (*Log, error) {
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
 		wake:    make(chan struct{}, 1),
-		scrubs:  make(chan scrub),
+		calls:   make(chan func(*writer)),
 		space:   make(chan struct{}),
 	}
 	l.cur = l.newBatch()

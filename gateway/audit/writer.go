@@ -83,8 +83,8 @@ func (w *writer) run() {
 			}
 		case <-w.flush.due.C:
 			w.flush.overdue(w.seg)
-		case r := <-l.scrubs:
-			r.done <- w.scrub(r.last)
+		case do := <-l.calls:
+			do(w)
 		case <-l.closing:
 			w.next()
 			w.end()
@@ -126,6 +126,7 @@ func (w *writer) next() {
 
 // fail puts the log out of service and fails what has been handed over since.
 func (w *writer) fail(cause error) error {
+	w.l.failures.Add(1)
 	w.flush.wait()
 	if w.seg != nil {
 		w.seg.close()
@@ -222,6 +223,23 @@ func (w *writer) turn() error {
 	w.journal.turn()
 	w.flush.again(w.seg, w.journal.cur)
 	return nil
+}
+
+// syncErased has durable what was overwritten in the segment that starts with first, when that is the one that is being written. It
+// may be lost if the log failed meanwhile.
+func (w *writer) syncErased(first, failures uint64) (own bool, err error) {
+	switch {
+	case w.seg == nil:
+		return false, w.l.writable()
+	case w.l.failures.Load() != failures:
+		return false, errors.New("the log failed meanwhile: the next try overwrites it again")
+	case w.seg.first != first:
+		return false, nil
+	}
+	if err := w.flush.all(w.seg); err != nil {
+		return true, w.fail(err)
+	}
+	return true, nil
 }
 
 // scrub overwrites the journal if it may hold an entry up to last.
