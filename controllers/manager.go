@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -118,6 +120,7 @@ func newManager(rc *rest.Config, o Options) (manager.Manager, error) {
 		Logger: logger,
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
+			DefaultTransform:  slim,
 			ByObject: map[client.Object]cache.ByObject{
 				&coordinationv1.Lease{}: {Label: labels.SelectorFromSet(labels.Set{kube.LabelGateway: "true"})},
 			},
@@ -131,6 +134,24 @@ func newManager(rc *rest.Config, o Options) (manager.Manager, error) {
 		// Several managers in one process, as tests have, may each have a controller of a name.
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
+}
+
+// slim drops from what the cache keeps what no reconciler reads: who wrote which field, and what kubectl applied, which is the object once
+// more. Only routes are ever written back whole, and of those the API server keeps its own record of fields.
+func slim(o any) (any, error) {
+	m, err := meta.Accessor(o)
+	if err != nil {
+		return o, nil // what the cache says of an object that it missed the end of
+	}
+	m.SetManagedFields(nil)
+	if _, route := o.(*v1alpha1.GatewayRoute); route {
+		return o, nil
+	}
+	if a := m.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(a, corev1.LastAppliedConfigAnnotation)
+		m.SetAnnotations(a)
+	}
+	return o, nil
 }
 
 func newScheme() *runtime.Scheme {

@@ -37,6 +37,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	written map[string]written // role path → what was last seen to be stored
+	listed  bool               // written has every role that there was when they were last listed
 }
 
 var (

@@ -78,12 +78,18 @@ func (c *Client) ListRoles(ctx context.Context) (Roles, error) {
 	if err != nil {
 		return Roles{}, err
 	}
-	c.forgetMissing(c.mounts.PKI()+"/roles/", pki)
 	db, err := c.List(ctx, c.mounts.Database()+"/roles/")
 	if err != nil {
 		return Roles{}, err
 	}
-	c.forgetMissing(c.mounts.Database()+"/roles/", db)
+	there := make(map[string]bool, len(pki)+len(db))
+	for _, role := range pki {
+		there[c.agreementRolePath(role)] = true
+	}
+	for _, role := range db {
+		there[c.sourceRolePath(role)] = true
+	}
+	c.foundRoles(there)
 	leased, err := c.List(ctx, "sys/leases/lookup/"+c.mounts.Database()+"/creds/")
 	if err != nil {
 		return Roles{}, err

@@ -29,9 +29,13 @@ func (c *Client) ensureRole(ctx context.Context, path string, fields map[string]
 	content := canonical(fields)
 	c.mu.Lock()
 	w, ok := c.written[path]
+	missing := !ok && c.listed
 	c.mu.Unlock()
 	if ok && w.content == content && time.Since(w.at) < trustWritten {
 		return nil
+	}
+	if missing {
+		return c.writeRole(ctx, path, fields, content)
 	}
 	stored, err := c.Read(ctx, path)
 	switch {
@@ -42,6 +46,10 @@ func (c *Client) ensureRole(ctx context.Context, path string, fields map[string]
 		c.remember(path, content)
 		return nil
 	}
+	return c.writeRole(ctx, path, fields, content)
+}
+
+func (c *Client) writeRole(ctx context.Context, path string, fields map[string]any, content string) error {
 	if _, err := c.Write(ctx, path, fields); err != nil {
 		c.forget(path)
 		return err
@@ -62,15 +70,22 @@ func (c *Client) forget(path string) {
 	delete(c.written, path)
 }
 
-// forgetMissing forgets the roles below prefix that are not there any more.
-func (c *Client) forgetMissing(prefix string, there []string) {
+// foundRoles notes which roles there are. Of the others nothing is believed any more, and one that is not there need not be read
+// before it is written.
+func (c *Client) foundRoles(paths map[string]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for path := range c.written {
-		if name, ok := strings.CutPrefix(path, prefix); ok && !slices.Contains(there, name) {
+		if !paths[path] {
 			delete(c.written, path)
 		}
 	}
+	for path := range paths {
+		if _, ok := c.written[path]; !ok {
+			c.written[path] = written{} // somebody's, to be read
+		}
+	}
+	c.listed = true
 }
 
 // Differences names the fields that are stored otherwise than wanted, sorted. What is stored beside them does not count.
