@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +17,12 @@ import (
 
 // written remembers what a role was last seen to be.
 type written struct {
-	content string
+	content digest
 	at      time.Time
 }
+
+// digest stands for the fields of a role: of ten thousand agreements they would be more than all else that is kept of them.
+type digest [sha256.Size]byte
 
 // trustWritten is how long a role is believed to be as it was last seen. After that, and at the first sight of it, it is read.
 const trustWritten = 10 * time.Minute
@@ -26,7 +30,7 @@ const trustWritten = 10 * time.Minute
 // ensureRole makes a role exactly what it should be: a write replaces the whole role, so fields has every field. It writes
 // nothing when the stored role is already so.
 func (c *Client) ensureRole(ctx context.Context, path string, fields map[string]any) error {
-	content := canonical(fields)
+	content := digest(sha256.Sum256([]byte(canonical(fields))))
 	c.mu.Lock()
 	w, ok := c.written[path]
 	missing := !ok && c.listed
@@ -49,7 +53,7 @@ func (c *Client) ensureRole(ctx context.Context, path string, fields map[string]
 	return c.writeRole(ctx, path, fields, content)
 }
 
-func (c *Client) writeRole(ctx context.Context, path string, fields map[string]any, content string) error {
+func (c *Client) writeRole(ctx context.Context, path string, fields map[string]any, content digest) error {
 	if _, err := c.Write(ctx, path, fields); err != nil {
 		c.forget(path)
 		return err
@@ -58,7 +62,7 @@ func (c *Client) writeRole(ctx context.Context, path string, fields map[string]a
 	return nil
 }
 
-func (c *Client) remember(path, content string) {
+func (c *Client) remember(path string, content digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.written[path] = written{content: content, at: time.Now()}
