@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+
+	"github.com/entente-dev/entente/hack/testenv"
 )
 
 // binary is what is built, and from how much.
@@ -43,7 +45,11 @@ func readBinary(ctx context.Context, path string) (b binary, err error) {
 			args = append(args, "-tags", s.Value)
 		}
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, "./cmd/entente")...).Output()
+	list := exec.CommandContext(ctx, "go", append(args, "./cmd/entente")...)
+	if list.Dir, err = testenv.Root(); err != nil {
+		return b, err
+	}
+	out, err := list.Output()
 	if err != nil {
 		return b, fmt.Errorf("go list: %w", err)
 	}

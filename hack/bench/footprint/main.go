@@ -66,38 +66,12 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options) error {
 	if flag.NArg() > 0 || o.starts < 1 || o.rounds < 1 || o.loaded < 1 {
 		return errors.New("there are no arguments; -starts, -rounds and -callers are at least 1")
 	}
-	r := results{
-		Date: time.Now().UTC().Format(time.DateOnly), Command: "go run ./hack/bench/footprint " + strings.Join(os.Args[1:], " "),
-		Go: runtime.Version(), Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Callers: o.loaded,
-	}
-	if r.Binary, err = readBinary(ctx, o.entente); err != nil {
-		return err
-	}
-	s, err := stack.Start(ctx, stack.Options{Entente: o.entente, People: 1000, Log: os.Stderr})
+	r, err := measure(ctx, o)
 	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Stop()) }()
-	// Logs are held against each other every other second for tests, which costs more than all that is measured here.
-	for _, a := range s.Agencies {
-		if i := slices.Index(a.Operator.Args, "--reconcile-every"); i >= 0 {
-			a.Operator.Args[i+1] = "24h"
-		}
-		if err := errors.Join(a.Operator.Stop(20*time.Second), a.StartOperator(ctx)); err != nil {
-			return err
-		}
-	}
-	if r.Operator, r.Gateway, err = idle(ctx, s.Agency(stack.Border), o); err != nil {
-		return err
-	}
-	if err := s.Share(ctx); err != nil {
-		return err
-	}
-	if err := load(ctx, s, o, &r); err != nil {
 		return err
 	}
 	r.print()
@@ -109,6 +83,37 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	return os.WriteFile(o.out, append(text, '\n'), 0o644)
+}
+
+func measure(ctx context.Context, o options) (r *results, err error) {
+	r = &results{
+		Date: time.Now().UTC().Format(time.DateOnly), Command: "go run ./hack/bench/footprint " + strings.Join(os.Args[1:], " "),
+		Go: runtime.Version(), Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Callers: o.loaded,
+	}
+	if r.Binary, err = readBinary(ctx, o.entente); err != nil {
+		return nil, err
+	}
+	s, err := stack.Start(ctx, stack.Options{Entente: o.entente, People: 1000, Log: os.Stderr})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	// Logs are held against each other every other second for tests, which costs more than all that is measured here.
+	for _, a := range s.Agencies {
+		if i := slices.Index(a.Operator.Args, "--reconcile-every"); i >= 0 {
+			a.Operator.Args[i+1] = "24h"
+		}
+		if err := errors.Join(a.Operator.Stop(20*time.Second), a.StartOperator(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	if r.Operator, r.Gateway, err = idle(ctx, s.Agency(stack.Border), o); err != nil {
+		return nil, err
+	}
+	if err := s.Share(ctx); err != nil {
+		return nil, err
+	}
+	return r, load(ctx, s, o, r)
 }
 
 func (r *results) print() {

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +14,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/entente-dev/entente/hack/bench/rig"
 	"github.com/entente-dev/entente/hack/testenv"
 )
 
@@ -29,41 +26,13 @@ type usage struct {
 	RSS, Anon int64
 }
 
-// clockTick is USER_HZ, which is 100 on every Linux that Go runs on.
-const clockTick = 100
-
 func usageOf(p *testenv.Program) (usage, error) {
-	dir := fmt.Sprintf("/proc/%d/", p.PID())
-	stat, err := os.ReadFile(dir + "stat")
+	cpu, err := rig.ProcessCPU(p.PID())
 	if err != nil {
 		return usage{}, err
 	}
-	// The second field is the name in parentheses, which may have blanks in it; utime and stime are the 14th and the 15th.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return usage{}, errors.New(dir + "stat is shorter than proc(5) says")
-	}
-	user, errU := strconv.ParseFloat(string(fields[11]), 64)
-	system, errS := strconv.ParseFloat(string(fields[12]), 64)
-	status, errM := os.ReadFile(dir + "status")
-	if err := errors.Join(errU, errS, errM); err != nil {
-		return usage{}, err
-	}
-	u := usage{CPU: (user + system) / clockTick}
-	for line := range strings.Lines(string(status)) {
-		for name, to := range map[string]*int64{"VmRSS:": &u.RSS, "RssAnon:": &u.Anon} {
-			rest, ok := strings.CutPrefix(line, name)
-			if !ok {
-				continue
-			}
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				return u, err
-			}
-			*to = kib << 10
-		}
-	}
-	return u, nil
+	m, err := rig.ProcessMemory(p.PID())
+	return usage{CPU: cpu.Seconds(), RSS: m.Resident, Anon: m.Own}, err
 }
 
 // scrape reads metrics in the form of Prometheus.
