@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/audit"
 	"github.com/entente-dev/entente/gateway/digest"
 	"github.com/entente-dev/entente/gateway/filter"
+	"github.com/entente-dev/entente/gateway/internal/stack"
 	"github.com/entente-dev/entente/gateway/metrics"
 	"github.com/entente-dev/entente/gateway/page"
 	"github.com/entente-dev/entente/gateway/route"
@@ -300,6 +301,7 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
+				stack.Grow()
 				if err := run(ch); err != nil {
 					failed(err)
 				}

@@ -22,6 +22,7 @@ import (
 
 	gatewayv1 "github.com/entente-dev/entente/api/gateway/v1"
 	"github.com/entente-dev/entente/gateway/federation"
+	"github.com/entente-dev/entente/gateway/internal/stack"
 	"github.com/entente-dev/entente/gateway/tracing"
 )
 
@@ -110,6 +111,7 @@ func client(ctx context.Context) (*x509.Certificate, string) {
 
 // Query implements QueryServiceServer.
 func (q *queryService) Query(req *gatewayv1.QueryRequest, stream grpc.ServerStreamingServer[gatewayv1.QueryResponse]) error {
+	stack.Grow()
 	user, err := q.user(stream.Context())
 	if err != nil {
 		return statusOf(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/entente-dev/entente/gateway/columns"
 	"github.com/entente-dev/entente/gateway/disclosure"
 	"github.com/entente-dev/entente/gateway/identity"
+	"github.com/entente-dev/entente/gateway/internal/stack"
 )
 
 var errNotAgreement = errors.New("the client certificate is no agreement credential of this agency")
@@ -87,6 +88,7 @@ func (p *sourceService) caller(ctx context.Context) (disclosure.Caller, error) {
 
 // Retrieve implements SourceServiceServer.
 func (p *sourceService) Retrieve(req *gatewayv1.RetrieveRequest, stream grpc.ServerStreamingServer[gatewayv1.RetrieveResponse]) error {
+	stack.Grow()
 	caller, err := p.caller(stream.Context())
 	if err != nil {
 		return err
