@@ -243,8 +243,10 @@ func (r *credentials) ringAll() {
 		case p.unpublished != nil:
 			r.compile.ringUrgent(id)
 			r.plans.credentials.ringUrgent(id)
-		case len(p.credentials) > 0 || !r.plans.isSettled(id, p):
+		case !r.plans.isSettled(id, p):
 			r.plans.credentials.ring(id)
+		case len(p.credentials) > 0:
+			r.plans.credentials.ringWhenever(id) // ten thousand of them: what somebody waits for goes first
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
@@ -20,12 +21,15 @@ type doorbell struct {
 }
 
 type ring struct {
-	name   string
-	urgent bool
+	name     string
+	priority int
 }
 
-// urgentPriority is before everything else: what takes permissions away.
-const urgentPriority = 100
+// What takes permissions away is before everything else, and what is looked at again without anybody's having changed it is after.
+const (
+	urgent   = 100
+	whenever = handler.LowPriority
+)
 
 func (d *doorbell) source() source.Source {
 	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
@@ -40,8 +44,9 @@ func (d *doorbell) source() source.Source {
 	})
 }
 
-func (d *doorbell) ring(name string)       { d.press(ring{name, false}) }
-func (d *doorbell) ringUrgent(name string) { d.press(ring{name, true}) }
+func (d *doorbell) ring(name string)         { d.press(ring{name, 0}) }
+func (d *doorbell) ringUrgent(name string)   { d.press(ring{name, urgent}) }
+func (d *doorbell) ringWhenever(name string) { d.press(ring{name, whenever}) }
 
 func (d *doorbell) press(r ring) {
 	d.mu.Lock()
@@ -55,8 +60,8 @@ func (d *doorbell) press(r ring) {
 
 func (r ring) add(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	request := reconcile.Request{NamespacedName: client.ObjectKey{Name: r.name}}
-	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok && r.urgent {
-		pq.AddWithOpts(priorityqueue.AddOpts{Priority: new(urgentPriority)}, request)
+	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok && r.priority != 0 {
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &r.priority}, request)
 		return
 	}
 	q.Add(request)

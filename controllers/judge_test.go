@@ -133,7 +133,7 @@ func TestPlans(t *testing.T) {
 		t.Error("not settled")
 	}
 	p.put("anvil", &plan{sequence: 2, tombstone: true})
-	if count() != 2 || !p.credentials.waiting[1].urgent {
+	if count() != 2 || p.credentials.waiting[1].priority != urgent {
 		t.Errorf("the end of credentials is not urgent: %+v", p.credentials.waiting)
 	}
 	if p.isSettled("anvil", p.get("anvil")) || p.unsettled() != 1 {
