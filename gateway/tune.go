@@ -19,7 +19,7 @@ const (
 	limitFile = "/sys/fs/cgroup/memory.max"
 )
 
-// syncers are the threads that are in a sync of the log's two files most of the time. Each keeps one of the runtime's processors, which
+// syncers are the threads that are in a sync of the log: of its journal most of the time, of its segment now and then. Each keeps one of the runtime's processors, which
 // Go's monitor takes away only after a while: without spare ones a machine of two CPUs stands still meanwhile.
 const syncers = 2
 

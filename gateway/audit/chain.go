@@ -46,6 +46,7 @@ type Chain struct {
 	prev position // before the open segment
 	seg  segment
 	w    *window // of the open segment's chain file; nil: none is open
+	runs []run   // of the open segment, when it lacked an entry
 }
 
 // OpenChain opens the chain of the log in dir behind the entry after; 0: at its beginning. That the chain follows from its
@@ -115,11 +116,11 @@ func (c *Chain) open(s segment, prev *position) error {
 		return &CorruptError{File: s.chain(), Reason: fault}
 	}
 	c.Close()
-	c.seg, c.w, c.prev = s, w, position{s.first - 1, h.prev}
+	c.seg, c.w, c.runs, c.prev = s, w, nil, position{s.first - 1, h.prev}
 	return nil
 }
 
-// record reads the entry seq of the open segment.
+// record reads the entry seq of the open segment, from the journal where a crash has kept it from the segment.
 func (c *Chain) record(seq uint64) (chainRecord, error) {
 	off := headerSize + int64(seq-c.seg.first)*recordSize
 	for again := false; ; again = true {
@@ -130,10 +131,20 @@ func (c *Chain) record(seq uint64) (chainRecord, error) {
 		if r, ok := decodeChainRecord(b); ok && (r.typ == typeSeal || r.seq == seq) {
 			return r, nil
 		}
+		if kept, _ := entryOf(c.runs, seq); kept != nil {
+			return *kept, nil
+		}
 		if again {
 			return chainRecord{}, &CorruptError{File: c.seg.chain(), Offset: off, Seq: seq, Reason: "chain entry is not valid"}
 		}
 		c.w.forget() // it may have been written since
+		j, err := readJournal(c.dir, c.id)
+		if err != nil {
+			return chainRecord{}, err
+		}
+		if c.runs = nil; j.first == c.seg.first {
+			c.runs = j.runs
+		}
 	}
 }
 
@@ -141,6 +152,7 @@ func (c *Chain) record(seq uint64) (chainRecord, error) {
 // checked to follow from the one before. An error of fn ends it, and the entry is then not passed.
 func (c *Chain) Next(upTo uint64, fn func(ChainEntry) error) error {
 	c.w.forget() // what was read beyond the last upTo may never have become durable
+	c.runs = nil
 	for c.pos.last < upTo {
 		seq := c.pos.last + 1
 		if c.w == nil {
@@ -178,6 +190,6 @@ func (c *Chain) At() uint64 { return c.pos.last }
 func (c *Chain) Close() {
 	if c.w != nil {
 		c.w.close()
-		c.w = nil
+		c.w, c.runs = nil, nil
 	}
 }

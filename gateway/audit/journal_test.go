@@ -89,6 +89,9 @@ func TestJournalBringsBack(t *testing.T) {
 			files[name] = b
 		}
 		restore(t, dir, files)
+		if got, err := chainOf(dir, 0, n); err != nil || len(got) != n {
+			t.Fatalf("%d of the chain, %v", len(got), err)
+		}
 		checkSamples(t, dir, n)
 	}
 }

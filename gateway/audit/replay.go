@@ -26,6 +26,19 @@ func (r *run) frame(e *chainRecord) []byte {
 	return r.payload[off : off+int64(e.length)]
 }
 
+// entryOf is the entry seq in runs, and its frame; nil when it is in none.
+func entryOf(runs []run, seq uint64) (*chainRecord, []byte) {
+	i, found := slices.BinarySearchFunc(runs, seq, func(r run, seq uint64) int { return cmp.Compare(r.first(), seq) })
+	if !found {
+		i--
+	}
+	if i < 0 || seq > runs[i].last() {
+		return nil, nil
+	}
+	e := &runs[i].entries[seq-runs[i].first()]
+	return e, runs[i].frame(e)
+}
+
 // journaled is what the journal holds: the runs, in order, of the segment that starts with first.
 type journaled struct {
 	first uint64 // 0: nothing is to be replayed

@@ -2,14 +2,12 @@ package audit
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // CorruptError says where a log is damaged. It repeats nothing of the log's content.
@@ -101,20 +99,6 @@ func (sc *scanner) beside() (err error) {
 		sc.runs = j.runs
 	}
 	return err
-}
-
-// journaled is the entry seq as the journal has it.
-func (sc *scanner) journaled(seq uint64) (*chainRecord, []byte) {
-	i, found := slices.BinarySearchFunc(sc.runs, seq, func(r run, seq uint64) int { return cmp.Compare(r.first(), seq) })
-	if !found {
-		i--
-	}
-	if i < 0 || seq > sc.runs[i].last() {
-		return nil, nil
-	}
-	r := &sc.runs[i]
-	e := &r.entries[seq-r.first()]
-	return e, r.frame(e)
 }
 
 // headers checks both headers; false means that the segment was never finished and holds nothing.
@@ -212,7 +196,7 @@ func (sc *scanner) entries(prev position, visit func(*found) error) (scanned, er
 			return out, nil
 		}
 		if e.erased {
-			if kept, _ := sc.journaled(e.seq); kept != nil {
+			if kept, _ := entryOf(sc.runs, e.seq); kept != nil {
 				out.erased = out.erased.add(e.seq)
 			}
 		}
@@ -246,7 +230,7 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		return false, nil, err
 	}
 	r, ok := decodeChainRecord(b)
-	kept, keptFrame := sc.journaled(seq)
+	kept, keptFrame := entryOf(sc.runs, seq)
 	if kept != nil && ok && r.typ == typeEntry && r != *kept {
 		last := len(sc.runs) - 1
 		if seq < sc.runs[last].first() {

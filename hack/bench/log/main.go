@@ -2,7 +2,7 @@
 // raw group-committed file with the same bytes for each record. In one run, in paired rounds:
 //
 //	raw          one write and one sync for all who wait
-//	records      the log: encoded, salted, committed to, sealed with AES-256-GCM, chained, in two files
+//	records      the log: encoded, salted, committed to, sealed with AES-256-GCM, chained, in its journal and two files
 //	disclosures  the same, two records for each: an intent that is deferred and an outcome, both waited for
 //
 //	go run ./hack/bench/log -out hack/bench/results/log.json
