@@ -126,7 +126,6 @@ func (w *writer) next() {
 
 // fail puts the log out of service and fails what has been handed over since.
 func (w *writer) fail(cause error) error {
-	w.l.failures.Add(1)
 	w.flush.wait()
 	if w.seg != nil {
 		w.seg.close()
@@ -138,6 +137,7 @@ func (w *writer) fail(cause error) error {
 	l.mu.Lock()
 	b := l.cur
 	l.failed = err
+	l.failures.Add(1)
 	l.cur = l.newBatch()
 	close(l.space)
 	l.space = make(chan struct{})
