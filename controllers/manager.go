@@ -116,8 +116,9 @@ func newManager(rc *rest.Config, o Options) (manager.Manager, error) {
 	}
 	logger := logr.FromSlogHandler(o.Logger.Handler())
 	return ctrl.NewManager(rc, manager.Options{
-		Scheme: newScheme(),
-		Logger: logger,
+		Scheme:         newScheme(),
+		Logger:         logger,
+		MapperProvider: newMapper,
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
 			DefaultTransform:  slim,
