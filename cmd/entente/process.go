@@ -72,6 +72,15 @@ func (f *processFlags) complete() (*slog.Logger, error) {
 
 // restConfig reaches the API server: the pod's own service account, or a kubeconfig.
 func (f *processFlags) restConfig() (*rest.Config, error) {
+	c, err := f.apiServer()
+	if err == nil {
+		// The API server is near, and to compress thousands of agreements takes it longer than to send them.
+		c.DisableCompression = true
+	}
+	return c, err
+}
+
+func (f *processFlags) apiServer() (*rest.Config, error) {
 	if f.kubeconfig == "" {
 		if c, err := rest.InClusterConfig(); err == nil {
 			return c, nil
