@@ -3,6 +3,7 @@ package route
 import (
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -13,7 +14,10 @@ import (
 // is never changed once it is decoded, so nobody can tell.
 var (
 	bundles    memo[string]
-	schemas    memo[[]Field]
+	peers      memo[Peer]
+	recipients memo[[]Recipient]
+	schemas    memo[Schema]
+	columns    memo[map[string]string]
 	lists      memo[[]string]
 	patterns   memo[*regexp.Regexp]
 	attributes memo[*claims.Expression]
@@ -70,9 +74,15 @@ func (r *Route) share() {
 	for i := range r.Versions {
 		for j := range r.Versions[i].Clauses {
 			c := &r.Versions[i].Clauses[j]
-			c.Source.TrustBundle = bundles.same(c.Source.TrustBundle, c.Source.TrustBundle)
+			c.Source = peers.same(c.Source.Agency, c.Source)
+			if len(c.Recipients) > 0 {
+				c.Recipients = recipients.same(c.Recipients[0].Agency+"\x00"+strconv.Itoa(len(c.Recipients)), c.Recipients)
+			}
 			// The digest alone would do if nobody ever signed a wrong one; what differs is not shared.
-			c.Schema.Fields = schemas.same(c.Schema.Name+"\x00"+c.Schema.Digest, c.Schema.Fields)
+			c.Schema = schemas.same(c.Schema.Name+"\x00"+c.Schema.Digest, c.Schema)
+			for k := range c.Datasets {
+				c.Datasets[k].share(c)
+			}
 			for _, list := range []*[]string{&c.Purposes, &c.Fields, &c.FilterFields, &c.SubjectRoles, &c.Jurisdictions} {
 				*list = shareList(*list)
 			}
@@ -80,6 +90,16 @@ func (r *Route) share() {
 				c.RequireSelectors[k] = shareList(c.RequireSelectors[k])
 			}
 		}
+	}
+}
+
+func (d *Dataset) share(c *Clause) {
+	if len(d.Columns) > 0 {
+		key := append([]string{d.Name}, c.Fields...)
+		d.Columns = columns.same(strings.Join(append(key, c.FilterFields...), "\x00"), d.Columns)
+	}
+	if d.PostgreSQL != nil {
+		d.PostgreSQL.CABundle = bundles.same(d.PostgreSQL.CABundle, d.PostgreSQL.CABundle)
 	}
 }
 

@@ -14,7 +14,9 @@ func TestShare(t *testing.T) {
 		t.Helper()
 		r := &Route{Format: Format, Agreement: id, Sequence: 1, Versions: []Version{{Version: 1, Clauses: []Clause{{
 			Name: "c", Source: Peer{TrustBundle: bundle}, Purposes: []string{"p", "q"}, Fields: []string{field}, CaseReference: "A-[0-9]+",
-			Schema: Schema{Name: "person", Version: 1, Digest: "sha256:d", Fields: []Field{{Name: field, Type: "string"}}},
+			Schema:     Schema{Name: "person", Version: 1, Digest: "sha256:d", Fields: []Field{{Name: field, Type: "string"}}},
+			Recipients: []Recipient{{Party: Party{Agency: "b"}}},
+			Datasets:   []Dataset{{Name: "d", Columns: map[string]string{field: "x"}, PostgreSQL: &PostgreSQL{CABundle: bundle, Role: id}}},
 		}}}}}
 		payload, err := Encode(r)
 		if err != nil {
@@ -32,8 +34,13 @@ func TestShare(t *testing.T) {
 	}
 	a, b, c := &of("a", "bundle", "f").Versions[0].Clauses[0], &of("b", "bundle", "f").Versions[0].Clauses[0], &of("c", "bundle", "g").Versions[0].Clauses[0]
 	if unsafe.StringData(a.Source.TrustBundle) != unsafe.StringData(b.Source.TrustBundle) || &a.Schema.Fields[0] != &b.Schema.Fields[0] ||
-		&a.Purposes[0] != &b.Purposes[0] || a.caseReference != b.caseReference {
+		&a.Purposes[0] != &b.Purposes[0] || a.caseReference != b.caseReference || &a.Recipients[0] != &b.Recipients[0] ||
+		reflect.ValueOf(a.Datasets[0].Columns).Pointer() != reflect.ValueOf(b.Datasets[0].Columns).Pointer() ||
+		unsafe.StringData(a.Datasets[0].PostgreSQL.CABundle) != unsafe.StringData(b.Datasets[0].PostgreSQL.CABundle) {
 		t.Error("equal parts of two routes are there twice")
+	}
+	if a.Datasets[0].PostgreSQL.Role != "a" || b.Datasets[0].PostgreSQL.Role != "b" || c.Datasets[0].Columns["g"] != "x" {
+		t.Error("what differs is shared")
 	}
 	if c.Schema.Fields[0].Name != "g" || reflect.DeepEqual(a.Fields, c.Fields) {
 		t.Errorf("a schema with another field under the same digest: %+v", c.Schema)
@@ -41,7 +48,7 @@ func TestShare(t *testing.T) {
 	for i := range maxShared + 10 {
 		of(fmt.Sprint(i), fmt.Sprint("bundle", i), "f")
 	}
-	if n := len(bundles.held); n > maxShared {
+	if n := max(len(bundles.held), len(peers.held)); n > maxShared {
 		t.Errorf("%d bundles are held", n)
 	}
 }
