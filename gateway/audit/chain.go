@@ -131,7 +131,7 @@ func (c *Chain) record(seq uint64) (chainRecord, error) {
 		if r, ok := decodeChainRecord(b); ok && (r.typ == typeSeal || r.seq == seq) {
 			return r, nil
 		}
-		if kept, _ := entryOf(c.runs, seq); kept != nil {
+		if kept, _ := entryOf(c.runs, seq); kept != nil && lacks(b, kept.append(nil), off) {
 			return *kept, nil
 		}
 		if again {

@@ -96,6 +96,30 @@ func TestJournalBringsBack(t *testing.T) {
 	}
 }
 
+// What somebody changed in a segment is damage, also where the journal has what it was: a crash leaves zeros, and nothing else.
+func TestJournalHidesNothing(t *testing.T) {
+	dir := t.TempDir()
+	_, files := journaledLog(t, dir, 4)
+	for _, name := range []string{filepath.Base(segment{"", 1}.chain()), filepath.Base(segment{"", 1}.payload())} {
+		whole := files[name]
+		end := bytes.LastIndexFunc(whole, func(r rune) bool { return r != 0 })
+		for at := headerSize; at <= end; at += 37 {
+			changed := slices.Clone(whole)
+			changed[at] ^= 4
+			files[name] = changed
+			restore(t, dir, files)
+			if _, err := Verify(dir, nil); err == nil {
+				t.Errorf("%s: byte %d is changed, and Verify finds nothing", name, at)
+			}
+			if l, err := Open(dir, fastOptions()); err == nil {
+				mustClose(t, l)
+				t.Errorf("%s: byte %d is changed, and Open finds nothing", name, at)
+			}
+		}
+		files[name] = whole
+	}
+}
+
 // The last run of the journal, torn at any block or byte of its first, is cut when its segment does not have it. One before it had
 // been durable: that it is nowhere is damage.
 func TestTornRun(t *testing.T) {

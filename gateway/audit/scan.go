@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -240,8 +239,10 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		sc.runs, kept, keptFrame = sc.runs[:last], nil, nil
 	}
 	switch {
-	case kept != nil && !ok:
+	case kept != nil && !ok && lacks(b, kept.append(nil), at.chainEnd):
 		r = *kept
+	case kept != nil && !ok:
+		return bad("chain entry is not valid, and a crash leaves none like it", true)
 	case b == nil:
 		return bad("the file ends without a seal", false)
 	case !ok:
@@ -286,17 +287,18 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		return false, nil, nil
 	}
 	var reason string
-	if e.erased, reason = checkFrame(f, &r); reason != "" && keptFrame != nil {
+	e.erased, reason = checkFrame(f, &r)
+	if keptFrame != nil && !e.erased {
+		if !lacks(f, keptFrame, r.offset) {
+			_, fault, _ := badPayload("payload is another than the journal has")
+			fault.whole = true
+			return false, fault, nil
+		}
 		f, e.frame = keptFrame, keptFrame
 		e.erased, reason = checkFrame(f, &r)
 	}
 	if reason != "" {
 		return badPayload(reason)
-	}
-	if keptFrame != nil && !e.erased && !bytes.Equal(f, keptFrame) {
-		_, fault, _ := badPayload("payload is another than the journal has")
-		fault.whole = true
-		return false, fault, nil
 	}
 	switch {
 	case e.erased:
@@ -312,6 +314,24 @@ func (sc *scanner) entry(at *ending, batch uint64, e *found) (sealed bool, fault
 		}
 	}
 	return false, nil, err
+}
+
+// lacks says whether what is in a file at off is what was to be written there, but for what a crash has left as it was, zero: sectors that
+// never reached the disk, and the rest of one that was begun. Anything else no crash leaves.
+func lacks(have, written []byte, off int64) bool {
+	const sector = 512
+	for len(have) > 0 {
+		n := min(len(have), sector-int(off%sector))
+		same := 0
+		for same < n && have[same] == written[same] {
+			same++
+		}
+		if !isZero(have[same:n]) {
+			return false
+		}
+		have, written, off = have[n:], written[n:], off+int64(n)
+	}
+	return true
 }
 
 // durable says whether the entry seq, which should be at off, had been durable: a later batch, or a seal, was begun only
