@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -71,22 +70,10 @@ spec:
 	return dir
 }
 
-func runAgreement(t *testing.T, args ...string) (stdout string, code int, err error) {
+func runAgreement(t *testing.T, args ...string) (out string, code int, err error) {
 	t.Helper()
-	cmd := newAgreementCommand()
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(args)
-	if err = cmd.ExecuteContext(t.Context()); err != nil {
-		code = 1
-		var exit *exitError
-		if errors.As(err, &exit) {
-			code = exit.code
-		}
-	}
-	return out.String(), code, err
+	out, errs, err := runCommand(newAgreementCommand(), args...)
+	return out + errs, exitCode(err), err
 }
 
 func TestAgreementCommands(t *testing.T) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,22 +15,11 @@ import (
 
 func runDataset(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
-	cmd := newDatasetCommand()
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	var b bytes.Buffer
-	cmd.SetOut(&b)
-	cmd.SetErr(&b)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(t.Context())
-	if err == nil {
-		return b.String(), 0
+	out, errs, err := runCommand(newDatasetCommand(), args...)
+	if err != nil {
+		errs += err.Error()
 	}
-	code = 1
-	var exit *exitError
-	if errors.As(err, &exit) {
-		code = exit.code
-	}
-	return b.String() + err.Error(), code
+	return out + errs, exitCode(err)
 }
 
 const peopleSchema = `apiVersion: entente.dev/v1alpha1

@@ -24,15 +24,22 @@ func main() {
 	if err == nil {
 		return
 	}
-	code := 1
-	var exit *exitError
-	if errors.As(err, &exit) {
-		code = exit.code
-	}
 	if err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "Error:", sanitizeLines(err.Error()))
 	}
-	os.Exit(code)
+	os.Exit(exitCode(err))
+}
+
+// exitCode of a command that ended so.
+func exitCode(err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	return 1
 }
 
 // exitError carries an exit code other than 1. An empty message prints nothing.
