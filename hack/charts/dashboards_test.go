@@ -130,13 +130,7 @@ func checkDashboards(t *testing.T, s *stack.Stack) {
 
 func startStack(t *testing.T, env ...string) *stack.Stack {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "entente")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/entente")
-	cmd.Dir = root(t)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	s, err := stack.Start(t.Context(), stack.Options{Entente: binary, People: 2000, LogFormat: "json", Env: env})
+	s, err := stack.Start(t.Context(), stack.Options{Entente: testenv.RequireEntente(t), People: 2000, LogFormat: "json", Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,27 +55,17 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// build builds the binary, unless ENTENTE_BIN names one. (The stack's files stay where E2E_DIR says.)
+// build builds the binary, unless ENTENTE_BIN names one, and says how long it took. (The stack's files stay where E2E_DIR says.)
 func build(ctx context.Context) (binary string, remove func(), err error) {
-	if binary := os.Getenv("ENTENTE_BIN"); binary != "" {
-		return binary, func() {}, nil
-	}
-	root, err := testenv.Root()
-	if err != nil {
-		return "", nil, err
-	}
 	dir, err := os.MkdirTemp("", "entente-bin-")
 	if err != nil {
 		return "", nil, err
 	}
 	remove = func() { _ = os.RemoveAll(dir) }
-	binary = filepath.Join(dir, "entente")
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/entente")
-	cmd.Dir, cmd.Stderr = root, os.Stderr
-	if err := cmd.Run(); err != nil {
+	if binary, err = testenv.BuildEntente(ctx, dir); err != nil {
 		remove()
-		return "", nil, fmt.Errorf("go build ./cmd/entente: %w", err)
+		return "", nil, err
 	}
 	fmt.Printf("entente built (%.1f s)\n", time.Since(began).Seconds())
 	return binary, remove, nil

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,19 +14,7 @@ func TestHarness(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real servers: not under -short")
 	}
-	root, err := testenv.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := os.Getenv("ENTENTE_BIN")
-	if binary == "" {
-		binary = filepath.Join(t.TempDir(), "entente")
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/entente")
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	binary := testenv.RequireEntente(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r, err := measure(ctx, options{entente: binary, starts: 1, rounds: 1, loaded: 8, time: 300 * time.Millisecond, idle: 11 * time.Second})

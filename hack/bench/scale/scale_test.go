@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,19 +15,7 @@ func TestHundred(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real servers: not under -short")
 	}
-	root, err := testenv.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := os.Getenv("ENTENTE_BIN")
-	if binary == "" {
-		binary = filepath.Join(t.TempDir(), "entente")
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/entente")
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	binary := testenv.RequireEntente(t)
 	bounds, err := report.ReadPromises()
 	if err != nil {
 		t.Fatal(err)
