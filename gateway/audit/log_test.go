@@ -24,7 +24,7 @@ func sample(i int) Record {
 		Source:        "labor-inspectorate", Recipient: "state-police", RecipientAddress: "1 Main Street, Capital City",
 		User: "u-5f1d3c", Dataset: "wage-records", Granularity: "Records",
 		Fields:       []string{"given_name", "family_name", "birth_date", "employer", "wage"},
-		Filter:       `family_name == "Doe" && birth_date == date("1980-01-01")`,
+		Filter:       `family_name == "Castellanos" && birth_date == date("1980-01-01")`,
 		SubjectToken: "st-0c7be1c6f1f54b55", Records: 1, Outcome: "OK",
 		RouteDigest: "sha256:RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o", QueryDigest: "sha256:n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg",
 		RetainUntil: time.Date(2031, 12, 31, 0, 0, 0, 0, time.UTC),
@@ -189,7 +189,7 @@ func TestChainHasNothingOfTheRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{"Doe", "state-police", "u-5f1d3c", "TF-2026", "labor", "0192f0c1", "wage"} {
+	for _, s := range []string{"Castellanos", "state-police", "u-5f1d3c", "TF-2026", "labor", "0192f0c1", "wage"} {
 		if strings.Contains(string(b), s) {
 			t.Errorf("the chain has %q", s)
 		}

@@ -104,7 +104,7 @@ func TestDisclosures(t *testing.T) {
 		var person, agency bytes.Buffer
 		must(t, render(given, &person))
 		must(t, render(account, &agency))
-		for _, trace := range []string{lawEnforcement, "552a(b)(7)", "(c)(3)", want[2], "withheld", "WITHHELD", "Withheld", "TF-2026-001", "pseudonym", "Doe", "internal", "X1"} {
+		for _, trace := range []string{lawEnforcement, "552a(b)(7)", "(c)(3)", want[2], "withheld", "WITHHELD", "Withheld", "TF-2026-001", "pseudonym", "Castellanos", "internal", "X1"} {
 			if strings.Contains(person.String(), trace) {
 				t.Errorf("%s: the person's copy has %q:\n%s", name, trace, person.String())
 			}

@@ -71,7 +71,7 @@ func (r *replica) base(kind audit.Kind) audit.Record {
 		Disclosure: fmt.Sprintf("%s-%d", filepath.Base(r.dir), r.n), Kind: kind, Side: audit.Source, Operation: audit.Consultation,
 		Agreement: "anvil", Version: 1, Clause: "wages", Purpose: "entente:benefits", Source: "labor-inspectorate", Recipient: "state-police",
 		RecipientAddress: "1 Capitol Road", Granularity: "Records", Fields: []string{"family_name", "monthly_wage"}, User: "pseudonym",
-		QueryDigest: "sha256:query", ResponseDigest: "sha256:answer", Claims: []byte(`{"email":"eve@police.example.gov"}`), Justification: audit.Justification{CaseReference: "TF-2026-001"}, Filter: `family_name == "Doe"`,
+		QueryDigest: "sha256:query", ResponseDigest: "sha256:answer", Claims: []byte(`{"email":"eve@police.example.gov"}`), Justification: audit.Justification{CaseReference: "TF-2026-001"}, Filter: `family_name == "Castellanos"`,
 	}
 }
 
