@@ -31,7 +31,7 @@ const manyPeople = 30_000
 func manyPair(t testing.TB) (src, rec *agency) { return manyPairOf(t, manyPeople) }
 
 func manyPairOf(t testing.TB, n int) (src, rec *agency) {
-	src, rec = pair(t, options{people: n})
+	src, rec = pair(t, options{people: n, timeout: 5 * time.Minute, sourceTimeout: 5 * time.Minute})
 	agree("agr", []route.Clause{everybody(src, rec)}, src, rec)
 	return src, rec
 }
@@ -234,12 +234,10 @@ func TestTables(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	// Cut on the way: the client sees it.
-	gate := make(chan struct{})
-	src.sources.Source = &gated{Source: src.sources.Source, after: 25_000, gate: gate}
+	reached, gate := make(chan struct{}), make(chan struct{})
+	src.sources.Source = &gated{Source: src.sources.Source, after: 25_000, reached: reached, gate: gate}
 	go func() {
-		for i := 0; i < 3000 && !src.sources.Source.(*gated).waiting(); i++ {
-			time.Sleep(10 * time.Millisecond)
-		}
+		<-reached
 		src.apply("agr", &route.Tombstone{Reason: "Terminated", At: time.Now()})
 		close(gate)
 	}()

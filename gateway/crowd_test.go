@@ -71,7 +71,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a time-out")
 	}
-	src, rec := startAgency(t, "border-service", options{people: 300_000}), startAgency(t, "state-police", options{people: 1, timeout: time.Minute})
+	src, rec := startAgency(t, "border-service", options{people: 300_000, sourceTimeout: 5 * time.Minute}), startAgency(t, "state-police", options{people: 1, timeout: 5 * time.Minute})
 	c := clause("persons", src, rec)
 	c.RecordsPerQuery = 1_000_000
 	c.RequireSelectors = nil

@@ -21,18 +21,19 @@ import (
 
 // TestEachIsDecidedAnew: on a stream that stays open, what changes between two requests is felt by the second.
 func TestEachIsDecidedAnew(t *testing.T) {
+	t.Parallel() // it mostly waits
 	src, _ := pair(t, options{})
-	certificate := src.ca.issue(t, identity.AgreementID("border-service.example", "agr", "state-police"), pkix.Name{}, time.Now().Add(4*time.Second))
+	certificate := src.ca.issue(t, identity.AgreementID("border-service.example", "agr", "state-police"), pkix.Name{}, time.Now().Add(20*time.Second))
 	conn, err := grpc.NewClient(src.addrs.Peer, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*certificate}})))
 	must(t, err)
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	stream, err := gatewayv1.NewSourceServiceClient(conn).RetrieveEach(ctx)
 	must(t, err)
 	ask := func(change func(*gatewayv1.RetrieveEachRequest)) (*gatewayv1.SourceStatus, error) {
 		t.Helper()
-		r := &gatewayv1.RetrieveEachRequest{Request: request("agr"), TimeoutMicros: 5e6}
+		r := &gatewayv1.RetrieveEachRequest{Request: request("agr"), TimeoutMicros: 60e6}
 		if change != nil {
 			change(r)
 		}
@@ -94,7 +95,7 @@ func TestStopDoesNotWaitForStreams(t *testing.T) {
 	go func() { src.stop(); close(stopped) }()
 	select {
 	case <-stopped:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the gateway waits for streams on which nobody asks")
 	}
 }

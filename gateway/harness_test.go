@@ -214,12 +214,13 @@ func (l *lockedBuffer) String() string {
 }
 
 type options struct {
-	trace   *tracing.Tracer
-	quotas  *quota.Store
-	people  int
-	oidc    *server.OIDC
-	timeout time.Duration
-	logFS   audit.FS
+	trace  *tracing.Tracer
+	quotas *quota.Store
+	people int
+	oidc   *server.OIDC
+	// timeout for a source, sourceTimeout for its system of records; 0: the usual
+	timeout, sourceTimeout time.Duration
+	logFS                  audit.FS
 	// explainGroups may have queries explained as the source
 	explainGroups []string
 	// drain bounds a graceful stop; 0: 2 s.
@@ -264,7 +265,7 @@ func startAgency(t testing.TB, name string, o options) *agency {
 			Listen:    gateway.Addrs{REST: "127.0.0.1:0", GRPC: "127.0.0.1:0", Peer: "127.0.0.1:0", Health: "127.0.0.1:0", Witness: "127.0.0.1:0"},
 			Ready:     func(x gateway.Addrs) { ready <- x },
 			Serving:   func(context.Context) (*tls.Certificate, error) { return serving, nil },
-			ClientCAs: a.users.pool(), OIDC: o.oidc, SourceExplainGroups: o.explainGroups, PeerTimeout: o.timeout, DrainTimeout: cmp.Or(o.drain, 2*time.Second),
+			ClientCAs: a.users.pool(), OIDC: o.oidc, SourceExplainGroups: o.explainGroups, PeerTimeout: o.timeout, SourceTimeout: o.sourceTimeout, DrainTimeout: cmp.Or(o.drain, 2*time.Second),
 			Transparency: transparency.Options{MergeDelay: o.mergeDelay, Witnesses: o.witnesses}, Witness: o.witness,
 			Logger: slog.New(slog.NewTextHandler(a.output, nil)),
 		})
@@ -480,18 +481,16 @@ func (a *agency) records() []audit.Record {
 // gated is a source that waits at a gate after some records.
 type gated struct {
 	source.Source
-	after   int
-	gate    chan struct{}
-	reached atomic.Bool
+	after int
+	// reached is closed at the gate; gate opens it.
+	reached, gate chan struct{}
 }
-
-func (g *gated) waiting() bool { return g.reached.Load() }
 
 func (g *gated) Records(ctx context.Context, q source.Query, yield func(*gatewayv1.Record) error) (bool, error) {
 	n := 0
 	return g.Source.Records(ctx, q, func(r *gatewayv1.Record) error {
 		if n++; n == g.after {
-			g.reached.Store(true)
+			close(g.reached)
 			<-g.gate
 		}
 		return yield(r)

@@ -186,7 +186,7 @@ func TestHTTPSourceRevoked(t *testing.T) {
 	src.apply("agr", &route.Tombstone{Reason: "Suspended", At: time.Now()})
 	select {
 	case <-over:
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("the request goes on")
 	}
 	if a := <-done; len(a.Records) > 0 || a.Sources[0].Outcome != "DENIED" {

@@ -87,7 +87,7 @@ func TestOneOfThreeIsKilled(t *testing.T) {
 	}
 	for name, extra := range map[string]string{"as they come": `"limit":4000`, "in an order": `"order":[{"field":"birth_date"}]`} {
 		t.Run(name, func(t *testing.T) {
-			rec := startAgency(t, "state-police", options{people: 1})
+			rec := startAgency(t, "state-police", options{people: 1, timeout: time.Minute})
 			startSource(t, "a-whole", rec)
 			startSource(t, "b-whole", rec)
 			third := startSource(t, "c-killed", rec, "ENTENTE_TEST_UNHURRIED=1")

@@ -10,7 +10,7 @@ import (
 
 // TestGracefulStop: a query that runs is answered, one that hangs is cut, and the log is sealed.
 func TestGracefulStop(t *testing.T) {
-	src, rec := pair(t, options{})
+	src, rec := pair(t, options{drain: time.Minute})
 	gate := make(chan struct{})
 	src.sources.hook(func(ctx context.Context) error {
 		select {
@@ -41,7 +41,7 @@ func TestGracefulStop(t *testing.T) {
 	}
 	select {
 	case <-stopped:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the gateway does not stop")
 	}
 	if log := src.records(); len(log) != 2 || log[1].Outcome != "OK" {
@@ -50,14 +50,14 @@ func TestGracefulStop(t *testing.T) {
 }
 
 func TestStopCutsWhatHangs(t *testing.T) {
-	src, rec := pair(t, options{})
+	src, rec := pair(t, options{timeout: time.Hour})
 	src.sources.hook(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	go rec.client("alice").Do(mustRequest(rec, q(`person_number == "P000042"`)))
 	waitFor(t, func() bool { return len(src.records()) == 1 })
 	started := time.Now()
 	src.stop()
 	rec.stop()
-	if took := time.Since(started); took > 8*time.Second {
+	if took := time.Since(started); took > 25*time.Second { // the source itself would be given 30
 		t.Errorf("stopping took %v", took)
 	}
 }
@@ -71,7 +71,7 @@ func mustRequest(a *agency, body string) *http.Request {
 
 func waitFor(t *testing.T, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !f() {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come")

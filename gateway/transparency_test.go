@@ -33,7 +33,7 @@ func TestLogIsPublic(t *testing.T) {
 	}
 	for _, a := range []*agency{src, rec} {
 		var info transparency.Info
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(2 * time.Minute)
 		for head, _ := a.log.Head(); info.Size < head; {
 			code, body := a.public("/log/")
 			if err := json.Unmarshal([]byte(body), &info); err != nil || code != 200 || time.Now().After(deadline) {
@@ -83,7 +83,7 @@ func TestMergeDelay(t *testing.T) {
 	c := rec.client("alice")
 	tile := filepath.Join(src.logDir, "tlog", "tree", "tile")
 	must(t, os.WriteFile(tile, nil, 0o600)) // where a folder belongs: the tree cannot be written
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for refused := false; !refused; {
 		code, a := rec.query(t, c, q(`person_number == "P000042"`))
 		if code != 200 || time.Now().After(deadline) {
@@ -120,7 +120,7 @@ func TestWitnessedByAPeer(t *testing.T) {
 	}
 	ready := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			code, body := get(t, "http://"+rec.addrs.Health+"/readyz")
 			if code != 200 || time.Now().After(deadline) {
 				t.Fatalf("%d %s, want %q", code, body, want)

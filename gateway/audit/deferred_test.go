@@ -103,7 +103,7 @@ func TestDeferredAlone(t *testing.T) {
 		defer l.Close()
 		for i := range uint64(3) {
 			deferRecord(t, l, int(i))
-			for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 				if last, _ := l.Head(); last == i+1 {
 					break
 				}

@@ -96,7 +96,7 @@ func (f *faultFile) Truncate(size int64) error {
 // waitHealthy waits until the log has mended itself.
 func waitHealthy(t testing.TB, l *Log) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); l.Healthy() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); l.Healthy() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still %v", l.Healthy())
 		}
@@ -236,6 +236,9 @@ func TestBackPressure(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		rc, err := l.Append(ctx, sample(0))
 		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && len(receipts) < o.QueueSize {
+			continue // there is room: this machine is busy
+		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			break
 		}

@@ -399,7 +399,7 @@ func TestSegmentSyncFails(t *testing.T) {
 			}
 			return unix.EIO
 		})
-		for end := time.Now().Add(10 * time.Second); l.failures.Load() == 0; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); l.failures.Load() == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("the segment is never synced while nothing is written")
 			}

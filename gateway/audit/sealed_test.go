@@ -297,8 +297,9 @@ func TestFirstForm(t *testing.T) {
 	if err != nil || rep.Erased != 4 || rep.Unexplained != 0 { // of 2027 and 2028 in both segments
 		t.Fatalf("%+v %v", rep, err)
 	}
+	inClear := []byte(`family_name == \"Doe\"`) // as it stands in the first form; too long to be there by chance
 	for name, b := range snapshot(t, dir) {
-		if n := bytes.Count(b, []byte("Doe")); filepath.Ext(name) == payloadSuffix && n > 1 {
+		if n := bytes.Count(b, inClear); filepath.Ext(name) == payloadSuffix && n > 1 {
 			t.Errorf("%s has %d payloads", name, n)
 		}
 	}

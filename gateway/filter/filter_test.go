@@ -3,6 +3,7 @@ package filter_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -514,10 +515,19 @@ func TestCostIsBounded(t *testing.T) {
 		"active" + fill(".a")[:16000], "height in [" + fill("1,")[:16000] + "1]", "family_name == \"" + fill("a")[:16000] + "\"",
 		strings.Repeat("(", 64) + fill("a.")[:16000], fill("seen_at<seen_at&&"), fill("x==\"\\u00e9\"||"),
 	} {
-		began := time.Now()
-		_, _ = filter.Compile(person, text)
-		if d := time.Since(began); d > time.Second {
+		if d := cost(text); d > time.Second {
 			t.Errorf("%.20q… took %v", text, d)
 		}
 	}
+}
+
+// cost is how long a filter takes to compile. What a busy machine adds to it comes and goes: the least of some tries counts.
+func cost(text string) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for try := 0; try < 5 && least > time.Second; try++ {
+		began := time.Now()
+		_, _ = filter.Compile(person, text)
+		least = min(least, time.Since(began))
+	}
+	return least
 }

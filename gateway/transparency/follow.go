@@ -275,7 +275,7 @@ func (f *follower) batch(upTo uint64) error {
 
 // settleNowAndThen makes the tree durable beside those who wait for nothing of it.
 func (l *Log) settleNowAndThen() {
-	tick := time.NewTicker(settleInterval)
+	tick := time.NewTicker(l.o.settle)
 	defer tick.Stop()
 	for {
 		select {

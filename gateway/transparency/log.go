@@ -29,6 +29,8 @@ type Options struct {
 	MergeDelay time.Duration
 	// Witnesses of the log; nil: none.
 	Witnesses *Witnesses
+	// settle is how often the tree is made durable; 0: settleInterval.
+	settle time.Duration
 	// Rand is where the signing key comes from; nil: crypto/rand.
 	Rand   io.Reader
 	Logger *slog.Logger
@@ -110,6 +112,9 @@ func (l *Log) treeDir() string { return filepath.Join(l.dir, "tree") }
 func Open(log *audit.Log, o Options) (_ *Log, err error) {
 	if o.MergeDelay == 0 {
 		o.MergeDelay = DefaultMergeDelay
+	}
+	if o.settle == 0 {
+		o.settle = settleInterval
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

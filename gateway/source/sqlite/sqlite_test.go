@@ -239,7 +239,7 @@ func TestInterrupt(t *testing.T) {
 	if _, err := s.Count(context.Background(), q); !errors.Is(err, source.ErrUnavailable) || !strings.Contains(err.Error(), "revoked") {
 		t.Errorf("revoked: %v", err)
 	}
-	if d := time.Since(began); d > 5*time.Second {
+	if d := time.Since(began); d > time.Minute { // of each it would be several
 		t.Errorf("it took %v", d)
 	}
 	d.Relation = "t"
