@@ -219,3 +219,29 @@ func TestLoginOneWay(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoamiByVariables: what it says is of whom the queries ask as, where variables and no context say it.
+func TestWhoamiByVariables(t *testing.T) {
+	noVariables(t)
+	g := &cannedGateway{datasets: make([]*gatewayv1.OfferedDataset, 3)}
+	flags := startCanned(t, g)
+	for i := 0; i+1 < len(flags); i += 2 {
+		t.Setenv("ENTENTE_"+strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(flags[i], "--"), "-", "_")), flags[i+1])
+	}
+	for _, name := range []string{"CLIENT_CERTIFICATE", "CLIENT_KEY", "TOKEN_FILE"} {
+		t.Setenv("ENTENTE_"+name, "")
+	}
+	if _, _, err := runCommand(newWhoamiCommand()); err == nil || !strings.Contains(err.Error(), "entente login") {
+		t.Errorf("nothing says who: %v", err)
+	}
+	token := filepath.Join(t.TempDir(), "token")
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://login.example","sub":"ines"}`))
+	if err := os.WriteFile(token, []byte("e30."+claims+".x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ENTENTE_TOKEN_FILE", token)
+	out, _, err := runCommand(newWhoamiCommand())
+	if err != nil || !strings.Contains(out, "ines") || !strings.Contains(out, "yes; you may ask under 3 clauses") || strings.Contains(out, claims) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -24,10 +24,12 @@ func newWhoamiCommand() *cobra.Command {
 		Use:   "whoami",
 		Short: "Say as whom a context asks, and whether the gateway takes it",
 		Long: `Prints the context, the gateway, and what your certificate or token says of you; then asks the gateway whether it takes that.
-Tokens are not printed.`,
+Tokens are not printed. Without --context, what the ENTENTE_ variables say goes first, as in 'entente query'.`,
+		Example: `  entente whoami
+  entente whoami --context gateway.police.example.gov`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, _, c, err := contextNamed(name)
+			store, c, err := asked(name)
 			if err != nil {
 				return err
 			}
@@ -56,6 +58,31 @@ Tokens are not printed.`,
 	cmd.Flags().StringVar(&name, "context", os.Getenv("ENTENTE_CONTEXT"), "context (default: the current one) [ENTENTE_CONTEXT]")
 	_ = cmd.RegisterFlagCompletionFunc("context", completeContexts) // the flag was added above
 	return cmd
+}
+
+// asked is the context by which 'entente query' would ask: what the variables say, where they name a gateway, has no name.
+func asked(name string) (login.Store, *login.Context, error) {
+	server := os.Getenv("ENTENTE_SERVER")
+	if name != "" || server == "" {
+		store, _, c, err := contextNamed(name)
+		return store, c, err
+	}
+	said := &login.Context{
+		Server: server, CertificateAuthority: os.Getenv("ENTENTE_CERTIFICATE_AUTHORITY"), TLSServerName: os.Getenv("ENTENTE_TLS_SERVER_NAME"),
+		ClientCertificate: os.Getenv("ENTENTE_CLIENT_CERTIFICATE"), ClientKey: os.Getenv("ENTENTE_CLIENT_KEY"), TokenFile: os.Getenv("ENTENTE_TOKEN_FILE"),
+	}
+	if said.ClientCertificate != "" || said.ClientKey != "" || said.TokenFile != "" {
+		return login.Store{}, said, nil
+	}
+	// Nothing says who: the context of that very gateway does.
+	store, _, c, err := contextNamed("")
+	if err != nil {
+		return store, nil, err
+	}
+	if c.Server != server {
+		return store, nil, fmt.Errorf("ENTENTE_SERVER is %s, and no variable and no context says who you are there: entente login --server %s", server, server)
+	}
+	return store, c, nil
 }
 
 // describeIdentity says what the certificate or the token says. Whether it is true, the gateway finds out.
