@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -208,7 +209,7 @@ func (r *agreements) ofSchema(ctx context.Context, o client.Object) []reconcile.
 	// Terms do not name the schema of consents: their dataset does.
 	var datasets v1alpha1.DatasetList
 	if err := r.gather.list(ctx, &datasets, datasetBySchema, o.GetName(), client.UnsafeDisableDeepCopy); err != nil {
-		panic(err) // as in naming
+		unmapped(ctx, o.GetName(), err)
 	}
 	for i := range datasets.Items {
 		out = append(out, r.naming(ctx, datasetRef(datasets.Items[i].Name))...)
@@ -229,13 +230,17 @@ func (r *agreements) ofDataset(ctx context.Context, o client.Object) []reconcile
 	return append(r.naming(ctx, schemaRef(schemaName(d.Spec.Schema))), r.naming(ctx, datasetRef(d.Name))...)
 }
 
+// unmapped tells that the cache did not answer, as when the operator is stopped before its first lists have come. The next start compiles everything.
+func unmapped(ctx context.Context, what string, err error) {
+	log.FromContext(ctx).Error(err, "the agreements that name it are not compiled again", "name", what)
+}
+
 // naming are the agreements whose terms name the reference.
 func (r *agreements) naming(ctx context.Context, ref string) []reconcile.Request {
 	var list v1alpha1.SharingAgreementList
 	// Only ids are read: no copies of what may be ten thousand agreements.
 	if err := r.gather.list(ctx, &list, agreementByRef, ref, client.UnsafeDisableDeepCopy); err != nil {
-		// The cache answers; only a wrong index could fail.
-		panic(err)
+		unmapped(ctx, ref, err)
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
