@@ -351,9 +351,6 @@ func routeFits(c *compiler, v *version) (reason, message string, failed bool) {
 	return "", "", false
 }
 
-// PurposeNamespaces lists the registries of purpose codes that this release knows.
-func PurposeNamespaces() []string { return slices.Clone(purposeNamespaces) }
-
 // partyOf is an agency as the route names it.
 func partyOf(a *v1alpha1.Agency) route.Party {
 	return route.Party{Agency: a.Name, TrustDomain: a.Spec.TrustDomain}

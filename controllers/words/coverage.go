@@ -97,8 +97,3 @@ func CoverageText(promises []Promise) string {
 	b.WriteString(".\n")
 	return b.String()
 }
-
-// Unkept says whether some promise is kept by nothing.
-func Unkept(promises []Promise) bool {
-	return slices.ContainsFunc(promises, func(p Promise) bool { return len(p.Controls) == 0 })
-}

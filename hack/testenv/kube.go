@@ -185,9 +185,6 @@ func (k *Kube) URL() string { return k.serverURL }
 // CAPEM is the authority that the API server's certificate is from.
 func (k *Kube) CAPEM() []byte { return append([]byte(nil), k.authority.pem...) }
 
-// Dir is where logs and state are.
-func (k *Kube) Dir() string { return k.dir.path }
-
 // Down kills the API server. etcd, and so all objects, stay.
 func (k *Kube) Down() error {
 	k.mu.Lock()

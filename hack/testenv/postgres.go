@@ -140,9 +140,6 @@ func (p *Postgres) Superuser() (user, password string) { return "postgres", p.pa
 // CAFile is the PEM file of the authority that the server's certificate is from.
 func (p *Postgres) CAFile() string { return p.caFile }
 
-// Dir is where the log is.
-func (p *Postgres) Dir() string { return p.dir.path }
-
 // URL is a connection string for a user of a database, by TCP with a verified server certificate.
 func (p *Postgres) URL(database, user, password string) string {
 	u := url.URL{

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -134,9 +133,6 @@ func (v *Vault) Token() string { return v.token }
 
 // CAFile is the PEM file of the authority that Vault's certificate is from.
 func (v *Vault) CAFile() string { return v.caFile }
-
-// Dir is where the log is.
-func (v *Vault) Dir() string { return filepath.Clean(v.dir.path) }
 
 // Environment is what the vault command and Vault's client libraries read, as NAME=value.
 func (v *Vault) Environment() []string {
