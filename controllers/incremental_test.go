@@ -411,7 +411,7 @@ func (w *changing) dataset() *v1alpha1.Dataset {
 			Host: "127.0.0.1", Port: 5432, Database: "records", SSLMode: "require", VaultConnection: "records",
 		}},
 		Relation: fmt.Sprintf("people_%d", w.random.IntN(2)),
-		Fields:   []v1alpha1.FieldMapping{{Field: "number", Column: "id"}, {Field: "name", Column: fmt.Sprintf("name_%d", w.random.IntN(2))}}, Selectors: [][]string{{"number"}},
+		Fields:   []v1alpha1.FieldMapping{{Field: "number", Column: "id"}, {Field: "name", Column: fmt.Sprintf("name_%d", w.random.IntN(2))}}, Selectors: []v1alpha1.SelectorSet{{"number"}},
 	}}
 }
 

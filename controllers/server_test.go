@@ -175,7 +175,7 @@ func (s *scene) describe(t *testing.T) {
 			Fields: []v1alpha1.FieldMapping{
 				{Field: "number", Column: "id"}, {Field: "name", Column: "name"}, {Field: "birth_date", Column: "born"},
 			},
-			Selectors: [][]string{{"number"}},
+			Selectors: []v1alpha1.SelectorSet{{"number"}},
 		}},
 	} {
 		o.SetNamespace(s.agency.Name)

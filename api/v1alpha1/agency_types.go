@@ -186,8 +186,9 @@ type AgencyStatus struct {
 
 // Reconciliation is what holding this agency's logs against a peer's came to. `entente audit reconcile` lists the disclosures.
 type Reconciliation struct {
-	// Since and Until are the window of the last pass, of dates of disclosures.
+	// Since is where the window of the last pass began, of dates of disclosures.
 	Since metav1.Time `json:"since"`
+	// Until is where it ended.
 	Until metav1.Time `json:"until"`
 	// Compared disclosures of that window.
 	Compared int64 `json:"compared"`

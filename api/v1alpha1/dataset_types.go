@@ -64,11 +64,8 @@ type DatasetSpec struct {
 	// Selectors are the sets of fields by which a record can be looked up quickly (there is an index for each). An
 	// agreement's requireSelectors refers to such sets.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:items:MinItems=1
-	// +kubebuilder:validation:items:MaxItems=16
-	// +kubebuilder:validation:items:items:MaxLength=127
 	// +optional
-	Selectors [][]string `json:"selectors,omitempty"`
+	Selectors []SelectorSet `json:"selectors,omitempty"`
 
 	// SubjectKey is the field that identifies the person a record is about; the log keeps a keyed token of it, so that
 	// a person can be told who saw their records.

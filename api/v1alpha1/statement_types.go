@@ -48,7 +48,9 @@ type AgreementDelivery struct {
 // StatementRef names one statement of an agency about one digest.
 type StatementRef struct {
 	Decision Decision `json:"decision"`
+	// Duty that was attested, of an Attest.
 	// +optional
-	Duty      string      `json:"duty,omitempty"`
+	Duty string `json:"duty,omitempty"`
+	// DecidedAt by the clock of this agency.
 	DecidedAt metav1.Time `json:"decidedAt"`
 }

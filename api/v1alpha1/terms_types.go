@@ -413,6 +413,12 @@ type SchemaRef struct {
 	Digest string `json:"digest"`
 }
 
+// SelectorSet is fields that stand for a person, or for few, when a filter fixes each of them. address.city is one member of a record.
+// +kubebuilder:validation:MinItems=1
+// +kubebuilder:validation:MaxItems=16
+// +kubebuilder:validation:items:MaxLength=127
+type SelectorSet []string
+
 // Conditions that each query under a clause must meet.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
@@ -435,12 +441,9 @@ type Conditions struct {
 	// to known persons and stops fishing.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinItems=1
-	// +kubebuilder:validation:items:MaxItems=16
-	// +kubebuilder:validation:items:items:MaxLength=127
 	// +listType=atomic
 	// +optional
-	RequireSelectors [][]string `json:"requireSelectors,omitempty"`
+	RequireSelectors []SelectorSet `json:"requireSelectors,omitempty"`
 
 	// SubjectRoles that the justification may name: suspect, victim, witness, missing-person, applicant.
 	// +kubebuilder:validation:MinItems=1

@@ -327,7 +327,7 @@ func (cl *clause) useOf(field string) string {
 		return "fields"
 	case cl.schema.route.Covers(cl.terms.FilterFields, field):
 		return "filterFields"
-	case cl.terms.Conditions != nil && slices.ContainsFunc(cl.terms.Conditions.RequireSelectors, func(set []string) bool { return slices.Contains(set, field) }):
+	case cl.terms.Conditions != nil && slices.ContainsFunc(cl.terms.Conditions.RequireSelectors, func(set v1alpha1.SelectorSet) bool { return slices.Contains(set, field) }):
 		return "conditions.requireSelectors"
 	case cl.schema.route.Covers(cl.terms.Fields, field):
 		return "fields"

@@ -149,7 +149,9 @@ func (c *compiler) routeClause(v *version, cl *clause) route.Clause {
 		if k.Consent != nil {
 			out.Consent = k.Consent.Dataset
 		}
-		out.RequireSelectors = k.RequireSelectors
+		for _, set := range k.RequireSelectors {
+			out.RequireSelectors = append(out.RequireSelectors, set)
+		}
 		out.SubjectRoles = sorted(k.SubjectRoles)
 		out.UserAttributes = k.UserAttributes
 		out.Jurisdictions = sorted(k.Jurisdictions)

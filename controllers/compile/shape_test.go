@@ -56,7 +56,7 @@ func TestMappingsFit(t *testing.T) {
 		"an odd declared type": {func(d *v1alpha1.DatasetSpec) { d.Columns = []v1alpha1.SourceColumn{{Name: "x", Type: "blob"}} }, `"blob" is not string, int`},
 		"a selector in a list": {func(d *v1alpha1.DatasetSpec) {
 			d.Fields = append(d.Fields, v1alpha1.FieldMapping{Field: "aliases", Column: "a"})
-			d.Selectors = [][]string{{"aliases"}}
+			d.Selectors = []v1alpha1.SelectorSet{{"aliases"}}
 		}, `no field "aliases" with one value`},
 		"a record as subject": {func(d *v1alpha1.DatasetSpec) { d.SubjectKey = "address" }, `no field "address" with one value`},
 	} {

@@ -332,7 +332,7 @@ func dataset() *v1alpha1.Dataset {
 	d.Spec.Relation = "registry.wages"
 	d.Spec.Source.PostgreSQL = &v1alpha1.PostgreSQLSource{Host: "db.example", Database: "registry", VaultConnection: "registry"}
 	d.Spec.Fields = []v1alpha1.FieldMapping{{Field: "employer", Column: "employer"}, {Field: "person", Column: "person"}}
-	d.Spec.Selectors = [][]string{{"person"}}
+	d.Spec.Selectors = []v1alpha1.SelectorSet{{"person"}}
 	d.Spec.SubjectKey = "person"
 	return d
 }

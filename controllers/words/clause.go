@@ -87,7 +87,7 @@ func conditions(c *v1alpha1.Clause) []string {
 }
 
 // selectorSets writes alternatives of fields that are fixed together.
-func selectorSets(sets [][]string) string {
+func selectorSets(sets []v1alpha1.SelectorSet) string {
 	alternatives := make([]string, len(sets))
 	for i, set := range sets {
 		alternatives[i] = and(plainAll(set))

@@ -121,7 +121,7 @@ func consent(k *v1alpha1.Consent) string {
 
 // selectors compares alternatives of fields that a query must fix together. A set is as wide as the narrowest set that it
 // holds: whoever fixes {name, birth date} fixes {name}.
-func (c *comparison) selectors(term string, before, after [][]string) {
+func (c *comparison) selectors(term string, before, after []v1alpha1.SelectorSet) {
 	if len(before) == 0 && len(after) == 0 {
 		return
 	}
@@ -157,12 +157,12 @@ func (c *comparison) selectors(term string, before, after [][]string) {
 }
 
 // impliedBy: a query that fixes the set fixes one of the others as well.
-func impliedBy(set []string, others [][]string) bool {
-	return slices.ContainsFunc(others, func(o []string) bool { return len(without(o, set)) == 0 })
+func impliedBy(set v1alpha1.SelectorSet, others []v1alpha1.SelectorSet) bool {
+	return slices.ContainsFunc(others, func(o v1alpha1.SelectorSet) bool { return len(without(o, set)) == 0 })
 }
 
-func canonicalSets(sets [][]string) [][]string {
-	out := make([][]string, len(sets))
+func canonicalSets(sets []v1alpha1.SelectorSet) []v1alpha1.SelectorSet {
+	out := make([]v1alpha1.SelectorSet, len(sets))
 	for i, set := range sets {
 		out[i] = sorted(set)
 	}
