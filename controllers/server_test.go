@@ -232,7 +232,7 @@ func (s *scene) get(t *testing.T, name string, into client.Object) error {
 // until waits until check says nothing.
 func until(t *testing.T, what string, check func() string) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		missing := check()
 		if missing == "" {

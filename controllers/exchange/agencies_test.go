@@ -208,7 +208,7 @@ func (a *agency) reaches(t testing.TB, name string, state v1alpha1.AgreementStat
 	return o
 }
 
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()

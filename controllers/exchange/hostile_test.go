@@ -297,7 +297,7 @@ func TestHostile(t *testing.T) {
 	})
 
 	t.Run("a stranger with the right name", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		stranger := p.source.dial(t, other.OperatorIdentity())
 		if _, err := stranger.List(ctx, &exchangev1.ListRequest{}, grpc.WaitForReady(false)); status.Code(err) != codes.Unavailable {

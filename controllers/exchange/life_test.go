@@ -175,8 +175,9 @@ func TestLostKey(t *testing.T) {
 	if err := police.client.Get(t.Context(), client.ObjectKey{Namespace: police.name, Name: labor.name}, there); err != nil {
 		t.Fatal(err)
 	}
+	before := there.DeepCopy()
 	there.Spec.TrustBundle, there.Spec.SigningKeys = own.Status.TrustBundle, own.Status.SigningKeys
-	if err := police.client.Update(t.Context(), there); err != nil {
+	if err := police.client.Patch(t.Context(), there, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	police.reaches(t, "more.v1", v1alpha1.StateProposed, "")

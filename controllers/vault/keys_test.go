@@ -487,7 +487,7 @@ func TestIdentityRotates(t *testing.T) {
 	go func() { _ = id.Run(t.Context()) }()
 	seen := map[string]bool{}
 	began := time.Now()
-	deadline := began.Add(20 * time.Second)
+	deadline := began.Add(2 * time.Minute)
 	for len(seen) < 3 && time.Now().Before(deadline) {
 		cert, err := id.Certificate(t.Context())
 		if err != nil {
@@ -497,7 +497,7 @@ func TestIdentityRotates(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if len(seen) < 3 {
-		t.Errorf("%d certificates in 20 s of 3 s each", len(seen))
+		t.Errorf("%d certificates in two minutes of 3 s each", len(seen))
 	}
 	if took := time.Since(began); took < 2*time.Second {
 		t.Errorf("two rotations in %s", took)

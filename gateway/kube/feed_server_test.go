@@ -129,9 +129,9 @@ func (s *scene) put(t *testing.T, name string, spec v1alpha1.GatewayRouteSpec) *
 
 func until(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !check(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within two minutes: %s", what)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func TestKeysAreRemembered(t *testing.T) {
 func TestStale(t *testing.T) {
 	s := newScene(t)
 	s.put(t, "anvil", s.signed(t, "anvil", 1, nil))
-	const maxStale = 3 * time.Second
+	const maxStale = 15 * time.Second // a busy machine may take some of it until the API server is away
 	table, feed, _ := s.run(t, maxStale)
 	until(t, "served", serves(table, "anvil", 1))
 	if err := s.kube.Down(); err != nil {

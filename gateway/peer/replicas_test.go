@@ -96,7 +96,7 @@ func TestReplicasShareTheLoad(t *testing.T) {
 	}
 	defer conn.Close()
 	ask := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		s, err := gatewayv1.NewSourceServiceClient(conn).Retrieve(ctx, &gatewayv1.RetrieveRequest{})
 		if err == nil {
@@ -121,7 +121,7 @@ func TestReplicasShareTheLoad(t *testing.T) {
 		}
 		return failed, asked
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		failed, asked := many(60)
 		if failed > 0 {

@@ -126,7 +126,7 @@ func TestStreamsAreUsedAgain(t *testing.T) {
 	for _, st := range old {
 		select {
 		case <-st.life.Done():
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("a stream that was let go has not ended")
 		}
 	}
@@ -206,7 +206,8 @@ func TestStreamsEnd(t *testing.T) {
 
 // TestQuestionsEnd: a question that ends ends at the source, as it ended here, and takes its stream with it.
 func TestQuestionsEnd(t *testing.T) {
-	cut := make(chan error, 1)
+	t.Parallel() // it mostly waits
+	began, cut := make(chan struct{}, 1), make(chan error, 1)
 	s := &eachServer{}
 	s.answer = func(ctx context.Context, r *gatewayv1.RetrieveEachRequest, send func(*gatewayv1.RetrieveResponse) error) error {
 		if r.GetRequest().GetDisclosureId() == "a" {
@@ -215,6 +216,7 @@ func TestQuestionsEnd(t *testing.T) {
 		if us := r.GetTimeoutMicros(); us <= 0 && r.GetRequest().GetDisclosureId() == "late" {
 			t.Errorf("timeout %d", us)
 		}
+		began <- struct{}{}
 		<-ctx.Done()
 		cut <- ctx.Err()
 		return ctx.Err()
@@ -227,19 +229,22 @@ func TestQuestionsEnd(t *testing.T) {
 		if _, err := askOn(t.Context(), ln, "a"); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // by then it is at the source
 		if one.id == "gone" {
 			ctx, cancel = context.WithCancel(t.Context())
-			time.AfterFunc(50*time.Millisecond, cancel)
+			go func() { <-began; cancel() }()
 		}
 		_, err := askOn(ctx, ln, one.id)
 		cancel()
+		if one.id == "late" {
+			<-began
+		}
 		if status.Code(err) != one.code || len(ln.streams.kept) != 0 {
 			t.Errorf("%s: %v, %d streams kept", one.id, err, len(ln.streams.kept))
 		}
 		select {
 		case <-cut:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("%s: the source goes on", one.id)
 		}
 	}

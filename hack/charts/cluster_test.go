@@ -68,7 +68,7 @@ metadata:
 func (c *cluster) installCRDs(t *testing.T) {
 	t.Helper()
 	c.helm.must(t, "upgrade", "--install", "entente-crds", chart(t, "entente-crds"), "-n", "entente-system", "--create-namespace")
-	c.kubectl(t, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/part-of=entente", "--timeout=30s")
+	c.kubectl(t, "wait", "--for=condition=Established", "crd", "-l", "app.kubernetes.io/part-of=entente", "--timeout=120s")
 }
 
 // installOthersCRDs installs the definitions of kinds that the chart has optional objects of, from the projects that they belong to.
@@ -94,7 +94,7 @@ func (c *cluster) installOthersCRDs(t *testing.T) {
 			c.kubectl(t, "apply", "--server-side", "-f", filepath.Join(m.Dir, f))
 		}
 	}
-	c.kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+	c.kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
 }
 
 // refused runs kubectl, which must be refused with a message that has want in it.

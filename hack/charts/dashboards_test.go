@@ -74,7 +74,7 @@ func checkDashboards(t *testing.T, s *stack.Stack) {
 	overseer := witnessed(t, s, police)
 	// An operator compares clocks when it calls its peers: at its start, if there are agreements, and then every ten minutes.
 	border := s.Agency(stack.Border)
-	if err := border.Operator.Stop(15 * time.Second); err != nil {
+	if err := border.Operator.Stop(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if err := border.StartOperator(t.Context()); err != nil {
@@ -96,7 +96,7 @@ func checkDashboards(t *testing.T, s *stack.Stack) {
 
 	var missing []string
 	all := dashboards(t)
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		missing = missing[:0]
 		for name, panels := range all {
@@ -172,7 +172,7 @@ func witnessed(t *testing.T, s *stack.Stack, a *stack.Agency) string {
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.Stop(5 * time.Second) })
+	t.Cleanup(func() { _ = w.Stop(time.Minute) })
 	key := ""
 	err := w.WaitReady(t.Context(), func(ctx context.Context) (err error) {
 		key, err = text(ctx, "http://"+addresses[0]+"/key")
@@ -183,7 +183,7 @@ func witnessed(t *testing.T, s *stack.Stack, a *stack.Agency) string {
 	}
 	policy := filepath.Join(dir, "policy")
 	write(policy, "witness overseer "+strings.TrimSpace(key)+" http://"+addresses[0]+"\ngroup enough 1 overseer\nquorum enough\n")
-	if err := a.Gateway.Stop(15 * time.Second); err != nil {
+	if err := a.Gateway.Stop(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	a.Gateway.Args = append(a.Gateway.Args, "--log-witness-policy", policy, "--log-witness-interval", "1s")

@@ -101,10 +101,10 @@ func checkGitOps(t *testing.T, s *stack.Stack) {
 	if _, err := a.Apply(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
-	kubectl("wait", "-n", a.Name, "--for=condition=Suspended", "sharingagreement/"+stack.Agreement, "--timeout=30s")
-	kubectl("wait", "-n", a.Name, "--for=condition=ResolvedRefs=false", "sharingagreement/broken.v1", "--timeout=30s")
+	kubectl("wait", "-n", a.Name, "--for=condition=Suspended", "sharingagreement/"+stack.Agreement, "--timeout=120s")
+	kubectl("wait", "-n", a.Name, "--for=condition=ResolvedRefs=false", "sharingagreement/broken.v1", "--timeout=120s")
 	want := map[string][2]string{stack.Agreement: {"Suspended", "Current"}, "broken.v1": {"Degraded", "Failed"}}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		wrong := ""
 		for _, o := range get("sharingagreement") {

@@ -61,7 +61,7 @@ func TestDefaultKustomization(t *testing.T) {
 	c.kubectl(t, "apply", "--server-side", "-f", filepath.Join(dir, "namespace.yaml"))
 	c.kubectl(t, "apply", "--server-side", "--validate=strict", "--dry-run=server", "-k", dir)
 	c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", dir)
-	c.kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+	c.kubectl(t, "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
 	c.kubectl(t, "apply", "-n", "state-police", "-f", filepath.Join(root(t), "config", "samples"))
 	label := c.kubectl(t, "get", "namespace", "state-police", "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`)
 	if label != "restricted" {

@@ -30,7 +30,7 @@ func checkProcessLogs(t *testing.T, s *stack.Stack) {
 	ask()                            // the agreement is suspended by now: refused
 	q.Filter = "document_number == " // not CEL
 	ask()
-	if err := labor.Gateway.Stop(15 * time.Second); err != nil { // a source that is away
+	if err := labor.Gateway.Stop(time.Minute); err != nil { // a source that is away
 		t.Fatal(err)
 	}
 	ask()

@@ -105,7 +105,7 @@ func checkTraces(t *testing.T, s *stack.Stack, r *spanReceiver) {
 		}
 		return least
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for len(missing()) > 0 && time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
 	}

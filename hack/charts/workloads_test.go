@@ -41,7 +41,7 @@ func TestWorkloadsRun(t *testing.T) {
 	}
 	for _, a := range agencies {
 		t.Run(a.name+" is ready", func(t *testing.T) {
-			if out, err := a.command(t.Context(), "entente-ready", append([]string{"--timeout=60s"}, a.ready...)...); err != nil {
+			if out, err := a.command(t.Context(), "entente-ready", append([]string{"--timeout=120s"}, a.ready...)...); err != nil {
 				t.Error(err)
 			} else if n := strings.Count(out, "http://"); n != 4 {
 				t.Errorf("%d replicas asked, want 4:\n%s", n, out)
@@ -63,7 +63,7 @@ func TestWorkloadsRun(t *testing.T) {
 			peer := agencies[1-i]
 			file := c.file(t, "export-"+peer.name+".yaml", peer.must(t, "entente", "agency", "export", "-n", peer.name))
 			c.kubectl(t, "apply", "-n", a.name, "-f", file)
-			c.kubectl(t, "wait", "-n", a.name, "--for=condition=Accepted", "agency/"+peer.name, "--timeout=30s")
+			c.kubectl(t, "wait", "-n", a.name, "--for=condition=Accepted", "agency/"+peer.name, "--timeout=120s")
 		}
 	})
 	t.Run("another operator takes over", func(t *testing.T) {
@@ -78,10 +78,10 @@ func TestWorkloadsRun(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("%s leads, and no operator says that it does", before)
 		}
-		if err := a.running["operator"][i].Stop(20 * time.Second); err != nil {
+		if err := a.running["operator"][i].Stop(time.Minute); err != nil {
 			t.Error(err)
 		}
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 			if now := holder(); now != "" && now != before {
 				break
 			}
@@ -284,7 +284,7 @@ func (a *agency) startPod(t *testing.T, component, pod string, spec corev1.PodSp
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.Stop(15 * time.Second); err != nil {
+		if err := p.Stop(time.Minute); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
@@ -337,7 +337,7 @@ spec:
   jurisdictions: [US]
   endpoints: {gateway: "gateway.%[2]s:9443", exchange: "exchange.%[2]s:9444"}
 `, a.name, a.trustDomain)))
-	a.kubectl(t, "wait", "-n", a.name, "--for=jsonpath={.status.signingKeys}", "agency/"+a.name, "--timeout=30s")
+	a.kubectl(t, "wait", "-n", a.name, "--for=jsonpath={.status.signingKeys}", "agency/"+a.name, "--timeout=120s")
 }
 
 // quiet fails when the API server refused a process something that it needs.

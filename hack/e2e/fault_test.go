@@ -31,7 +31,7 @@ func postgresDown(t *testing.T, s *scene) {
 		}
 	}
 	measured(t, "PostgreSQL down→UNAVAILABLE", took)
-	if took > 10*time.Second {
+	if took > 25*time.Second { // the client itself waits for 30
 		t.Error("past the deadline")
 	}
 	must(t, s.Postgres.Up(t.Context()))
@@ -46,7 +46,7 @@ func vaultDown(t *testing.T, s *scene) {
 	expectMarisol(t, ask(t, s.police, about(data.Marisol())))
 	must(t, s.Vault.Down())
 	t.Cleanup(func() { _ = s.Vault.Up(context.Background()) })
-	within(t, 30*time.Second, func() string {
+	within(t, func() string {
 		expectMarisol(t, ask(t, s.police, about(data.Marisol())))
 		c, err := s.labor.Condition(t.Context(), stack.Agreement, v1alpha1.ConditionCredentialsReady)
 		must(t, err)
@@ -74,7 +74,7 @@ func vaultDown(t *testing.T, s *scene) {
 	})
 	measured(t, "suspend→denied, without Vault", at.Sub(began))
 	must(t, s.Vault.Up(t.Context()))
-	within(t, 60*time.Second, func() string {
+	within(t, func() string {
 		if left := rolesOf(t, s, s.labor, stack.AgreementID); len(left) > 0 {
 			return fmt.Sprintf("roles are left in PostgreSQL: %v", left)
 		}
@@ -146,7 +146,7 @@ func operatorKilled(t *testing.T, s *scene) {
 	_, _, err = eventually(t.Context(), s.police.Analyst, q, nil, outcome(stack.Border, "DENIED"))
 	must(t, err)
 	must(t, s.border.StartOperator(t.Context()))
-	within(t, 30*time.Second, func() string {
+	within(t, func() string {
 		roles := rolesOf(t, s, s.border, stack.AgreementID)
 		leases, err := s.border.SourceLeases(t.Context(), stack.AgreementID)
 		must(t, err)
@@ -177,7 +177,7 @@ func deletion(t *testing.T, s *scene) {
 	}
 	_, err = s.Kubectl(t.Context(), "delete", "agr", stack.ObjectName(terms), "-n", s.labor.Name, "--as", s.labor.Platform, "--wait=false")
 	must(t, err)
-	within(t, 30*time.Second, func() string {
+	within(t, func() string {
 		o := &v1alpha1.SharingAgreement{ObjectMeta: metav1.ObjectMeta{Name: stack.ObjectName(terms)}}
 		if err := s.labor.Get(t.Context(), o); !apierrors.IsNotFound(err) {
 			return fmt.Sprintf("it is still there, finalizers %v, %v", o.Finalizers, err)

@@ -53,7 +53,7 @@ func logsCompared(t *testing.T, s *scene) {
 	}
 	reconciled := func(reason string) {
 		t.Helper()
-		within(t, 60*time.Second, func() string {
+		within(t, func() string {
 			c, err := s.labor.Condition(t.Context(), stack.Agreement, v1alpha1.ConditionReconciled)
 			must(t, err)
 			if c.Reason != reason {
@@ -65,7 +65,7 @@ func logsCompared(t *testing.T, s *scene) {
 	reconciled(v1alpha1.ReasonLogsAgree)
 
 	// The recipient goes on with an empty volume. What it was given, the source's log still says.
-	must(t, s.police.Gateway.Stop(15*time.Second))
+	must(t, s.police.Gateway.Stop(patience))
 	state := s.police.File("gateway-state")
 	must(t, os.Rename(state, state+".away"))
 	t.Cleanup(func() {
@@ -82,7 +82,7 @@ func logsCompared(t *testing.T, s *scene) {
 	}
 
 	// The volume comes back, and with it the records.
-	must(t, s.police.Gateway.Stop(15*time.Second))
+	must(t, s.police.Gateway.Stop(patience))
 	must(t, os.RemoveAll(state))
 	must(t, os.Rename(state+".away", state))
 	must(t, s.police.StartGateway(t.Context()))

@@ -53,7 +53,7 @@ func releases(t *testing.T, s *scene) {
 			if p.program.Path == p.binary {
 				continue
 			}
-			must(t, p.program.Stop(20*time.Second))
+			must(t, p.program.Stop(patience))
 			p.program.Path = p.binary
 			if err := p.start(ctx); err != nil {
 				t.Fatalf("%s: %v", mix.name, err)

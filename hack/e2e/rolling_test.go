@@ -102,7 +102,7 @@ func rolling(t *testing.T, s *scene) {
 			service.Remove(address)
 		}
 		time.Sleep(rollingNotice)
-		must(t, r.program.Stop(20*time.Second))
+		must(t, r.program.Stop(patience)) // who is killed loses questions
 		must(t, r.begin(ctx))
 		for service, address := range r.services {
 			service.Add(address)

@@ -177,18 +177,21 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 
 func (p *Postgres) ready(ctx context.Context) error { return p.Exec(ctx, "postgres", "SELECT 1") }
 
+// stopTimeout is generous: a postmaster that is killed leaves its children, and with them the server does not start again.
+const stopTimeout = time.Minute
+
 // Down stops the server, which ends all sessions. The data stay.
 func (p *Postgres) Down() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.process.stop(syscall.SIGINT, 5*time.Second)
+	return p.process.stop(syscall.SIGINT, stopTimeout)
 }
 
 // Crash stops the server as a crash of its machine would: it recovers from its log in the next Up.
 func (p *Postgres) Crash() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.process.stop(syscall.SIGQUIT, 5*time.Second)
+	return p.process.stop(syscall.SIGQUIT, stopTimeout)
 }
 
 // Up starts the server after Down or Crash, and returns when it answers. (For a server that hangs, put a Proxy before it.)
@@ -207,7 +210,7 @@ func (p *Postgres) Up(ctx context.Context) error {
 func (p *Postgres) Stop() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	errs := []error{p.process.stop(syscall.SIGQUIT, 5*time.Second)}
+	errs := []error{p.process.stop(syscall.SIGQUIT, stopTimeout)}
 	if p.data.path != "" {
 		errs = append(errs, os.RemoveAll(p.data.path))
 	}

@@ -80,7 +80,7 @@ func (p *process) stop(sig os.Signal, grace time.Duration) error {
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		return fmt.Errorf("testenv: %s (process %d) does not end: %w", p.name(), p.cmd.Process.Pid, err)
 	}
 }

@@ -54,7 +54,7 @@ func TestOrphans(t *testing.T) {
 		t.Fatal("the servers did not start")
 	}
 	t.Cleanup(func() { os.RemoveAll(postgres) })
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		left := processesIn(t, dir, postgres)
 		if len(left) == 0 {

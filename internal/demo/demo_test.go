@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -84,7 +85,7 @@ func clean(t *testing.T, path string, dirs ...string) {
 			t.Errorf("left behind: %s", filepath.Join(dir, e.Name()))
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		left := running(t, path)
 		if len(left) == 0 {
 			return
@@ -129,7 +130,12 @@ func (b *syncBuffer) String() string {
 
 func (b *syncBuffer) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
+	b.awaitMatch(t, regexp.MustCompile(regexp.QuoteMeta(text)))
+}
+
+func (b *syncBuffer) awaitMatch(t *testing.T, text *regexp.Regexp) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !text.MatchString(b.String()); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never said %q:\n%s", text, b)
 		}
@@ -188,7 +194,7 @@ func TestKeep(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kept")
 	cmd, out, home, tmp := start(t, path, "--keep", "--dir", dir)
 	out.await(t, "agreement decide "+agreement+" --resume")
-	time.Sleep(50 * time.Millisecond) // the last line is whole
+	out.awaitMatch(t, regexp.MustCompile(`(?s) --resume .*\n`)) // the last line is whole
 	t.Run("commands that it prints work", func(t *testing.T) {
 		text := out.String()
 		text = text[strings.Index(text, "It stays up"):]

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,7 +111,7 @@ func (r *Replica) Begin(ctx context.Context) error { return start(ctx, r.Program
 
 // Remove ends it for good, as scaling down does, and says so to the operator: without its Lease it is no replica.
 func (r *Replica) Remove(ctx context.Context) error {
-	err := r.Stop(20 * time.Second)
+	err := r.Stop(patience)
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: r.agency.Name, Name: kube.LeaseName(r.Name)}}
 	return errors.Join(err, client.IgnoreNotFound(r.agency.stack.Client.Delete(ctx, lease)), r.release())
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long anything may take that should take moments.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // InForce are the conditions of an agreement that is enforced.
 var InForce = []string{
