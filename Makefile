@@ -101,6 +101,7 @@ hammer: build ## Load three agencies, kill their gateways, look for the proof of
 .PHONY: generate
 generate: ## Regenerate CRDs, deep copies, protobuf, charts and reference pages
 	$(TOOL) controller-gen object paths=./api/v1alpha1/... crd output:crd:dir=config/crd
+	go test ./api/v1alpha1 -run TestReference -update
 	$(TOOL) buf generate
 	go test ./gateway/enforce -run TestReference -update
 	go test ./gateway/server -run TestReference -update

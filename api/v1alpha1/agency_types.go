@@ -176,7 +176,7 @@ type AgencyStatus struct {
 	// +optional
 	Reconciliation *Reconciliation `json:"reconciliation,omitempty"`
 
-	// Conditions: Accepted.
+	// Conditions: Accepted; and, only while true, ClockSkew.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16

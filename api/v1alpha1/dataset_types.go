@@ -306,7 +306,7 @@ type MemberMapping struct {
 	// +kubebuilder:validation:Pattern=`^(YYYY|MM|DD)[./-]?(YYYY|MM|DD)[./-]?(YYYY|MM|DD)$`
 	// +optional
 	Format string `json:"format,omitempty"`
-	// UnknownCode says what becomes of a value of the source that cannot be translated.
+	// UnknownCode says what becomes of a value of the source that cannot be translated: Refuse (the default) or AsNull.
 	// +optional
 	UnknownCode UnknownCode `json:"unknownCode,omitempty"`
 }

@@ -93,7 +93,8 @@ type SchemaField struct {
 	// +optional
 	Description string `json:"description,omitempty"`
 
-	// Sensitivity labels the field: Public, Personal, Sensitive (special categories) or Identifier.
+	// Sensitivity labels the field for people: Public, Personal, Sensitive (special categories) or Identifier. Nothing is
+	// decided by it: what may be disclosed, clauses say.
 	// +kubebuilder:validation:Enum=Public;Personal;Sensitive;Identifier
 	// +optional
 	Sensitivity string `json:"sensitivity,omitempty"`

@@ -168,7 +168,7 @@ type SharingAgreementStatus struct {
 	Routes []string `json:"routes,omitempty"`
 
 	// Conditions: Accepted, ResolvedRefs, Signed, InForce, CredentialsReady, Programmed; and, only while true,
-	// Suspended, Beginning, Expiring, RenewalDue, ReviewDue, DutyDue.
+	// Suspended, Beginning, Expiring, RenewalDue, ReviewDue, DutyDue; and Reconciled, once logs were compared.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16

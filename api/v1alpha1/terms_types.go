@@ -494,7 +494,7 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional
 	QueriesPerDay int64 `json:"queriesPerDay,omitempty"`
-	// RecordsPerQuery: an answer has at most that many records.
+	// RecordsPerQuery: an answer has at most that many records; empty: 10,000.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000
 	// +optional
@@ -522,7 +522,7 @@ type Obligations struct {
 	// +kubebuilder:validation:Maximum=36525
 	// +optional
 	RetentionDays *int64 `json:"retentionDays,omitempty"`
-	// Redisclosure: Prohibited, or WithConsentOfSource.
+	// Redisclosure: Prohibited, or WithConsentOfSource; empty is Prohibited.
 	// +kubebuilder:validation:Enum=Prohibited;WithConsentOfSource
 	// +optional
 	Redisclosure string `json:"redisclosure,omitempty"`
@@ -533,7 +533,7 @@ type Obligations struct {
 	// VerifyBeforeAction: no adverse action before independent verification and notice (5 U.S.C. 552a(p)).
 	// +optional
 	VerifyBeforeAction *VerifyBeforeAction `json:"verifyBeforeAction,omitempty"`
-	// ResponseTimeSeconds within which the source answers.
+	// ResponseTimeSeconds within which the source answers. A party's word: no gateway measures it.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31622400
 	// +optional
