@@ -7,7 +7,6 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -31,7 +30,7 @@ type alone[O client.Object, S any] struct {
 
 func (r *alone[O, S]) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named(strings.ToLower(r.kind)).
-		Watches(r.empty(), &handler.EnqueueRequestForObject{}, changed(generation)).
+		Watches(r.empty(), enqueueName, changed(generation)).
 		WithOptions(options(1)).
 		Complete(r)
 }

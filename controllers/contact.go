@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -59,7 +58,7 @@ const (
 func (r *contacts) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("contact").
 		WatchesRawSource(r.door.source()).
-		Watches(&v1alpha1.Agency{}, &handler.EnqueueRequestForObject{}, changed(contactInput)).
+		Watches(&v1alpha1.Agency{}, enqueueName, changed(contactInput)).
 		WithOptions(options(8)).
 		Complete(r)
 }

@@ -23,7 +23,7 @@ type datasets struct {
 
 func (r *datasets) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("dataset").
-		Watches(&v1alpha1.Dataset{}, &handler.EnqueueRequestForObject{}, changed(datasetInput)).
+		Watches(&v1alpha1.Dataset{}, enqueueName, changed(datasetInput)).
 		Watches(&v1alpha1.ExchangeSchema{}, handler.EnqueueRequestsFromMapFunc(r.ofSchema), changed(generation)).
 		WithOptions(options(2)).
 		Complete(r)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -54,7 +53,7 @@ const (
 func (r *deliveries) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("deliver").
 		WatchesRawSource(r.door.source()).
-		Watches(&v1alpha1.SharingAgreement{}, &handler.EnqueueRequestForObject{}, changed(deliveryInput)).
+		Watches(&v1alpha1.SharingAgreement{}, enqueueName, changed(deliveryInput)).
 		WithOptions(options(16)).
 		Complete(r)
 }

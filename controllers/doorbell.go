@@ -20,6 +20,10 @@ type doorbell struct {
 	waiting []ring
 }
 
+// enqueueName calls for an object by its name, as doorbells do. Under two keys, with its namespace and without, an object would be worked
+// on twice at once.
+var enqueueName = handler.EnqueueRequestsFromMapFunc(byName)
+
 type ring struct {
 	name     string
 	priority int

@@ -20,8 +20,6 @@ import (
 	"github.com/entente-dev/entente/gateway/kube"
 )
 
-var enqueueName = handler.EnqueueRequestsFromMapFunc(byName)
-
 // gateways reads the reports on the gateways' Leases, and calls for the agreements that a new report is about: a heartbeat is
 // about none, progress about the routes in between.
 type gateways struct {

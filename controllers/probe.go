@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -40,7 +39,7 @@ const (
 
 func (r *probes) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("probe").
-		Watches(&v1alpha1.Dataset{}, &handler.EnqueueRequestForObject{}, changed(generation)).
+		Watches(&v1alpha1.Dataset{}, enqueueName, changed(generation)).
 		WithOptions(options(4)).
 		Complete(r)
 }

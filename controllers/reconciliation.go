@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -61,7 +60,7 @@ type reconciliations struct {
 
 func (r *reconciliations) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("reconciliation").
-		Watches(&v1alpha1.Agency{}, &handler.EnqueueRequestForObject{}, changed(generation)).
+		Watches(&v1alpha1.Agency{}, enqueueName, changed(generation)).
 		WithOptions(options(2)).
 		Complete(r)
 }

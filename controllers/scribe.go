@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -80,7 +79,7 @@ func newScribe(c client.Client, namespace string, now func() time.Time) *scribe 
 func (s *scribe) setUp(m manager.Manager) error {
 	return builder.ControllerManagedBy(m).Named("status").
 		WatchesRawSource(s.door.source()).
-		Watches(&v1alpha1.SharingAgreement{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.NewPredicateFuncs(s.knows))).
+		Watches(&v1alpha1.SharingAgreement{}, enqueueName, builder.WithPredicates(predicate.NewPredicateFuncs(s.knows))).
 		WithOptions(options(4)).
 		Complete(s)
 }

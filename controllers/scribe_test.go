@@ -1,13 +1,17 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/yaml"
@@ -151,5 +155,99 @@ func TestScribe(t *testing.T) {
 	work()
 	if got := fmt.Sprint(get().Status.State); got != "" || s.knows(b) {
 		t.Errorf("the other object of the name is %s", got)
+	}
+}
+
+// held lets writes of a status through one by one, and knows how many there were at once.
+type held struct {
+	client.Client
+	begun   chan struct{}
+	let     chan struct{}
+	writing atomic.Int32
+	most    atomic.Int32
+}
+
+func (h *held) Status() client.SubResourceWriter { return heldStatus{h.Client.Status(), h} }
+
+type heldStatus struct {
+	client.SubResourceWriter
+	held *held
+}
+
+func (s heldStatus) Apply(ctx context.Context, o runtime.ApplyConfiguration, options ...client.SubResourceApplyOption) error {
+	n := s.held.writing.Add(1)
+	defer s.held.writing.Add(-1)
+	for most := s.held.most.Load(); n > most && !s.held.most.CompareAndSwap(most, n); most = s.held.most.Load() {
+	}
+	s.held.begun <- struct{}{}
+	<-s.held.let
+	return s.SubResourceWriter.Apply(ctx, o, options...)
+}
+
+// While a status is written, nobody else writes it: not even when the object changes meanwhile, by others' doing. Of two writes at once
+// the older could be the last, and then nothing would say that it is not true any more.
+func TestScribeWritesOneAtATime(t *testing.T) {
+	k := testenv.RequireKube(t, testenv.KubeOptions{CRDDirs: []string{filepath.Join("..", "config", "crd")}})
+	ctx := t.Context()
+	if err := k.EnsureNamespace(ctx, "scribe"); err != nil {
+		t.Fatal(err)
+	}
+	m, err := newManager(k.Config(), Options{Namespace: "scribe", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &held{Client: m.GetClient(), begun: make(chan struct{}, 100), let: make(chan struct{})}
+	s := newScribe(h, "scribe", time.Now)
+	if err := s.setUp(m); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.Start(ctx) }()
+	if !m.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal(<-ended)
+	}
+
+	a := &v1alpha1.SharingAgreement{}
+	if err := yaml.UnmarshalStrict([]byte(scribedYAML), a); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Create(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	cached := func(what string, ok func(*v1alpha1.SharingAgreement) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			c := &v1alpha1.SharingAgreement{}
+			err := h.Get(ctx, client.ObjectKeyFromObject(a), c)
+			if err == nil && ok(c) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("never: %s: %+v, %v", what, c.Status, err)
+			}
+		}
+	}
+	cached("it is there", func(*v1alpha1.SharingAgreement) bool { return true })
+	say := func(state v1alpha1.AgreementState) {
+		s.say(a, compiledPart, v1alpha1.SharingAgreementStatus{State: state}, nil)
+	}
+	say(v1alpha1.StateProposed)
+	<-h.begun
+	say(v1alpha1.StateSigned)
+	before := a.DeepCopy()
+	a.Labels = map[string]string{"changed": "meanwhile"}
+	if err := h.Patch(ctx, a, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	cached("the change", func(c *v1alpha1.SharingAgreement) bool { return c.Labels["changed"] != "" })
+	select {
+	case <-h.begun:
+		t.Error("a second write began before the first had ended")
+	case <-time.After(time.Second):
+	}
+	close(h.let)
+	cached("what was said last", func(c *v1alpha1.SharingAgreement) bool { return c.Status.State == v1alpha1.StateSigned })
+	if n := h.most.Load(); n > 1 {
+		t.Errorf("%d writes at once", n)
 	}
 }
