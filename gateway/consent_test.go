@@ -27,6 +27,7 @@ func consents(c *route.Clause) {
 }
 
 func TestConsent(t *testing.T) {
+	inOneDay()
 	src, rec := agreeOn(t, consents, consents)
 	c := rec.client("alice")
 	db, err := sql.Open("sqlite", "file:"+src.db)

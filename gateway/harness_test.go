@@ -520,4 +520,12 @@ func getWith(t testing.TB, c *http.Client, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+// inOneDay lets a test begin that reckons with one day (UTC): not when the day is about to end.
+func inOneDay() {
+	now := time.Now().UTC()
+	if left := now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now); left < time.Minute {
+		time.Sleep(left)
+	}
+}
+
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

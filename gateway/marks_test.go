@@ -11,6 +11,7 @@ import (
 
 // TestMarksTravel: what a recipient must keep to stands with every record, with a hit, and in both logs.
 func TestMarksTravel(t *testing.T) {
+	inOneDay()
 	duties := func(c *route.Clause) {
 		c.Obligations = route.Obligations{RetentionDays: ptr(int64(90)), Redisclosure: "WithConsentOfSource", VerifyBeforeActionDays: ptr(int64(30))}
 	}

@@ -20,6 +20,7 @@ import (
 // counted makes two agencies of which the source counts.
 func counted(t testing.TB, store *quota.Store, edit func(*route.Clause)) (src, rec *agency) {
 	t.Helper()
+	inOneDay()
 	src, rec = startAgency(t, "border-service", options{people: 1000, quotas: store}), startAgency(t, "state-police", options{people: 1})
 	c := clause("persons", src, rec)
 	edit(&c)

@@ -22,6 +22,8 @@ func (twoPeople) Query(context.Context, string) (*trinotest.Result, error) {
 func TestTrino(t *testing.T) {
 	server := trinotest.Start(t, twoPeople{})
 	server.Token = "token of people"
+	inOneDay()
+	today := time.Now().UTC().Format(time.DateOnly)
 	src, rec := startAgency(t, "border-service", options{}), startAgency(t, "state-police", options{})
 	c := clause("persons", src, rec)
 	d := &c.Datasets[0]
@@ -37,7 +39,6 @@ func TestTrino(t *testing.T) {
 		t.Fatalf("%d %+v", code, a)
 	}
 	texts := server.Texts()
-	today := time.Now().UTC().Format(time.DateOnly)
 	if len(texts) != 1 || strings.Contains(strings.Split(texts[0], " USING ")[0], "Neil") || !strings.Contains(texts[0], `'O''Neil'`) || !strings.Contains(texts[0], "DATE '"+today+"'") {
 		t.Errorf("%q", texts)
 	}

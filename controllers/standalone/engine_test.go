@@ -181,6 +181,11 @@ func (a *agency) want(state v1alpha1.AgreementState, active bool) {
 // inForce brings an agreement into force between two installations, by the way that people go.
 func inForce(t *testing.T) (police, labor *agency) {
 	t.Helper()
+	return inForceUntil(t, "2027-01-01T00:00:00Z")
+}
+
+func inForceUntil(t *testing.T, notAfter string) (police, labor *agency) {
+	t.Helper()
 	police, labor = newAgency(t, "police"), newAgency(t, "labor")
 	for _, pair := range [][2]*agency{{police, labor}, {labor, police}} {
 		exported, err := pair[0].folder.ExportAgency(t.Context())
@@ -194,7 +199,7 @@ func inForce(t *testing.T) (police, labor *agency) {
 		pair[1].write("peer-"+pair[0].name+".yaml", string(text))
 	}
 	for _, a := range []*agency{police, labor} {
-		a.write("agreement.yaml", agreementYAML(t, "2027-01-01T00:00:00Z"))
+		a.write("agreement.yaml", agreementYAML(t, notAfter))
 		a.start()
 		a.step()
 		a.want(v1alpha1.StateProposed, false)
