@@ -37,7 +37,7 @@ func (c *VaultCatalogue) Columns(ctx context.Context, d *v1alpha1.Dataset) ([]st
 	columns, err := postgres.Columns(ctx, route.PostgreSQL{
 		Host: pg.Host, Port: cmp.Or(pg.Port, 5432), Database: pg.Database, SSLMode: cmp.Or(pg.SSLMode, "verify-full"), CABundle: pg.CABundle,
 	}, postgres.Credential{Username: credential.Username, Password: credential.Password, Expires: credential.Expires}, d.Spec.Relation)
-	// Whatever came of it. A user that stays all the same may read nothing and ends within the hour.
+	// Whatever came of it. A user that stays all the same may read nothing, and ends after five minutes.
 	_ = c.Vault.RevokeProbe(context.WithoutCancel(ctx), pg.VaultConnection)
 	return columns, err
 }

@@ -61,10 +61,9 @@ type Server struct {
 	calls, proposals, statements, reads, receipts limits
 }
 
-// Bounds of one connection and one request. Proposed terms are the largest; a certificate request of P-256 has about 300 bytes.
+// Bounds of one connection and one request. Proposed terms are the largest.
 const (
 	maxMessage           = MaxTerms + MaxTaskForces*MaxTaskForce + 16<<10
-	maxRequest           = 8 << 10
 	maxConcurrentStreams = 16
 	handshakeTimeout     = 10 * time.Second
 )
@@ -199,8 +198,8 @@ func (s *Server) IssueCertificate(ctx context.Context, req *exchangev1.IssueCert
 	}
 	ctx, span := s.Trace.Serve(s.Trace.FromCall(ctx), tracing.Issue)
 	defer span.End()
-	if n := len(req.GetCertificateRequest()); n == 0 || n > maxRequest {
-		return nil, status.Errorf(codes.InvalidArgument, "certificate_request has %d bytes; it is a PKCS #10 request of at most %d", n, maxRequest)
+	if _, err := keys.CheckRequest(req.GetCertificateRequest()); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "certificate_request: %v; make a PKCS #10 request with a key of P-256, P-384 or Ed25519", err)
 	}
 	r, err := s.Directory.Route(ctx, req.GetAgreement())
 	if err != nil {

@@ -296,6 +296,16 @@ func TestHostile(t *testing.T) {
 		}
 	})
 
+	t.Run("a certificate request for which nobody issues anything", func(t *testing.T) {
+		gateway := p.source.dial(t, p.recipient.keys.GatewayIdentity())
+		for name, der := range map[string][]byte{"none": nil, "not DER": []byte("hello"), "too large": bytes.Repeat([]byte{0x30}, 5000)} {
+			_, err := gateway.IssueCertificate(t.Context(), &exchangev1.IssueCertificateRequest{Agreement: "wages", CertificateRequest: der})
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "PKCS #10") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+
 	t.Run("a stranger with the right name", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

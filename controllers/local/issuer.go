@@ -2,9 +2,6 @@ package local
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,6 +9,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/entente-dev/entente/controllers/keys"
 	"github.com/entente-dev/entente/gateway/identity"
 )
 
@@ -26,15 +24,9 @@ func (s *Store) IssueAgreementCertificate(_ context.Context, agreement, recipien
 	if !nameForm.MatchString(agreement) || !nameForm.MatchString(recipient) {
 		return nil, time.Time{}, fmt.Errorf("no certificate for agreement %q and recipient %q: not names", agreement, recipient)
 	}
-	csr, err := x509.ParseCertificateRequest(request)
+	csr, err := keys.CheckRequest(request)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("certificate request: %w", err)
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return nil, time.Time{}, fmt.Errorf("certificate request does not prove possession of its key: %w", err)
-	}
-	if err := checkKey(csr.PublicKey); err != nil {
-		return nil, time.Time{}, fmt.Errorf("certificate request: %w", err)
+		return nil, time.Time{}, err
 	}
 	id, err := url.Parse(identity.AgreementID(s.trustDomain, agreement, recipient))
 	if err != nil {
@@ -62,18 +54,6 @@ func (s *Store) IssueAgreementCertificate(_ context.Context, agreement, recipien
 		return nil, time.Time{}, err
 	}
 	return [][]byte{der}, leaf.NotAfter, nil
-}
-
-func checkKey(public any) error {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() || k.Curve == elliptic.P384() {
-			return nil
-		}
-	case ed25519.PublicKey:
-		return nil
-	}
-	return fmt.Errorf("a %T is not taken: ECDSA on P-256 or P-384, or Ed25519", public)
 }
 
 // TrustBundle implements keys.Issuer.

@@ -3,9 +3,6 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -13,21 +10,17 @@ import (
 	"time"
 
 	"github.com/entente-dev/entente/controllers/compile"
+	"github.com/entente-dev/entente/controllers/keys"
 	gwvault "github.com/entente-dev/entente/gateway/vault"
 )
 
-// Why an agreement certificate is not issued, for a caller that branches; other errors are those of gateway/vault.
+// Why an agreement certificate is not issued, for a caller that branches; other errors are keys.ErrRequest and those of gateway/vault.
 var (
-	// ErrRequest: the certificate request is malformed, not signed by its key, or for a kind of key that is not allowed.
-	ErrRequest = errors.New("vault: certificate request not acceptable")
 	// ErrExpired: the agreement ends too soon for a certificate.
 	ErrExpired = errors.New("vault: agreement is over")
 	// ErrCertificate: Vault signed something other than what was asked for. It is thrown away.
 	ErrCertificate = errors.New("vault: certificate is not what was asked for")
 )
-
-// maxRequest is the largest certificate request looked at, in bytes; one without extensions has about 200.
-const maxRequest = 4096
 
 // IssueAgreementCertificate implements keys.Issuer. The role must have been written: whether the agreement is in force is
 // decided before, and ended by RevokeAgreementRole. A missing role is ErrInvalid or ErrNotFound of gateway/vault.
@@ -35,7 +28,7 @@ func (c *Client) IssueAgreementCertificate(ctx context.Context, agreement, recip
 	if !nameRE.MatchString(agreement) || !nameRE.MatchString(recipient) {
 		return nil, time.Time{}, fmt.Errorf("%w: agreement %q, recipient %q", ErrName, agreement, recipient)
 	}
-	csr, err := CheckRequest(request)
+	csr, err := keys.CheckRequest(request)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -67,31 +60,6 @@ func (c *Client) IssueAgreementCertificate(ctx context.Context, agreement, recip
 		der = append(der, cert.Raw)
 	}
 	return der, chain[0].NotAfter, nil
-}
-
-// CheckRequest parses a certificate request, checks that whoever made it has the key, and that the key is P-256, P-384 or
-// Ed25519. Nothing else in the request counts: what the certificate says is decided here, not by the requester.
-func CheckRequest(der []byte) (*x509.CertificateRequest, error) {
-	if len(der) > maxRequest {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRequest, len(der), maxRequest)
-	}
-	csr, err := x509.ParseCertificateRequest(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
-	}
-	switch k := csr.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
-			return nil, fmt.Errorf("%w: curve %s, allowed are P-256 and P-384", ErrRequest, k.Curve.Params().Name)
-		}
-	case ed25519.PublicKey:
-	default:
-		return nil, fmt.Errorf("%w: %s key, allowed are ECDSA and Ed25519", ErrRequest, csr.PublicKeyAlgorithm)
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
-	}
-	return csr, nil
 }
 
 func checkCertificate(leaf *x509.Certificate, csr *x509.CertificateRequest, id string, latest time.Time) error {

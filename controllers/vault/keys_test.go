@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -387,35 +386,6 @@ func TestEnsureMendsRole(t *testing.T) {
 	}
 	if _, err := a.Root.Read(ctx, path); err != nil {
 		t.Errorf("a role that was seen to be gone is not written again: %v", err)
-	}
-}
-
-func TestCheckRequest(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tampered := newRequest(t, &x509.CertificateRequest{}, p256(t))
-	tampered[len(tampered)-1] ^= 1
-	many := make([]string, 300)
-	for i := range many {
-		many[i] = strings.Repeat("x", 50)
-	}
-	for name, der := range map[string][]byte{
-		"RSA":       newRequest(t, &x509.CertificateRequest{}, rsaKey),
-		"P-224":     newRequest(t, &x509.CertificateRequest{}, p224),
-		"tampered":  tampered,
-		"not DER":   []byte("hello"),
-		"empty":     nil,
-		"too large": newRequest(t, &x509.CertificateRequest{DNSNames: many}, p256(t)),
-	} {
-		if _, err := vault.CheckRequest(der); !errors.Is(err, vault.ErrRequest) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
