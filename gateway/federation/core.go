@@ -299,9 +299,10 @@ func (q *query) askAll(ctx context.Context, choices []*choice, statuses []*gatew
 	start := func() {
 		for _, ch := range asked {
 			slots <- struct{}{}
-			wg.Go(func() {
+			wg.Add(1)
+			stack.Go(func() {
+				defer wg.Done()
 				defer func() { <-slots }()
-				stack.Grow()
 				if err := run(ch); err != nil {
 					failed(err)
 				}

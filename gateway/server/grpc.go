@@ -34,8 +34,8 @@ func (s *Server) options(listener string, config *tls.Config, streams uint32) []
 		grpc.MaxHeaderListSize(maxHeader),
 		grpc.MaxConcurrentStreams(streams),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		// A few workers keep their grown stacks; the depth of a request's calls would grow a new one each time.
-		grpc.NumStreamWorkers(4),
+		// Workers keep their grown stacks; the depth of a request's calls would grow a new one each time.
+		grpc.NumStreamWorkers(stack.Kept),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 15 * time.Minute, MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute,
 			Time: time.Minute, Timeout: 10 * time.Second,
