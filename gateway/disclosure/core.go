@@ -94,8 +94,8 @@ type Caller struct {
 	Recipient, Agreement string
 	// NotAfter is the end of the credential: a connection may outlive it.
 	NotAfter time.Time
-	// Address that the call came from.
-	Address string
+	// Until is how long it waits for this answer; zero: as long as the context of the call says.
+	Until time.Time
 	// Arrow: it reads records by columns, see package columns.
 	Arrow bool
 }
@@ -185,9 +185,12 @@ const messageAuditLog = "the source's gateway cannot write its log, and disclose
 // deadline leaves some time after the reading to say how it ended.
 func (c *Core) deadline(ctx context.Context, now time.Time, plan *enforce.Plan, caller Caller) time.Time {
 	end := now.Add(c.Timeout)
-	if d, ok := ctx.Deadline(); ok {
-		d = d.Add(-min(d.Sub(now)/10, 100*time.Millisecond))
-		end = earlier(end, d)
+	waits, ok := ctx.Deadline()
+	if !caller.Until.IsZero() {
+		waits, ok = caller.Until, true
+	}
+	if ok {
+		end = earlier(end, waits.Add(-min(waits.Sub(now)/10, 100*time.Millisecond)))
 	}
 	return earlier(earlier(end, plan.Until), caller.NotAfter)
 }

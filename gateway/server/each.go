@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
@@ -115,11 +114,8 @@ func (e *each) leave(quiet bool) bool {
 
 // one answers one request of a stream.
 func (p *sourceService) one(stream requestStream, caller disclosure.Caller, each *gatewayv1.RetrieveEachRequest) error {
-	ctx := stream.Context()
 	if most := each.GetTimeoutMicros(); most > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(min(most, maxTimeout.Microseconds()))*time.Microsecond)
-		defer cancel()
+		caller.Until = time.Now().Add(time.Duration(min(most, maxTimeout.Microseconds())) * time.Microsecond)
 	}
 	req := each.GetRequest()
 	if req == nil {
@@ -130,5 +126,5 @@ func (p *sourceService) one(stream requestStream, caller disclosure.Caller, each
 		m := req.ProtoReflect()
 		m.SetUnknown(append(m.GetUnknown(), unknown...))
 	}
-	return p.server.Disclosure.Retrieve(p.server.Trace.FromMessage(ctx, each.GetTraceparent()), caller, req, stream.Send)
+	return p.server.Disclosure.Retrieve(p.server.Trace.FromMessage(stream.Context(), each.GetTraceparent()), caller, req, stream.Send)
 }
