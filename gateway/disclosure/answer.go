@@ -50,8 +50,9 @@ type disclosure struct {
 	digest *digest.Response
 	// released records; those in the batch are not.
 	released int64
-	// dated are the obligations, once they are asked for.
-	dated *gatewayv1.Obligations
+	// dated are the obligations, and versioned names the agreement, once they are asked for.
+	dated     *gatewayv1.Obligations
+	versioned string
 	// reservation of a clause with quotas, until it is settled.
 	reservation *quota.Reservation
 	// consents that services answered.
@@ -96,7 +97,7 @@ func (d *disclosure) decided(ctx context.Context) (*enforce.Plan, *enforce.Refus
 // decide runs the checks of package enforce, and before them the one of the disclosure id, which only this protocol has.
 func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 	// In small letters: logs are compared in the order of ids, which is that of their dates in one spelling only.
-	if id, err := uuid.Parse(d.id); err != nil || id.Version() != 7 || id.String() != d.id {
+	if id, err := uuid.Parse(d.id); err != nil || id.Version() != 7 || len(d.id) != 36 || d.id != strings.ToLower(d.id) {
 		// The log needs an id in any case.
 		d.id = uuid.Must(uuid.NewV7()).String()
 		return nil, &enforce.Refusal{Check: "request", Invalid: true, Message: "disclosure_id is not a UUIDv7 in small letters"}
@@ -114,12 +115,16 @@ func (d *disclosure) decide() (*enforce.Plan, *enforce.Refusal) {
 		granularity = d.req.GetGranularity().String() // enforce refuses it
 	}
 	j := d.req.GetJustification()
+	var claims map[string]any
+	if c := d.req.GetClaims(); c != nil {
+		claims = c.AsMap()
+	}
 	return enforce.Decide(enforce.Input{
 		Asked: enforce.Asked{
 			Recipient: recipientOf(d.route, d.caller.Recipient), Agreement: d.req.GetAgreement(), Version: d.req.GetVersion(), Clause: d.req.GetClause(),
 			Schema: d.req.GetSchema(), Filter: d.req.GetFilter(), Fields: d.req.GetFields(), Granularity: granularity,
 			Purpose: d.req.GetPurpose(), CaseReference: j.GetCaseReference(), SubjectRole: j.GetSubjectRole(), Aim: j.GetAim(),
-			Jurisdiction: j.GetJurisdiction(), Claims: d.req.GetClaims().AsMap(),
+			Jurisdiction: j.GetJurisdiction(), Claims: claims,
 			Limit: d.req.GetLimit(), Order: orderOf(d.req.GetOrder()),
 		},
 		Credential: &enforce.Credential{Agreement: d.caller.Agreement, Recipient: d.caller.Recipient},
@@ -395,9 +400,12 @@ var rungs = map[string]gatewayv1.Granularity{
 	"Records":   gatewayv1.Granularity_GRANULARITY_RECORDS,
 }
 
-// agreement is id.vN.
+// agreement is id.vN; it is made once.
 func (d *disclosure) agreement() string {
-	return d.req.GetAgreement() + ".v" + strconv.FormatInt(d.plan.Version.Version, 10)
+	if d.versioned == "" {
+		d.versioned = d.req.GetAgreement() + ".v" + strconv.FormatInt(d.plan.Version.Version, 10)
+	}
+	return d.versioned
 }
 
 // OutcomeName is the outcome as logs and metrics write it: OK, DENIED, …

@@ -65,8 +65,8 @@ func checkRequest(s *state) *Refusal {
 		}
 	}
 	for i, f := range s.Asked.Fields {
-		if r := checkText(fmt.Sprintf("fields[%d]", i), f); r != nil {
-			return r
+		if !isText(f) { // the name is made when it is needed: every query comes through here
+			return checkText(fmt.Sprintf("fields[%d]", i), f)
 		}
 	}
 	if len(s.Asked.Order) > maxOrder || len(s.Asked.Deduplicate) > maxOrder {
@@ -88,13 +88,20 @@ func checkRequest(s *state) *Refusal {
 	return nil
 }
 
+// isText says whether checkText has nothing against a value.
+func isText(value string) bool {
+	return len(value) <= maxText && utf8.ValidString(value) && !strings.ContainsFunc(value, isControl)
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
 func checkText(name, value string) *Refusal {
 	switch {
 	case len(value) > maxText:
 		return &Refusal{Invalid: true, Member: name, Message: fmt.Sprintf("%s is longer than %d bytes", name, maxText), Change: "shorten " + name}
 	case !utf8.ValidString(value):
 		return &Refusal{Invalid: true, Member: name, Message: name + " is not valid UTF-8", Change: "write " + name + " in UTF-8"}
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case strings.ContainsFunc(value, isControl):
 		return &Refusal{Invalid: true, Member: name, Message: name + " contains control characters", Change: "take the control characters out of " + name}
 	}
 	return nil
@@ -275,17 +282,17 @@ func checkGranularity(s *state) *Refusal {
 
 func checkFields(s *state) *Refusal {
 	c := s.plan.Clause
+	member := func(i int) string { return "fields[" + strconv.Itoa(i) + "]" }
 	for i, f := range s.Asked.Fields {
-		member := "fields[" + strconv.Itoa(i) + "]"
 		if !c.Schema.Has(f) {
-			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version), Change: "remove it from fields, or spell it as the schema does"}
+			return &Refusal{Invalid: true, Member: member(i), Message: fmt.Sprintf("field %q is not in schema %s.v%d", f, c.Schema.Name, c.Schema.Version), Change: "remove it from fields, or spell it as the schema does"}
 		}
 		if slices.Contains(s.Asked.Fields[:i], f) {
-			return &Refusal{Invalid: true, Member: member, Message: fmt.Sprintf("field %q is asked for twice", f), Change: "remove one of them from fields"}
+			return &Refusal{Invalid: true, Member: member(i), Message: fmt.Sprintf("field %q is asked for twice", f), Change: "remove one of them from fields"}
 		}
 		if !c.Schema.Covers(c.Fields, f) {
 			return &Refusal{
-				Term: s.term("fields"), Member: member, Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields)),
+				Term: s.term("fields"), Member: member(i), Message: fmt.Sprintf("field %q is not permitted; the clause permits %s", f, listOrNone(c.Fields)),
 				Change: "remove " + strings.Join(s.without(c.Fields), ", ") + " from fields, or " + s.amend("fields"),
 			}
 		}

@@ -20,8 +20,6 @@ type User struct {
 	Groups    []string
 	// Claims that the authority verified and that this gateway uses. Values are as in JSON.
 	Claims map[string]any
-	// Address that the request came from.
-	Address string
 }
 
 // Pseudonyms turns users into pseudonyms that only this agency can resolve: it has the key, and the list of its users to

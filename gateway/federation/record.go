@@ -10,7 +10,7 @@ import (
 	"github.com/entente-dev/entente/gateway/obligations"
 )
 
-// base is what every record of a query has in common.
+// base is what every record of a query has in common but its fields.
 func (q *query) base(kind audit.Kind) audit.Record {
 	j := q.req.GetJustification()
 	r := audit.Record{
@@ -20,19 +20,24 @@ func (q *query) base(kind audit.Kind) audit.Record {
 		Recipient:     q.core.self.Agency, User: q.alias, LocalUser: audit.Cut(q.user.Authority+":"+q.user.Name, 512),
 		Granularity: granularities[q.req.GetGranularity()], Filter: audit.Cut(q.req.GetFilter(), 28<<10),
 	}
-	total := 0
-	for _, f := range q.req.GetFields() {
-		f = audit.Cut(f, 64)
-		if total += audit.Length(f); total > 16<<10 || len(r.Fields) == 256 {
-			r.Fields = append(r.Fields, "…")
-			break
-		}
-		r.Fields = append(r.Fields, f)
-	}
 	if q.core.Retain > 0 {
 		r.RetainUntil = q.started.Add(q.core.Retain)
 	}
 	return r
+}
+
+// fields are those that were asked for, as a record of a refusal has them.
+func (q *query) fields() []string {
+	var out []string
+	total := 0
+	for _, f := range q.req.GetFields() {
+		f = audit.Cut(f, 64)
+		if total += audit.Length(f); total > 16<<10 || len(out) == 256 {
+			return append(out, "…")
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // record is what the log keeps in every record of one source.
@@ -76,7 +81,7 @@ func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
 		}
 		q.core.Metrics.Denial(metrics.Recipient, ch.refusal.Check)
 		r := q.base(audit.Denial)
-		r.Disclosure, r.Agreement, r.Clause, r.Source = ch.disclosure, ch.agreement, ch.clause, ch.agency
+		r.Disclosure, r.Agreement, r.Clause, r.Source, r.Fields = ch.disclosure, ch.agreement, ch.clause, ch.agency, q.fields()
 		r.Outcome, r.Reason, r.Message = "DENIED", ch.refusal.Check, audit.Cut(withTerm(ch.refusal), 4096)
 		r.RouteDigest = q.core.routes.Of(ch.route)
 		receipt, err := q.core.Log.Append(ctx, r)
@@ -97,7 +102,7 @@ func (q *query) logRefusals(ctx context.Context, choices []*choice) error {
 func (q *query) refuse(ctx context.Context, e *Error) error {
 	q.core.Metrics.Denial(metrics.Recipient, e.Reason)
 	r := q.base(audit.Denial)
-	r.Disclosure, r.Outcome, r.Reason, r.Message = q.id, "DENIED", e.Reason, audit.Cut(e.Message, 4096)
+	r.Disclosure, r.Fields, r.Outcome, r.Reason, r.Message = q.id, q.fields(), "DENIED", e.Reason, audit.Cut(e.Message, 4096)
 	receipt, err := q.core.Log.Append(ctx, r)
 	if err != nil {
 		return q.core.logFailed(err)

@@ -102,6 +102,10 @@ func compile(schema *route.Schema, text string) (*Filter, error) {
 
 func newFilter(text string, root node) *Filter {
 	f := &Filter{text: text, root: root, fields: fieldsOf(root), fixed: fixed(root)}
+	if len(f.fields) == 1 && len(f.fixed) == 1 {
+		f.equality = f.fields
+		return f
+	}
 	for _, c := range f.fixed {
 		f.equality = append(f.equality, c.field)
 	}

@@ -6,8 +6,7 @@
 package receipt
 
 import (
-	"encoding/hex"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/entente-dev/entente/gateway/audit"
@@ -37,15 +36,12 @@ func Dated(id string) (t time.Time, ok bool) {
 	if len(id) != 36 || id[14] != '7' {
 		return time.Time{}, false
 	}
-	ms, err := hex.DecodeString("0000" + strings.ToLower(id[:8]+id[9:13]))
-	if err != nil {
+	high, err := strconv.ParseUint(id[:8], 16, 32)
+	low, err2 := strconv.ParseUint(id[9:13], 16, 16)
+	if err != nil || err2 != nil {
 		return time.Time{}, false
 	}
-	var n int64
-	for _, b := range ms {
-		n = n<<8 | int64(b)
-	}
-	return time.UnixMilli(n).UTC(), true
+	return time.UnixMilli(int64(high<<16 | low)).UTC(), true
 }
 
 // Window is a span of dates of disclosure ids: since inclusive, until exclusive.

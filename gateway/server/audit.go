@@ -21,7 +21,7 @@ type auditService struct {
 
 // ListReceipts implements AuditServiceServer.
 func (a *auditService) ListReceipts(ctx context.Context, req *gatewayv1.ListReceiptsRequest) (*gatewayv1.ListReceiptsResponse, error) {
-	if leaf, _ := leaf(ctx); leaf == nil || leaf.URIs[0].String() != identity.OperatorID(a.server.TrustDomain) {
+	if leaf := leaf(ctx); leaf == nil || leaf.URIs[0].String() != identity.OperatorID(a.server.TrustDomain) {
 		return nil, status.Error(codes.PermissionDenied, "only the agency's own operator may read receipts")
 	}
 	if len(req.ProtoReflect().GetUnknown()) > 0 {

@@ -80,11 +80,13 @@ type queryService struct {
 }
 
 func (q *queryService) user(ctx context.Context) (federation.User, error) {
-	certificate, address := client(ctx)
-	user, err := q.server.users.authenticate(ctx, certificate, metadata.ValueFromIncomingContext(ctx, "authorization"), address)
+	user, err := q.server.users.authenticate(ctx, client(ctx), metadata.ValueFromIncomingContext(ctx, "authorization"))
+	if err == nil {
+		return user, nil
+	}
 	var nobody *unauthenticated
 	if errors.As(err, &nobody) {
-		q.server.refused("grpc", address, err)
+		q.server.refused("grpc", address(ctx), err)
 	}
 	return user, err
 }
@@ -96,17 +98,26 @@ func (s *Server) request(ctx context.Context, listener string) (context.Context,
 	return ctx, span
 }
 
-// client gives the verified certificate of a local client, nil for none, and its address.
-func client(ctx context.Context) (*x509.Certificate, string) {
+// client gives the verified certificate of a local client; nil: none.
+func client(ctx context.Context) *x509.Certificate {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil, ""
+		return nil
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok {
-		return nil, p.Addr.String()
+		return nil
 	}
-	return verified(info.State.VerifiedChains, info.State.PeerCertificates), p.Addr.String()
+	return verified(info.State.VerifiedChains, info.State.PeerCertificates)
+}
+
+// address that a call comes from; "": it is not known.
+func address(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	return p.Addr.String()
 }
 
 // Query implements QueryServiceServer.

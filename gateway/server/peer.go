@@ -41,16 +41,16 @@ func (s *Server) Peer() (_ *grpc.Server, leave func()) {
 }
 
 // leaf is the certificate that a peer showed; nil: none.
-func leaf(ctx context.Context) (*x509.Certificate, string) {
+func leaf(ctx context.Context) *x509.Certificate {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil, ""
+		return nil
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 || len(info.State.PeerCertificates[0].URIs) != 1 {
-		return nil, p.Addr.String()
+		return nil
 	}
-	return info.State.PeerCertificates[0], p.Addr.String()
+	return info.State.PeerCertificates[0]
 }
 
 // readsArrow says whether the caller reads records by columns.
@@ -75,7 +75,7 @@ type sourceService struct {
 
 // caller is who a stream comes from; the error is a gRPC status.
 func (p *sourceService) caller(ctx context.Context) (disclosure.Caller, error) {
-	leaf, address := leaf(ctx)
+	leaf := leaf(ctx)
 	if leaf == nil {
 		return disclosure.Caller{}, status.Error(codes.Unauthenticated, "no agreement credential")
 	}
@@ -83,7 +83,7 @@ func (p *sourceService) caller(ctx context.Context) (disclosure.Caller, error) {
 	if !ok {
 		return disclosure.Caller{}, status.Error(codes.Unauthenticated, errNotAgreement.Error())
 	}
-	return disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Address: address, Arrow: readsArrow(ctx)}, nil
+	return disclosure.Caller{Recipient: recipient, Agreement: agreement, NotAfter: leaf.NotAfter, Arrow: readsArrow(ctx)}, nil
 }
 
 // Retrieve implements SourceServiceServer.

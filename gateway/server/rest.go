@@ -76,7 +76,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	if r.TLS != nil {
 		certificate = verified(r.TLS.VerifiedChains, r.TLS.PeerCertificates)
 	}
-	user, err := s.users.authenticate(r.Context(), certificate, r.Header.Values("Authorization"), r.RemoteAddr)
+	user, err := s.users.authenticate(r.Context(), certificate, r.Header.Values("Authorization"))
 	if err != nil {
 		var nobody *unauthenticated
 		if errors.As(err, &nobody) {

@@ -25,7 +25,7 @@ type users struct {
 }
 
 // authenticate gives the user. A token, when there is one, names the user; the certificate then only carries the connection.
-func (u *users) authenticate(ctx context.Context, leaf *x509.Certificate, authorization []string, address string) (federation.User, error) {
+func (u *users) authenticate(ctx context.Context, leaf *x509.Certificate, authorization []string) (federation.User, error) {
 	if len(authorization) > 1 {
 		return federation.User{}, &unauthenticated{"more than one Authorization header"}
 	}
@@ -37,9 +37,7 @@ func (u *users) authenticate(ctx context.Context, leaf *x509.Certificate, author
 		if u.oidc == nil {
 			return federation.User{}, &unauthenticated{"this gateway takes no tokens: use a client certificate"}
 		}
-		user, err := u.oidc.verify(ctx, strings.TrimSpace(token))
-		user.Address = address
-		return user, err
+		return u.oidc.verify(ctx, strings.TrimSpace(token))
 	}
 	if leaf == nil {
 		return federation.User{}, &unauthenticated{"show a client certificate or a bearer token"}
@@ -51,7 +49,7 @@ func (u *users) authenticate(ctx context.Context, leaf *x509.Certificate, author
 		return federation.User{}, &unauthenticated{"the client certificate has no common name, which would be the user"}
 	}
 	return federation.User{
-		Authority: "certificate", Name: leaf.Subject.CommonName, Groups: leaf.Subject.Organization, Address: address,
+		Authority: "certificate", Name: leaf.Subject.CommonName, Groups: leaf.Subject.Organization,
 		Claims: map[string]any{
 			"commonName": leaf.Subject.CommonName, "organizations": anyList(leaf.Subject.Organization), "organizationalUnits": anyList(leaf.Subject.OrganizationalUnit),
 		},

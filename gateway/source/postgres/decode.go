@@ -131,12 +131,10 @@ func put(c *columns.Column, f *route.Field, b []byte) error {
 	return nil
 }
 
-// row holds a record with its values, in one piece.
-type row struct {
-	record   gatewayv1.Record
-	values   []gatewayv1.Value
-	texts    []gatewayv1.Value_Text
-	pointers []*gatewayv1.Value
+// cell is a value, and its text when it has one, in one piece.
+type cell struct {
+	value gatewayv1.Value
+	text  gatewayv1.Value_Text
 }
 
 // record makes a record of a row's values; they are copied. An error names the field and never the value.
@@ -151,16 +149,12 @@ func (d *decoder) record(raw [][]byte) (*gatewayv1.Record, error) {
 	if d.columns != nil {
 		return d.shaped(raw)
 	}
-	r := &row{
-		values:   make([]gatewayv1.Value, len(raw)),
-		texts:    make([]gatewayv1.Value_Text, len(raw)),
-		pointers: make([]*gatewayv1.Value, len(raw)),
-	}
+	cells, values := make([]cell, len(raw)), make([]*gatewayv1.Value, len(raw))
 	d.text, d.ends = d.text[:0], d.ends[:0]
 	for i, f := range d.fields {
-		r.pointers[i] = &r.values[i]
+		values[i] = &cells[i].value
 		if b := raw[i]; b != nil {
-			if err := d.value(&r.values[i], &r.texts[i], f, b); err != nil {
+			if err := d.value(&cells[i].value, &cells[i].text, f, b); err != nil {
 				return nil, fmt.Errorf("postgres: dataset %s: field %s: %w", d.dataset, f.Name, err)
 			}
 		}
@@ -169,13 +163,12 @@ func (d *decoder) record(raw [][]byte) (*gatewayv1.Record, error) {
 	// All text of the record is one string, cut up.
 	all, start := string(d.text), 0
 	for i, end := range d.ends {
-		if r.values[i].Kind == &r.texts[i] && r.texts[i].Text == "" {
-			r.texts[i].Text = all[start:end]
+		if c := &cells[i]; c.value.Kind == &c.text && c.text.Text == "" {
+			c.text.Text = all[start:end]
 		}
 		start = end
 	}
-	r.record.Values = r.pointers
-	return &r.record, nil
+	return &gatewayv1.Record{Values: values}, nil
 }
 
 // value decodes one value that is not null. Text goes to d.text, unless t has it already.
