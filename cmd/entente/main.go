@@ -19,7 +19,7 @@ func main() {
 	// Libraries log with klog: no more than warnings, until a command has a logger of its own.
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := asInvoked(newRootCommand(), os.Args[0]).ExecuteContext(ctx)
+	err := execute(ctx, asInvoked(newRootCommand(), os.Args[0]))
 	stop()
 	if err == nil {
 		return
@@ -28,6 +28,26 @@ func main() {
 		fmt.Fprintln(os.Stderr, "Error:", sanitizeLines(err.Error()))
 	}
 	os.Exit(exitCode(err))
+}
+
+// execute runs the command that the arguments name. An error about how it was called says how it is called.
+func execute(ctx context.Context, root *cobra.Command) error {
+	began := false
+	var note func(*cobra.Command)
+	note = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			note(sub)
+		}
+		if run := c.RunE; run != nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error { began = true; return run(cmd, args) }
+		}
+	}
+	note(root)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !began {
+		return fmt.Errorf("%w\nUsage: %s (%s --help says more)", err, cmd.UseLine(), cmd.CommandPath())
+	}
+	return err
 }
 
 // exitCode of a command that ended so.
