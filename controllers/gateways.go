@@ -21,7 +21,7 @@ import (
 )
 
 // gateways reads the reports on the gateways' Leases, and calls for the agreements that a new report is about: a heartbeat is
-// about none, progress about the routes in between.
+// about none, progress about the routes that were waited for.
 type gateways struct {
 	reader    client.Reader
 	namespace string
@@ -31,8 +31,10 @@ type gateways struct {
 	now      func() time.Time
 
 	mu sync.Mutex
-	// alive replicas, as last looked at.
+	// alive replicas, as last looked at; guarded by mu.
 	alive map[string]bool
+	// awaited are the resource versions of routes that not every replica was known to have taken in, by agreement; guarded by mu.
+	awaited map[string]string
 }
 
 var _ handler.EventHandler = (*gateways)(nil)
@@ -73,7 +75,7 @@ func (g *gateways) Delete(context.Context, event.DeleteEvent, queue) { g.ringAll
 func (g *gateways) Generic(context.Context, event.GenericEvent, queue) {}
 
 // Update implements handler.EventHandler.
-func (g *gateways) Update(ctx context.Context, e event.UpdateEvent, _ queue) {
+func (g *gateways) Update(_ context.Context, e event.UpdateEvent, _ queue) {
 	now := g.now()
 	before, err1 := kube.ReadReport(e.ObjectOld.(*coordinationv1.Lease), now)
 	after, err2 := kube.ReadReport(e.ObjectNew.(*coordinationv1.Lease), now)
@@ -92,24 +94,48 @@ func (g *gateways) Update(ctx context.Context, e event.UpdateEvent, _ queue) {
 			}
 		}
 	}
-	if before.ResourceVersion != after.ResourceVersion {
-		g.ringBetween(ctx, before.ResourceVersion, after.ResourceVersion)
+	for _, id := range g.reachedBy(before, after) {
+		g.plans.programmed.ring(id)
 	}
 }
 
-// ringBetween calls for the routes after one resource version up to another.
-func (g *gateways) ringBetween(ctx context.Context, after, upTo string) {
-	var list v1alpha1.GatewayRouteList
-	if err := g.reader.List(ctx, &list, client.InNamespace(g.namespace), client.UnsafeDisableDeepCopy); err != nil {
-		g.ringAll()
-		return
+// on are the reports for whoever judges how far an agreement's route is; nil: there is none. The route is waited for until every replica
+// has taken it in: noted before the reports are read, so that one that comes meanwhile calls.
+func (g *gateways) on(ctx context.Context, id string, route *v1alpha1.GatewayRoute) ([]kube.Report, error) {
+	if route != nil {
+		g.mu.Lock()
+		g.awaited[id] = route.ResourceVersion
+		g.mu.Unlock()
 	}
-	for i := range list.Items {
-		r := &list.Items[i]
-		if !reached(after, r.ResourceVersion) && reached(upTo, r.ResourceVersion) {
-			g.plans.programmed.ring(r.Name)
+	reports, err := g.reports(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if route != nil {
+		if w := weigh(route, reports); len(w.behind)+len(w.silent) > 0 {
+			return reports, nil
 		}
 	}
+	g.mu.Lock()
+	delete(g.awaited, id)
+	g.mu.Unlock()
+	return reports, nil
+}
+
+// reachedBy are the agreements whose routes a replica has taken in since its report before; all that are waited for, if it was silent.
+func (g *gateways) reachedBy(before, after kube.Report) []string {
+	if before.Alive && before.ResourceVersion == after.ResourceVersion {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []string
+	for id, wanted := range g.awaited {
+		if !before.Alive || !reached(before.ResourceVersion, wanted) && reached(after.ResourceVersion, wanted) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func (g *gateways) ringAll() {

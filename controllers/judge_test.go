@@ -69,6 +69,30 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A report calls for the routes that its replica has taken in since, of those that are waited for; that of a replica which was silent
+// for all of them.
+func TestReachedBy(t *testing.T) {
+	g := &gateways{awaited: map[string]string{"earlier": "9", "next": "10", "last": "11", "later": "12"}}
+	report := func(resourceVersion string, alive bool) kube.Report {
+		return kube.Report{Replica: "a", Alive: alive, ResourceVersion: resourceVersion}
+	}
+	for name, tc := range map[string]struct {
+		before, after kube.Report
+		want          []string
+	}{
+		"a heartbeat":         {report("9", true), report("9", true), nil},
+		"progress":            {report("9", true), report("11", true), []string{"last", "next"}},
+		"it was silent":       {report("9", false), report("9", true), []string{"earlier", "last", "later", "next"}},
+		"its first of routes": {report("", true), report("10", true), []string{"earlier", "next"}},
+	} {
+		got := g.reachedBy(tc.before, tc.after)
+		slices.Sort(got)
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 func TestCredentialsReady(t *testing.T) {
 	declared := &plan{credentials: []compile.Credential{{Role: "anvil.peer"}}}
 	away := errors.New("no answer")

@@ -180,7 +180,7 @@ func assemble(m manager.Manager, o Options) error {
 	compileDoor := &doorbell{}
 	timers := newTimers(compileDoor)
 	recorder := m.GetEventRecorder("entente-operator")
-	gws := &gateways{reader: c, namespace: o.Namespace, plans: p, maxStale: o.MaxStale, now: now}
+	gws := &gateways{reader: c, namespace: o.Namespace, plans: p, maxStale: o.MaxStale, now: now, awaited: map[string]string{}}
 	watchVault := &vaultWatch{check: o.VaultCheck, now: now}
 	says := newScribe(c, o.Namespace, now)
 	creds := &credentials{

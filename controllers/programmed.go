@@ -55,7 +55,7 @@ func (r *programmed) Reconcile(ctx context.Context, request reconcile.Request) (
 	} else if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get route %s: %w", id, err)
 	}
-	reports, err := r.gateways.reports(ctx)
+	reports, err := r.gateways.on(ctx, id, g)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
