@@ -90,7 +90,9 @@ func (r *agreements) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{RequeueAfter: 5 * time.Millisecond}, nil // the cache is behind
 	}
 	// Credentials end only after the tombstone is there; what is begun is done even when the status cannot be written.
-	r.plans.put(id, planOf(result, index.Agreements[id], index.Self, routeErr))
+	next := planOf(result, index.Agreements[id], index.Self, routeErr)
+	next.stood = result.Route != nil && result.Route.Tombstone == nil && have.stands(result.Route)
+	r.plans.put(id, next)
 	r.timers.set(id, result.Next)
 	r.say(index.Agreements[id], result)
 	return reconcile.Result{}, routeErr

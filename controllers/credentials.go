@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,9 @@ type credentials struct {
 	// compile calls for an agreement whose roles are prepared, or that has roles in Vault and no plan.
 	compile *doorbell
 	vault   *vaultWatch
-	now     func() time.Time
+	// back holds one signal that Vault answers again.
+	back chan struct{}
+	now  func() time.Time
 }
 
 func (r *credentials) setUp(m manager.Manager) error {
@@ -80,10 +83,10 @@ type progress struct {
 }
 
 // makeSo ends the roles that the plan does not declare and writes those that it does, in this order. A plan that prepares a route
-// ends none.
+// ends none. Roles that were written and wait to be read (docs/adr/0047-start.md) are left for their turn.
 func (r *credentials) makeSo(ctx context.Context, id string, p *plan) progress {
 	if !r.inventory.isLoaded() {
-		if err := r.inventory.load(ctx, r.roles); err != nil {
+		if _, err := r.inventory.load(ctx, r.roles); err != nil {
 			return progress{away: err, failed: err}
 		}
 	}
@@ -93,14 +96,9 @@ func (r *credentials) makeSo(ctx context.Context, id string, p *plan) progress {
 	}
 	var out progress
 	var errs []error
-	written := map[roleKey]bool{}
 	for _, k := range r.inventory.of(id) {
-		if declared[k] {
-			written[k] = true
+		if declared[k] || p.prepare { // the route that stands may still need it
 			continue
-		}
-		if p.prepare {
-			continue // the route that stands may still need it
 		}
 		if err := r.revoke(ctx, k); err != nil {
 			errs = append(errs, err)
@@ -109,9 +107,9 @@ func (r *credentials) makeSo(ctx context.Context, id string, p *plan) progress {
 		}
 		r.inventory.remove(k)
 	}
-	out.written = len(written) == len(declared)
-	if out.away = r.vault.away(); out.away != nil && out.written {
-		// What is written goes on. Vault's return calls again.
+	out.written = !slices.ContainsFunc(p.credentials, func(c compile.Credential) bool { return !r.inventory.has(keyOf(c)) })
+	// What is written goes on without Vault, whose return calls again; and its turn to be read comes.
+	if out.away = r.vault.away(); out.written && (out.away != nil || r.plans.isUnread(id)) {
 		out.failed = errors.Join(errs...)
 		return out
 	}
@@ -209,14 +207,24 @@ func (r *credentials) statuses(plan []compile.Credential) []v1alpha1.CredentialS
 	return out
 }
 
-// sweepEvery is how often Vault's roles are compared with the plans.
-const sweepEvery = 10 * time.Minute
+const (
+	// sweepEvery is how often the names of Vault's roles are compared with the plans, and rereadEvery how often all roles are read.
+	sweepEvery  = 10 * time.Minute
+	rereadEvery = time.Hour
+	// readEvery is how soon after another the roles of an agreement are read: Vault has others to serve, and ten thousand agreements
+	// are read within four minutes.
+	readEvery = 20 * time.Millisecond
+	// lookForUnread is how often it is looked whether roles wait to be read, while none do.
+	lookForUnread = time.Second
+)
 
-// sweep implements manager.RunnableFunc: it finds roles of agreements that no longer exist, and roles that are missing.
+// sweep implements manager.RunnableFunc: it finds roles of agreements that no longer exist, and roles that are missing, which a list of
+// names shows; and once an hour it has all others read.
 func (r *credentials) sweep(ctx context.Context) error {
+	var reread time.Time
 	for {
 		wait := sweepEvery
-		if err := r.inventory.load(ctx, r.roles); err != nil {
+		if there, err := r.inventory.load(ctx, r.roles); err != nil {
 			wait = longestRetry
 		} else {
 			for _, id := range r.inventory.ids() {
@@ -224,7 +232,42 @@ func (r *credentials) sweep(ctx context.Context) error {
 					r.compile.ring(id)
 				}
 			}
-			r.ringAll()
+			due := time.Since(reread) >= rereadEvery
+			if r.compare(there, due); due {
+				reread = time.Now()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.back:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// compare calls for the agreements with a role that is not there, and leaves the others to be read when that is due.
+func (r *credentials) compare(there map[roleKey]bool, due bool) {
+	for _, id := range r.plans.ids() {
+		p := r.plans.get(id)
+		switch {
+		case p == nil || len(p.credentials) == 0 || !r.plans.isSettled(id, p): // what is not settled is at work
+		case slices.ContainsFunc(p.credentials, func(c compile.Credential) bool { return !there[keyOf(c)] }):
+			r.plans.readNow(id)
+			r.plans.credentials.ring(id)
+		case due:
+			r.plans.leaveUnread(id)
+		}
+	}
+}
+
+// read implements manager.RunnableFunc: it has the roles that wait for it read, one agreement after the other.
+func (r *credentials) read(ctx context.Context) error {
+	for {
+		wait := lookForUnread
+		if id := r.plans.nextUnread(); id != "" {
+			r.plans.credentials.ringWhenever(id)
+			wait = readEvery
 		}
 		select {
 		case <-ctx.Done():
@@ -234,8 +277,9 @@ func (r *credentials) sweep(ctx context.Context) error {
 	}
 }
 
-// ringAll calls for every agreement that has or had credentials, and for those whose route could not be signed.
-func (r *credentials) ringAll() {
+// vaultChanged calls for all whose status says how Vault is, and for those whose route could not be signed. A Vault that is back may not
+// have what it had.
+func (r *credentials) vaultChanged() {
 	for _, id := range r.plans.ids() {
 		p := r.plans.get(id)
 		switch {
@@ -246,7 +290,14 @@ func (r *credentials) ringAll() {
 		case !r.plans.isSettled(id, p):
 			r.plans.credentials.ring(id)
 		case len(p.credentials) > 0:
+			r.plans.leaveUnread(id)
 			r.plans.credentials.ringWhenever(id) // ten thousand of them: what somebody waits for goes first
+		}
+	}
+	if r.vault.away() == nil {
+		select {
+		case r.back <- struct{}{}:
+		default:
 		}
 	}
 }

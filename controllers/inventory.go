@@ -41,28 +41,36 @@ func keyOf(c compile.Credential) roleKey { return roleKey{c.Source != nil, c.Rol
 type inventory struct {
 	mu     sync.Mutex
 	loaded time.Time
-	roles  map[string]map[roleKey]bool // by agreement id
+	// roles by agreement id; false: what is left of one that is gone are the users that it made.
+	roles map[string]map[roleKey]bool
 }
 
 func newInventory() *inventory { return &inventory{roles: map[string]map[roleKey]bool{}} }
 
 // load lists what is in Vault.
-func (i *inventory) load(ctx context.Context, from Roles) error {
+func (i *inventory) load(ctx context.Context, from Roles) (there map[roleKey]bool, err error) {
 	began := time.Now()
 	listed, err := from.ListRoles(ctx)
 	if err != nil {
-		return fmt.Errorf("list roles: %w", err)
+		return nil, fmt.Errorf("list roles: %w", err)
 	}
+	there = make(map[roleKey]bool, len(listed.Agreement)+len(listed.Source))
 	for _, role := range listed.Agreement {
-		i.add(roleKey{false, role})
+		there[roleKey{false, role}] = true
 	}
 	for _, role := range listed.Source {
-		i.add(roleKey{true, role})
+		there[roleKey{true, role}] = true
+	}
+	for _, role := range listed.Gone {
+		there[roleKey{true, role}] = false
+	}
+	for k, is := range there {
+		i.note(k, is)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.loaded = began
-	return nil
+	return there, nil
 }
 
 // isLoaded says whether Vault was ever listed.
@@ -72,14 +80,17 @@ func (i *inventory) isLoaded() bool {
 	return !i.loaded.IsZero()
 }
 
-func (i *inventory) add(k roleKey) {
+// add notes a role that is there, or is about to be.
+func (i *inventory) add(k roleKey) { i.note(k, true) }
+
+func (i *inventory) note(k roleKey, there bool) {
 	id, _, _ := strings.Cut(k.role, ".")
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.roles[id] == nil {
 		i.roles[id] = map[roleKey]bool{}
 	}
-	i.roles[id][k] = true
+	i.roles[id][k] = there
 }
 
 func (i *inventory) remove(k roleKey) {
@@ -90,6 +101,14 @@ func (i *inventory) remove(k roleKey) {
 	if len(i.roles[id]) == 0 {
 		delete(i.roles, id)
 	}
+}
+
+// has says whether a role is there, as far as is known.
+func (i *inventory) has(k roleKey) bool {
+	id, _, _ := strings.Cut(k.role, ".")
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.roles[id][k]
 }
 
 // of lists the roles of an agreement: PKI roles first, since ending them takes no time.

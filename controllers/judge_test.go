@@ -160,12 +160,40 @@ func TestPlans(t *testing.T) {
 	if count() != 2 || p.credentials.waiting[1].priority != urgent {
 		t.Errorf("the end of credentials is not urgent: %+v", p.credentials.waiting)
 	}
-	if p.isSettled("anvil", p.get("anvil")) || p.unsettled() != 1 {
+	if p.isSettled("anvil", p.get("anvil")) || p.counts().unsettled != 1 {
 		t.Error("a new plan is settled by the old one's work")
 	}
 	p.settle("anvil", p.get("anvil"))
 	if p.get("anvil") != nil {
 		t.Error("an agreement of which nothing is left is not forgotten")
+	}
+}
+
+// The roles of a route that stood before the operator looked are left for their turn. What changes, or is missing, waits for none.
+func TestUnread(t *testing.T) {
+	p := newPlans()
+	creds := []compile.Credential{{Role: "anvil.peer"}}
+	stood := func() *plan { return &plan{sequence: 3, stood: true, credentials: creds} }
+	p.put("anvil", stood())
+	if !p.isUnread("anvil") || p.counts().unread != 1 {
+		t.Error("the roles of a route that stood are not left for their turn")
+	}
+	p.put("anvil", stood())
+	if !p.isUnread("anvil") {
+		t.Error("a plan that says the same ends the wait")
+	}
+	p.put("anvil", &plan{sequence: 4, stood: true, credentials: append(creds, compile.Credential{Role: "anvil.other"})})
+	if p.isUnread("anvil") {
+		t.Error("what changed since waits for its turn")
+	}
+	p.put("bellows", &plan{sequence: 1, credentials: creds})
+	if p.isUnread("bellows") {
+		t.Error("the roles of a new route wait for their turn")
+	}
+	p.leaveUnread("anvil")
+	p.leaveUnread("bellows")
+	if p.readNow("anvil"); p.nextUnread() != "bellows" || p.nextUnread() != "" || p.isUnread("bellows") {
+		t.Error("each has one turn, and what is read now has none")
 	}
 }
 

@@ -184,9 +184,10 @@ func assemble(m manager.Manager, o Options) error {
 	watchVault := &vaultWatch{check: o.VaultCheck, now: now}
 	says := newScribe(c, o.Namespace, now)
 	creds := &credentials{
-		client: c, namespace: o.Namespace, roles: o.Roles, scribe: says, inventory: newInventory(), plans: p, compile: compileDoor, vault: watchVault, now: now,
+		client: c, namespace: o.Namespace, roles: o.Roles, scribe: says, inventory: newInventory(), plans: p, compile: compileDoor, vault: watchVault,
+		back: make(chan struct{}, 1), now: now,
 	}
-	watchVault.changed = creds.ringAll
+	watchVault.changed = creds.vaultChanged
 
 	stating := &statements{client: c, gather: gather, keys: o.Keys, plans: p, fresh: func(string, []v1alpha1.AgreementStatement) {}}
 	var errs []error
@@ -213,7 +214,7 @@ func assemble(m manager.Manager, o Options) error {
 	} {
 		errs = append(errs, r.setUp(m))
 	}
-	for _, r := range []manager.Runnable{timers, gws, watchVault, manager.RunnableFunc(creds.sweep)} {
+	for _, r := range []manager.Runnable{timers, gws, watchVault, manager.RunnableFunc(creds.sweep), manager.RunnableFunc(creds.read)} {
 		errs = append(errs, m.Add(r))
 	}
 	if o.Exchange != nil {

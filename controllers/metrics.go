@@ -16,6 +16,7 @@ type operatorMetrics struct {
 	vault          *vaultWatch
 	agreements, up *prometheus.Desc
 	unsettled      *prometheus.Desc
+	unread         *prometheus.Desc
 	due, duties    *prometheus.Desc
 }
 
@@ -33,6 +34,8 @@ func newOperatorMetrics(p *plans, w *vaultWatch) *operatorMetrics {
 		plans: p, vault: w,
 		agreements: prometheus.NewDesc("entente_operator_agreements", "Versions of agreements by state, at the replica that leads.", []string{"state"}, nil),
 		unsettled:  prometheus.NewDesc("entente_operator_credentials_pending", "Agreements whose roles in Vault are not yet as they should be.", nil, nil),
+		unread: prometheus.NewDesc("entente_operator_credentials_unread",
+			"Agreements whose roles were written and wait to be read in Vault: all at the start and once an hour, fifty a second.", nil, nil),
 		due: prometheus.NewDesc("entente_operator_agreements_due",
 			"Versions of agreements that begin or end soon, or of which something is due: condition Beginning, Expiring, RenewalDue, ReviewDue or DutyDue, within 90, 30 or 7 days, open or overdue.", []string{"condition", "reason"}, nil),
 		duties: prometheus.NewDesc("entente_operator_agreement_duties",
@@ -54,6 +57,7 @@ func registerMetrics(p *plans, w *vaultWatch) error {
 func (m *operatorMetrics) Describe(out chan<- *prometheus.Desc) {
 	out <- m.agreements
 	out <- m.unsettled
+	out <- m.unread
 	out <- m.due
 	out <- m.duties
 	out <- m.up
@@ -61,22 +65,21 @@ func (m *operatorMetrics) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *operatorMetrics) Collect(out chan<- prometheus.Metric) {
-	counts := m.plans.states()
+	counts := m.plans.counts()
 	for _, s := range states {
-		out <- prometheus.MustNewConstMetric(m.agreements, prometheus.GaugeValue, float64(counts[s]), string(s))
+		out <- prometheus.MustNewConstMetric(m.agreements, prometheus.GaugeValue, float64(counts.states[s]), string(s))
 	}
-	due := m.plans.due()
 	for _, d := range clocks {
 		condition, reason, _ := strings.Cut(d, "/")
-		out <- prometheus.MustNewConstMetric(m.due, prometheus.GaugeValue, float64(due[d]), condition, reason)
+		out <- prometheus.MustNewConstMetric(m.due, prometheus.GaugeValue, float64(counts.due[d]), condition, reason)
 	}
-	owed := m.plans.duties()
 	for _, whose := range []string{own, other} {
 		for _, s := range dutyStates {
-			out <- prometheus.MustNewConstMetric(m.duties, prometheus.GaugeValue, float64(owed[whose+"/"+string(s)]), whose, string(s))
+			out <- prometheus.MustNewConstMetric(m.duties, prometheus.GaugeValue, float64(counts.duties[whose+"/"+string(s)]), whose, string(s))
 		}
 	}
-	out <- prometheus.MustNewConstMetric(m.unsettled, prometheus.GaugeValue, float64(m.plans.unsettled()))
+	out <- prometheus.MustNewConstMetric(m.unsettled, prometheus.GaugeValue, float64(counts.unsettled))
+	out <- prometheus.MustNewConstMetric(m.unread, prometheus.GaugeValue, float64(counts.unread))
 	up := 1.0
 	if m.vault.away() != nil {
 		up = 0

@@ -38,6 +38,7 @@ func TestMetrics(t *testing.T) {
 		"entente_operator_agreements_due":                {"condition", "reason"},
 		"entente_operator_agreement_duties":              {"state", "whose"},
 		"entente_operator_credentials_pending":           nil,
+		"entente_operator_credentials_unread":            nil,
 		"entente_operator_vault_up":                      nil,
 		"entente_exchange_messages_total":                {"message", "outcome", "peer"},
 		"entente_reconciliation_disclosures":             {"peer", "result"},

@@ -19,6 +19,8 @@ type plan struct {
 	// prepare: the roles are to be written first, so that who asks as soon as the route is there gets an answer; the route
 	// follows, and a plan that says so.
 	prepare bool
+	// stood: the route was there already. Its roles were written before it was.
+	stood bool
 	// unpublished says why the route could not be published; nothing may be done before it is.
 	unpublished error
 	// credentials that must exist; every other of the agreement must not.
@@ -56,6 +58,7 @@ func (p *plan) deleting() bool {
 func (p *plan) says(o *plan) bool {
 	a, b := *p, *o
 	a.number, b.number = 0, 0
+	a.stood, b.stood = false, false
 	if a.unpublished != nil && b.unpublished != nil && a.unpublished.Error() == b.unpublished.Error() {
 		a.unpublished, b.unpublished = nil, nil
 	}
@@ -82,11 +85,13 @@ type plans struct {
 	settled map[string]uint64
 	// written are the credentials that were last made so.
 	written map[string][]compile.Credential
-	number  uint64
+	// unread are agreements whose roles are taken to be as they were written, until their turn to be read in Vault comes.
+	unread map[string]bool
+	number uint64
 }
 
 func newPlans() *plans {
-	return &plans{latest: map[string]*plan{}, settled: map[string]uint64{}, written: map[string][]compile.Credential{}}
+	return &plans{latest: map[string]*plan{}, settled: map[string]uint64{}, written: map[string][]compile.Credential{}, unread: map[string]bool{}}
 }
 
 // put takes over the plan of an agreement. One that says the same as the last changes nothing: whoever works on that goes on.
@@ -100,6 +105,9 @@ func (p *plans) put(id string, next *plan) {
 	p.number++
 	next.number = p.number
 	p.latest[id] = next
+	if delete(p.unread, id); before == nil && next.stood {
+		p.unread[id] = true
+	}
 	p.mu.Unlock()
 
 	if next.signs() {
@@ -130,6 +138,7 @@ func (p *plans) settle(id string, done *plan) {
 		delete(p.latest, id)
 		delete(p.settled, id)
 		delete(p.written, id)
+		delete(p.unread, id)
 	}
 	p.mu.Unlock()
 	if done.deleting() {
@@ -151,6 +160,38 @@ func (p *plans) isWritten(id string, want []compile.Credential) bool {
 	return len(want) == 0 || reflect.DeepEqual(p.written[id], want)
 }
 
+// leaveUnread has the roles of an agreement, which are written, wait for their turn to be read.
+func (p *plans) leaveUnread(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unread[id] = true
+}
+
+// isUnread says whether the roles of an agreement wait for their turn.
+func (p *plans) isUnread(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unread[id]
+}
+
+// readNow has the roles of an agreement read without waiting for their turn.
+func (p *plans) readNow(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.unread, id)
+}
+
+// nextUnread is an agreement whose turn it is; empty: none waits.
+func (p *plans) nextUnread() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.unread {
+		delete(p.unread, id)
+		return id
+	}
+	return ""
+}
+
 // isSettled says whether the credentials are as this plan wants them.
 func (p *plans) isSettled(id string, of *plan) bool {
 	p.mu.Lock()
@@ -169,52 +210,34 @@ func (p *plans) ids() []string {
 	return out
 }
 
-// states counts versions by state, for metrics.
-func (p *plans) states() map[v1alpha1.AgreementState]int {
+// counts of plans, for metrics.
+type counts struct {
+	// states: versions by state. due: by the condition about time that holds and its rung. duties: by whose they are and where they stand.
+	states map[v1alpha1.AgreementState]int
+	due    map[string]int
+	duties map[string]int
+	// unsettled: agreements whose credentials are not yet as their plan wants them. unread: whose roles wait for their turn to be read.
+	unsettled, unread int
+}
+
+func (p *plans) counts() counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := map[v1alpha1.AgreementState]int{}
-	for _, pl := range p.latest {
-		for _, v := range pl.versions {
-			out[v.state]++
+	c := counts{states: map[v1alpha1.AgreementState]int{}, due: map[string]int{}, duties: map[string]int{}, unread: len(p.unread)}
+	for id, pl := range p.latest {
+		if p.settled[id] != pl.number {
+			c.unsettled++
 		}
-	}
-	return out
-}
-
-// duties counts duties by whose they are and where they stand, for metrics.
-func (p *plans) duties() map[string]int {
-	return p.tally(func(v *plannedVersion) []string { return v.duties })
-}
-
-// due counts versions by the condition about time that holds and its rung, for metrics.
-func (p *plans) due() map[string]int {
-	return p.tally(func(v *plannedVersion) []string { return v.due })
-}
-
-func (p *plans) tally(of func(*plannedVersion) []string) map[string]int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := map[string]int{}
-	for _, pl := range p.latest {
 		for i := range pl.versions {
-			for _, d := range of(&pl.versions[i]) {
-				out[d]++
+			v := &pl.versions[i]
+			c.states[v.state]++
+			for _, d := range v.due {
+				c.due[d]++
+			}
+			for _, d := range v.duties {
+				c.duties[d]++
 			}
 		}
 	}
-	return out
-}
-
-// unsettled counts agreements whose credentials are not yet as their plan wants them.
-func (p *plans) unsettled() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for id, pl := range p.latest {
-		if p.settled[id] != pl.number {
-			n++
-		}
-	}
-	return n
+	return c
 }

@@ -108,7 +108,7 @@ func TestDutiesCounted(t *testing.T) {
 	p.put("wages", &plan{versions: []plannedVersion{{duties: owed([]v1alpha1.DutyStatus{
 		{Agency: "state-police", State: v1alpha1.DutyOverdue}, {Agency: "state-police", State: v1alpha1.DutyOverdue}, {Agency: "border-service", State: v1alpha1.DutyDone},
 	}, "state-police")}}})
-	got := p.duties()
+	got := p.counts().duties
 	if len(got) != 2 || got["own/Overdue"] != 2 || got["other/Done"] != 1 {
 		t.Errorf("%v", got)
 	}

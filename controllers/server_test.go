@@ -29,6 +29,7 @@ import (
 	"github.com/entente-dev/entente/controllers/compile"
 	"github.com/entente-dev/entente/controllers/local"
 	"github.com/entente-dev/entente/controllers/signature"
+	"github.com/entente-dev/entente/controllers/vault"
 	"github.com/entente-dev/entente/controllers/vault/vaulttest"
 	"github.com/entente-dev/entente/gateway/kube"
 	"github.com/entente-dev/entente/gateway/route"
@@ -649,6 +650,10 @@ func TestRestart(t *testing.T) {
 	ctx := t.Context()
 	s.inForce(t)
 	before := s.route(t, "Active")
+	roles, err := s.agency.Client.ListRoles(ctx)
+	if err != nil || len(roles.Agreement) != 1 || len(roles.Source) != 1 {
+		t.Fatalf("%+v %v", roles, err)
+	}
 	s.stop()
 
 	orphan := compile.Credential{
@@ -658,10 +663,34 @@ func TestRestart(t *testing.T) {
 	if err := s.agency.Client.EnsureAgreementRole(ctx, orphan); err != nil {
 		t.Fatal(err)
 	}
+	// Somebody removed one role of the agreement in force and changed the other.
+	removed := s.agency.Options.Mounts.PKI() + "/roles/" + roles.Agreement[0]
+	if err := s.agency.Root.Delete(ctx, removed); err != nil {
+		t.Fatal(err)
+	}
+	changed := s.agency.Options.Mounts.Database() + "/roles/" + roles.Source[0]
+	role, err := s.agency.Root.Read(ctx, changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role.Data["default_ttl"] = "60s"
+	if _, err := s.agency.Root.Write(ctx, changed, role.Data); err != nil {
+		t.Fatal(err)
+	}
+	// The new process remembers nothing of Vault.
+	if s.agency.Client, err = vault.New(s.agency.Operator, vault.Config{Agency: s.agency.Name, TrustDomain: s.agency.TrustDomain()}); err != nil {
+		t.Fatal(err)
+	}
 	s.operate(t)
-	until(t, "orphan", func() string {
+	until(t, "roles", func() string {
 		if slices.Contains(s.roles(t), orphan.Role) {
 			return "the role of an agreement that is no more is still there"
+		}
+		if _, err := s.agency.Root.Read(ctx, removed); err != nil {
+			return "the role that was removed: " + err.Error()
+		}
+		if now, err := s.agency.Root.Read(ctx, changed); err != nil || fmt.Sprint(now.Data["default_ttl"]) == "60" {
+			return fmt.Sprintf("the role that was changed is still so, %v", err)
 		}
 		return ""
 	})

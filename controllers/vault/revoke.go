@@ -70,6 +70,8 @@ type Roles struct {
 	Agreement []string
 	// Source: database roles, <agreement>.<dataset>, and those that are gone but have leases left.
 	Source []string
+	// Gone: those of Source that have only leases left.
+	Gone []string
 }
 
 // ListRoles lists the roles that Entente made for agreements, so that whoever knows which must exist can end the others. Sorted.
@@ -94,10 +96,13 @@ func (c *Client) ListRoles(ctx context.Context) (Roles, error) {
 	if err != nil {
 		return Roles{}, err
 	}
+	var gone []string
 	for _, l := range leased {
-		db = append(db, strings.TrimSuffix(l, "/"))
+		if role := strings.TrimSuffix(l, "/"); !there[c.sourceRolePath(role)] {
+			gone = append(gone, role)
+		}
 	}
-	return Roles{Agreement: agreementRoles(pki), Source: agreementRoles(db)}, nil
+	return Roles{Agreement: agreementRoles(pki), Source: agreementRoles(append(db, gone...)), Gone: agreementRoles(gone)}, nil
 }
 
 func agreementRoles(names []string) []string {

@@ -94,17 +94,23 @@ func (w *world) restart(ctx context.Context, r *report.Result, agreements int) e
 	if err != nil {
 		return err
 	}
+	asked, err := w.vault(ctx)
+	if err != nil {
+		return err
+	}
 	began = time.Now()
 	if err := a.Operator.Start(); err != nil {
 		return err
 	}
 	r.ColdStartQueue = 0
 	err = w.until(ctx, "the operator has settled", func(ctx context.Context) (float64, bool, error) {
-		if m, err := w.operator(ctx); err == nil {
-			r.ColdStartQueue = max(r.ColdStartQueue, sum(m, "workqueue_depth", nil))
+		m, err := w.operator(ctx)
+		if err != nil {
+			return 0, false, err
 		}
-		left, err := w.left(ctx, agreements)
-		return -left, left == 0, err
+		r.ColdStartQueue = max(r.ColdStartQueue, sum(m, "workqueue_depth", nil))
+		left := left(m, agreements)
+		return -left, left == 0, nil
 	})
 	if err != nil {
 		return err
@@ -120,6 +126,20 @@ func (w *world) restart(ctx context.Context, r *report.Result, agreements int) e
 		return err
 	}
 	r.ColdStartCPUSeconds = op.CPU
+	err = w.until(ctx, "all roles were read", func(ctx context.Context) (float64, bool, error) {
+		m, err := w.operator(ctx)
+		unread := sum(m, "entente_operator_credentials_unread", nil)
+		return -unread, unread == 0, err
+	})
+	if err != nil {
+		return err
+	}
+	r.ColdStartReadSeconds = time.Since(began).Seconds()
+	askedThen, err := w.vault(ctx)
+	if err != nil {
+		return err
+	}
+	r.ColdStartVaultRequests = askedThen - asked
 	if err := a.StartOperator(ctx); err != nil {
 		return err
 	}
@@ -162,7 +182,7 @@ func (w *world) idle(ctx context.Context, r *report.Result, idleFor time.Duratio
 		return err
 	}
 	n := float64(r.Agreements)
-	r.VaultRequestsPerDay = (after - before) / n * (24 * time.Hour).Seconds() / idleFor.Seconds()
+	r.VaultRequestsPerDay = ((after-before)*(24*time.Hour).Seconds()/idleFor.Seconds() + 24*r.ColdStartVaultRequests) / n
 	r.OperatorIdleCPU = (operator.CPU - busy.CPU) / idleFor.Seconds()
 	if err := w.memory(r); err != nil {
 		return err

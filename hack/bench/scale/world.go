@@ -168,8 +168,12 @@ func (w *world) fill(ctx context.Context, n int) error {
 		if there < float64(n) {
 			return there, false, nil
 		}
-		left, err := w.left(ctx, 0)
-		return there - left, left == 0, err
+		m, err := w.operator(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		left := left(m, 0)
+		return there - left, left == 0, nil
 	})
 	cancel()
 	group.Wait()
@@ -213,14 +217,11 @@ func (w *world) operator(ctx context.Context) (map[string]*dto.MetricFamily, err
 	return scrape(ctx, http.DefaultClient, "http://"+w.agency.Addresses.OperatorMetrics+"/metrics")
 }
 
-// left is how much the operator has left to do, where it must look at each of n agreements after its start.
-func (w *world) left(ctx context.Context, n int) (float64, error) {
-	m, err := w.operator(ctx)
-	if err != nil {
-		return 0, err
-	}
+// left is how much the operator has left to do by its metrics, where it must look at each of n agreements after its start. Roles that wait
+// for their turn to be read do not count.
+func left(m map[string]*dto.MetricFamily, n int) float64 {
 	looked := sum(m, "controller_runtime_reconcile_total", map[string]string{"controller": "agreement"})
-	return max(0, float64(n)-looked) + sum(m, "workqueue_depth", nil) + sum(m, "controller_runtime_active_workers", nil) + sum(m, "entente_operator_credentials_pending", nil), nil
+	return max(0, float64(n)-looked) + sum(m, "workqueue_depth", nil) + sum(m, "controller_runtime_active_workers", nil) + sum(m, "entente_operator_credentials_pending", nil)
 }
 
 // served is what the API server has answered, watches apart.

@@ -35,7 +35,8 @@ type Result struct {
 	APIRequestsPerChange   float64 `json:"apiRequestsPerChange"`
 	APIBytesPerChange      float64 `json:"apiBytesPerChange"`
 	VaultRequestsPerChange float64 `json:"vaultRequestsPerChange"`
-	// VaultRequestsPerDay for each agreement while nothing changes, by what was counted in half a minute.
+	// VaultRequestsPerDay for each agreement while nothing changes: by what was counted in half a minute, and what reading all roles once
+	// an hour comes to.
 	VaultRequestsPerDay float64 `json:"vaultRequestsPerDay"`
 
 	// ColdStartSeconds is from the start of the operator until it has looked at every agreement and has nothing left to do, with all
@@ -45,6 +46,10 @@ type Result struct {
 	ColdStartQueue      float64 `json:"coldStartQueue"`
 	// ColdStartWrites are the API server's writes meanwhile: of what nobody changed, none.
 	ColdStartWrites float64 `json:"coldStartWrites"`
+	// ColdStartReadSeconds is until the roles of all agreements were read in Vault, which is done in turn, and ColdStartVaultRequests what
+	// Vault was asked for until then.
+	ColdStartReadSeconds   float64 `json:"coldStartReadSeconds"`
+	ColdStartVaultRequests float64 `json:"coldStartVaultRequests"`
 	// GatewayStartSeconds is from the start of the gateway until it is ready with all routes.
 	GatewayStartSeconds float64 `json:"gatewayStartSeconds"`
 
@@ -92,6 +97,7 @@ var Rows = []Row{
 	{"… its CPU, s", func(r Result) float64 { return r.ColdStartCPUSeconds }, "%.1f"},
 	{"… its queues at most", func(r Result) float64 { return r.ColdStartQueue }, "%.0f"},
 	{"… writes, with nothing changed", func(r Result) float64 { return r.ColdStartWrites }, "%.0f"},
+	{"… until all roles in Vault were read, s", func(r Result) float64 { return r.ColdStartReadSeconds }, "%.0f"},
 	{"gateway start with all routes, s", func(r Result) float64 { return r.GatewayStartSeconds }, "%.2f"},
 	{"operator, empty, MB", func(r Result) float64 { return float64(r.OperatorIdleBytes) / 1e6 }, "%.0f"},
 	{"gateway, empty, MB", func(r Result) float64 { return float64(r.GatewayIdleBytes) / 1e6 }, "%.0f"},
