@@ -219,6 +219,7 @@ const stateTombstone = "Tombstone"
 // take verifies a route and serves it, or says why not. It is called with mu held.
 func (f *Feed) take(g *v1alpha1.GatewayRoute) {
 	f.names[g.Name] = true
+	delete(f.waiting, g.Name) // whatever becomes of this one, the one before is not served any more
 	if err := f.serve(g); err != nil {
 		if errors.Is(err, route.ErrUnknownKey) {
 			f.waiting[g.Name] = g
@@ -233,7 +234,6 @@ func (f *Feed) take(g *v1alpha1.GatewayRoute) {
 		f.report.reject(g.Name, err)
 		return
 	}
-	delete(f.waiting, g.Name)
 	f.report.accept(g.Name)
 }
 

@@ -35,8 +35,8 @@ type scene struct {
 	kube  *testenv.Kube
 	state string
 	key   ed25519.PrivateKey
-	// known: the holder of the keys gives the key.
-	known atomic.Bool
+	// known: the holder of the keys gives the key; rotated: and another, which is the same under a second name.
+	known, rotated atomic.Bool
 }
 
 func newScene(t *testing.T) *scene {
@@ -64,7 +64,11 @@ func (s *scene) keys(context.Context) (map[string]ed25519.PublicKey, error) {
 	if !s.known.Load() {
 		return nil, errors.New("the holder of the keys is away")
 	}
-	return map[string]ed25519.PublicKey{"k1": s.key.Public().(ed25519.PublicKey)}, nil
+	keys := map[string]ed25519.PublicKey{"k1": s.key.Public().(ed25519.PublicKey)}
+	if s.rotated.Load() {
+		keys["k2"] = keys["k1"]
+	}
+	return keys, nil
 }
 
 // run starts a gateway's feed on the scene's volume; stop ends it.
@@ -217,6 +221,34 @@ func TestFeed(t *testing.T) {
 	}))
 	until(t, "the tombstone", serves(table, "anvil", 10))
 	stop()
+}
+
+// A route whose key is not known yet waits for it, unless another came after it: that one counts, also when it is refused.
+func TestRouteWaitsForItsKey(t *testing.T) {
+	s := newScene(t)
+	table, _, stop := s.run(t, 0)
+	defer stop()
+	waits := func(name string, sequence int64) {
+		g := s.signed(t, name, sequence, nil)
+		g.KeyID = "k2"
+		s.put(t, name, g)
+		s.rejects(t, name, "key")
+	}
+	waits("anvil", 5)
+	waits("bellows", 1)
+	altered := s.signed(t, "anvil", 6, nil)
+	altered.Payload = []byte(strings.Replace(string(altered.Payload), `"sequence":6`, `"sequence":7`, 1))
+	s.put(t, "anvil", altered)
+	s.rejects(t, "anvil", "signature")
+	s.rotated.Store(true)
+	g := s.signed(t, "crucible", 1, nil)
+	g.KeyID = "k2"
+	s.put(t, "crucible", g)
+	until(t, "crucible is served", serves(table, "crucible", 1))
+	until(t, "bellows is served", serves(table, "bellows", 1))
+	if table.Get("anvil") != nil {
+		t.Error("a route is served although another came after it")
+	}
 }
 
 // The volume remembers the keys: a gateway that restarts while their holder is away serves.
