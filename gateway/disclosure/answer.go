@@ -326,7 +326,9 @@ func (d *disclosure) unavailable(ctx context.Context, send func(*gatewayv1.Retri
 
 // logFailed ends the answer: without the log nothing more is disclosed, and the last frame says nothing of the data.
 func (d *disclosure) logFailed(send func(*gatewayv1.RetrieveResponse) error, err error) error {
-	d.core.Logger.Error("nothing is disclosed: the log cannot be written", "disclosure", d.id, "error", err)
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) { // who asked has gone, and nothing is wrong with the log
+		d.core.Logger.Error("nothing is disclosed: the log cannot be written", "disclosure", d.id, "error", err)
+	}
 	return d.end(send, d.result(gatewayv1.Outcome_OUTCOME_UNAVAILABLE, ReasonAuditLog, messageAuditLog))
 }
 
