@@ -256,7 +256,7 @@ func (r *credentials) compare(there map[roleKey]bool, due bool) {
 			r.plans.readNow(id)
 			r.plans.credentials.ring(id)
 		case due:
-			r.plans.leaveUnread(id)
+			r.plans.leaveUnread(id, p)
 		}
 	}
 }
@@ -290,7 +290,7 @@ func (r *credentials) vaultChanged() {
 		case !r.plans.isSettled(id, p):
 			r.plans.credentials.ring(id)
 		case len(p.credentials) > 0:
-			r.plans.leaveUnread(id)
+			r.plans.leaveUnread(id, p)
 			r.plans.credentials.ringWhenever(id) // ten thousand of them: what somebody waits for goes first
 		}
 	}

@@ -173,7 +173,8 @@ func TestPlans(t *testing.T) {
 func TestUnread(t *testing.T) {
 	p := newPlans()
 	creds := []compile.Credential{{Role: "anvil.peer"}}
-	stood := func() *plan { return &plan{sequence: 3, stood: true, credentials: creds} }
+	versions := []plannedVersion{{name: "anvil.v1"}}
+	stood := func() *plan { return &plan{sequence: 3, stood: true, credentials: creds, versions: versions} }
 	p.put("anvil", stood())
 	if !p.isUnread("anvil") || p.counts().unread != 1 {
 		t.Error("the roles of a route that stood are not left for their turn")
@@ -182,16 +183,29 @@ func TestUnread(t *testing.T) {
 	if !p.isUnread("anvil") {
 		t.Error("a plan that says the same ends the wait")
 	}
-	p.put("anvil", &plan{sequence: 4, stood: true, credentials: append(creds, compile.Credential{Role: "anvil.other"})})
+	p.put("anvil", &plan{sequence: 4, stood: true, credentials: append(creds, compile.Credential{Role: "anvil.other"}), versions: versions})
 	if p.isUnread("anvil") {
 		t.Error("what changed since waits for its turn")
 	}
-	p.put("bellows", &plan{sequence: 1, credentials: creds})
+	p.put("bellows", &plan{sequence: 1, credentials: creds, versions: versions})
 	if p.isUnread("bellows") {
 		t.Error("the roles of a new route wait for their turn")
 	}
-	p.leaveUnread("anvil")
-	p.leaveUnread("bellows")
+	anvil, bellows := p.get("anvil"), p.get("bellows")
+	if p.leaveUnread("anvil", anvil); p.isUnread("anvil") {
+		t.Error("what is not settled waits for its turn")
+	}
+	p.settle("anvil", anvil)
+	p.settle("bellows", bellows)
+	p.leaveUnread("anvil", anvil)
+	p.leaveUnread("bellows", bellows)
+	p.put("crucible", &plan{sequence: 1, credentials: creds, versions: versions})
+	crucible := p.get("crucible")
+	p.settle("crucible", crucible)
+	p.put("crucible", &plan{sequence: 2, credentials: append(creds, compile.Credential{Role: "crucible.other"}), versions: versions})
+	if p.leaveUnread("crucible", crucible); p.isUnread("crucible") {
+		t.Error("what changed meanwhile waits for its turn")
+	}
 	if p.readNow("anvil"); p.nextUnread() != "bellows" || p.nextUnread() != "" || p.isUnread("bellows") {
 		t.Error("each has one turn, and what is read now has none")
 	}

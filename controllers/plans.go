@@ -160,11 +160,14 @@ func (p *plans) isWritten(id string, want []compile.Credential) bool {
 	return len(want) == 0 || reflect.DeepEqual(p.written[id], want)
 }
 
-// leaveUnread has the roles of an agreement, which are written, wait for their turn to be read.
-func (p *plans) leaveUnread(id string) {
+// leaveUnread has the roles of an agreement wait for their turn to be read, if they are as this plan wants them, and nobody wants them
+// otherwise by now.
+func (p *plans) leaveUnread(id string, of *plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.unread[id] = true
+	if p.latest[id] == of && p.settled[id] == of.number {
+		p.unread[id] = true
+	}
 }
 
 // isUnread says whether the roles of an agreement wait for their turn.
