@@ -13,6 +13,8 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/entente-dev/entente/internal/golden"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/resources.md")
@@ -72,19 +74,7 @@ agency. What is **bold** must be there. A member that stands nowhere here is ref
 			b.WriteString(rules.String())
 		}
 	}
-	const path = "../../docs/reference/resources.md"
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Error("docs/reference/resources.md is stale: run make generate")
-	}
+	golden.Page(t, "../../docs/reference/resources.md", b.String(), *update)
 }
 
 func members(b *strings.Builder, path string, s *apiextensionsv1.JSONSchemaProps) {

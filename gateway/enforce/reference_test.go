@@ -3,9 +3,10 @@ package enforce
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/entente-dev/entente/internal/golden"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/checks.md")
@@ -26,20 +27,5 @@ again by the source's gateway before it answers. The first that fails refuses th
 	for i, c := range Checks {
 		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", i+1, c.Name, c.Doc)
 	}
-	const path = "../../docs/reference/checks.md"
-	if *update {
-		if err := os.MkdirAll("../../docs/reference", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Error("docs/reference/checks.md is stale: run make generate")
-	}
+	golden.Page(t, "../../docs/reference/checks.md", b.String(), *update)
 }

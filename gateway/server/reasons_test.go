@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/entente-dev/entente/gateway/enforce"
+	"github.com/entente-dev/entente/internal/golden"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/errors.md")
@@ -89,19 +89,7 @@ nothing but the day's quotas is in the way. When no clause could permit the quer
 	for _, r := range reasons {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.reason, r.rest, r.grpc, r.what)
 	}
-	const path = "../../docs/reference/errors.md"
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != b.String() {
-		t.Error("docs/reference/errors.md is stale: run make generate")
-	}
+	golden.Page(t, "../../docs/reference/errors.md", b.String(), *update)
 	known := map[string]bool{}
 	for _, r := range reasons {
 		known[r.reason] = true
